@@ -1,0 +1,58 @@
+-- The engine about itself.
+
+-- name: now()$
+-- The time everybody goes by.
+SELECT clock_timestamp();
+
+-- name: register_engine(engine_id, release, now)!
+-- An engine reports for duty.
+INSERT INTO engine_instance (engine_id, started_at, last_seen_at, release) VALUES (:engine_id, :now, :now, :release)
+ON CONFLICT (engine_id) DO UPDATE SET last_seen_at = excluded.last_seen_at, release = excluded.release, stopped_at = NULL;
+
+-- name: heartbeat(engine_id, now)!
+-- An engine is alive.
+UPDATE engine_instance SET last_seen_at = :now WHERE engine_id = :engine_id;
+
+-- name: engine_stopped(engine_id, now)!
+-- An engine leaves in good order.
+UPDATE engine_instance SET last_seen_at = :now, stopped_at = :now WHERE engine_id = :engine_id;
+
+-- name: begin_job(job_id, planned_at, engine_id, now)!
+-- Take a planned run; 0 rows when another engine has it.
+INSERT INTO job_run (job_id, planned_at, engine_id, started_at) VALUES (:job_id, :planned_at, :engine_id, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: finish_job(job_id, planned_at, outcome, detail, now)!
+-- What became of a run.
+UPDATE job_run SET finished_at = :now, outcome = :outcome, detail = :detail WHERE job_id = :job_id AND planned_at = :planned_at;
+
+-- name: put_business_units(code, name, country, currency, company_code, calendar, time_zone)!
+-- The business units as configured.
+INSERT INTO business_unit (code, name, country, currency, company_code, calendar, time_zone)
+SELECT * FROM unnest(:code::text[], :name::text[], :country::text[], :currency::text[], :company_code::text[], :calendar::text[], :time_zone::text[])
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, country = excluded.country, currency = excluded.currency,
+    company_code = excluded.company_code, calendar = excluded.calendar, time_zone = excluded.time_zone;
+
+-- name: put_config(kind, version, content, sha256, now, promoted_by)!
+-- A version of a configuration comes into force; one that is known changes nothing.
+INSERT INTO config_version (kind, version, content, sha256, promoted_at, promoted_by)
+VALUES (:kind, :version, :content::jsonb, :sha256, :now, :promoted_by)
+ON CONFLICT DO NOTHING;
+
+-- name: put_intervals(calendar, opens_at, closes_at, worked_before_s)!
+-- Working intervals of one calendar, replacing what was filled before.
+WITH gone AS (DELETE FROM calendar_interval WHERE calendar = :calendar)
+INSERT INTO calendar_interval (calendar, opens_at, closes_at, worked_before_s)
+SELECT :calendar, * FROM unnest(:opens_at::timestamptz[], :closes_at::timestamptz[], :worked_before_s::bigint[]);
+
+-- name: forget_objectives()!
+-- Before the objectives in force are put.
+DELETE FROM objective;
+
+-- name: put_objectives(name, title, owner_team, document_type, start_activity, good_activities, threshold_s, clock, target, window_days)!
+-- The service level objectives in force.
+INSERT INTO objective (name, title, owner_team, document_type, start_activity, good_activities, threshold_s, clock, target, window_days)
+SELECT u.name, u.title, u.owner_team, u.document_type, u.start_activity, string_to_array(u.good_activities, ','), u.threshold_s, u.clock, u.target, u.window_days
+  FROM unnest(:name::text[], :title::text[], :owner_team::text[], :document_type::text[], :start_activity::text[], :good_activities::text[],
+              :threshold_s::numeric[], :clock::text[], :target::numeric[], :window_days::int[])
+       AS u(name, title, owner_team, document_type, start_activity, good_activities, threshold_s, clock, target, window_days);

@@ -1,0 +1,120 @@
+-- Taking in what systems tell us.
+
+-- name: register_feed(system, feed, silent_after_s, now)!
+-- A feed begins where nothing has been read; one that is known keeps its place.
+INSERT INTO feed_state (system, feed, due_at, silent_after_s) VALUES (:system, :feed, :now, :silent_after_s)
+ON CONFLICT (system, feed) DO UPDATE SET silent_after_s = excluded.silent_after_s;
+
+-- name: register_system(system, role, title, requests_per_s, burst, now)!
+-- A system's shared rate limit begins full; a known system keeps its state.
+INSERT INTO system_state (system, role, title, requests_per_s, burst, tokens, tokens_at, breaker_since)
+VALUES (:system, :role, :title, :requests_per_s, :burst, :burst, :now, :now)
+ON CONFLICT (system) DO UPDATE SET role = excluded.role, title = excluded.title, requests_per_s = excluded.requests_per_s, burst = excluded.burst;
+
+-- name: claim_feed(system, feed, lease_until, now)^
+-- Take a feed that is due, unless its system is paused; nothing when it is not due or somebody else reads it.
+UPDATE feed_state f
+   SET lease_until = :lease_until, fencing_token = f.fencing_token + 1, last_attempt_at = :now
+ WHERE f.system = :system AND f.feed = :feed AND f.due_at <= :now AND (f.lease_until IS NULL OR f.lease_until < :now)
+   AND NOT EXISTS (SELECT 1 FROM system_state s WHERE s.system = f.system AND s.paused_until > :now)
+RETURNING f.cursor, f.fencing_token, f.consecutive_failures;
+
+-- name: hint_feed(system, feed, due_at)!
+-- Somebody says that there is news: read it at `due_at` at the latest. A hint is never the news itself.
+UPDATE feed_state SET due_at = least(due_at, :due_at) WHERE system = :system AND feed = :feed;
+
+-- name: finish_feed(system, feed, fencing_token, cursor, due_at, complete_until, now)!
+-- A page has been stored: the cursor moves in the same transaction.
+UPDATE feed_state
+   SET cursor = :cursor::jsonb, due_at = :due_at, lease_until = NULL, last_success_at = :now, consecutive_failures = 0, last_error = '',
+       complete_until = greatest(complete_until, :complete_until::timestamptz)
+ WHERE system = :system AND feed = :feed AND fencing_token = :fencing_token;
+
+-- name: fail_feed(system, feed, fencing_token, due_at, error)!
+-- A page could not be read: the cursor stays where it is.
+UPDATE feed_state
+   SET due_at = :due_at, lease_until = NULL, consecutive_failures = consecutive_failures + 1, last_error = :error
+ WHERE system = :system AND feed = :feed AND fencing_token = :fencing_token;
+
+-- name: store_messages(message_id, system, feed, kind, external_id, version, source_at, body, body_hash, now)
+-- Keep messages verbatim; one that was told before is not told again. Returns the ids that are new.
+WITH told AS (
+    SELECT * FROM unnest(:message_id::uuid[], :kind::text[], :external_id::text[], :version::text[], :source_at::timestamptz[],
+                         :body::bytea[], :body_hash::bytea[]) AS u(message_id, kind, external_id, version, source_at, body, body_hash)
+), new AS (
+    INSERT INTO inbound_key (system, kind, external_id, version, message_id)
+    SELECT :system, kind, external_id, version, message_id FROM told
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+), kept AS (
+    INSERT INTO inbound_message (message_id, received_at, system, feed, kind, external_id, version, source_at, body, body_hash)
+    SELECT t.message_id, :now, :system, :feed, t.kind, t.external_id, t.version, t.source_at, t.body, t.body_hash
+      FROM told t JOIN new USING (message_id)
+)
+INSERT INTO inbound_pending (message_id, received_at, due_at)
+SELECT message_id, :now, :now FROM new
+RETURNING message_id;
+
+-- name: claim_messages(wanted, now)
+-- The oldest messages nobody has looked at, held until the transaction ends.
+WITH taken AS (
+    SELECT p.message_id, p.received_at, p.tries FROM inbound_pending p
+     WHERE p.due_at <= :now ORDER BY p.due_at, p.message_id LIMIT :wanted FOR UPDATE SKIP LOCKED
+)
+SELECT m.message_id, m.system, m.feed, m.kind, m.external_id, m.version, m.source_at, m.body, m.received_at, t.tries
+  FROM taken t JOIN inbound_message m USING (message_id, received_at)
+ ORDER BY m.source_at NULLS FIRST, m.message_id;
+
+-- name: next_message_due()$
+-- When the next message is due; NULL when none waits.
+SELECT min(due_at) FROM inbound_pending;
+
+-- name: known(system, kind, external_id)
+-- Which of these names belong to which document.
+SELECT i.system, i.kind, i.external_id, i.document_id
+  FROM unnest(:system::text[], :kind::text[], :external_id::text[]) AS u(system, kind, external_id)
+  JOIN document_identifier i USING (system, kind, external_id);
+
+-- name: take_names(system, kind, external_id, document_id, business_unit, now)
+-- Take names for new documents; returns those we got. A name somebody else took at the same moment is left to them.
+INSERT INTO document_identifier (system, kind, external_id, document_id, business_unit, recorded_at)
+SELECT u.system, u.kind, u.external_id, u.document_id, u.business_unit, :now
+  FROM unnest(:system::text[], :kind::text[], :external_id::text[], :document_id::uuid[], :business_unit::text[])
+       AS u(system, kind, external_id, document_id, business_unit)
+ ORDER BY u.system, u.kind, u.external_id
+ON CONFLICT DO NOTHING
+RETURNING system, kind, external_id;
+
+-- name: payload_hashes(document_id)
+-- The newest payload of each of these documents that came from outside: its digest, and the payload as it stands.
+SELECT d.document_id, p.payload_hash, c.canonical::text AS canonical
+  FROM document d
+  JOIN document_payload c ON c.document_id = d.document_id AND c.payload_version = d.payload_version
+  LEFT JOIN LATERAL (SELECT payload_hash FROM document_payload s
+                      WHERE s.document_id = d.document_id AND s.message_id IS NOT NULL
+                      ORDER BY payload_version DESC LIMIT 1) p ON true
+ WHERE d.document_id = ANY (:document_id::uuid[]);
+
+-- name: open_message_cases(message_id)
+-- Open cases of messages that are looked at again.
+SELECT message_id, case_id, code FROM exception_case WHERE message_id = ANY (:message_id::uuid[]) AND closed_at IS NULL;
+
+-- name: open_source_cases(document_id)
+-- Open cases about a version of these documents that could not be read: a readable version settles them.
+SELECT document_id, case_id, code, business_unit FROM exception_case
+ WHERE document_id = ANY (:document_id::uuid[]) AND message_id IS NOT NULL AND closed_at IS NULL;
+
+-- name: human_approvals(document_id)
+-- For each requisition, the requests for approval that procurement shows, with the decision.
+SELECT l.to_document_id AS document_id, p.canonical->>'decision' AS decision, p.canonical->>'system' AS system,
+       p.canonical->'approver'->>'user' AS approver, p.canonical->>'request' AS request
+  FROM document_link l
+  JOIN document d ON d.document_id = l.from_document_id
+  JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
+ WHERE l.to_document_id = ANY (:document_id::uuid[]) AND l.relation = 'decides';
+
+-- name: requeue_messages(message_id, now)!
+-- Look at these messages again.
+INSERT INTO inbound_pending (message_id, received_at, due_at, tries)
+SELECT m.message_id, m.received_at, :now, 1 FROM inbound_message m WHERE m.message_id = ANY (:message_id::uuid[])
+ON CONFLICT (message_id) DO UPDATE SET due_at = :now;

@@ -1,0 +1,370 @@
+-- The write path: what one recording transaction writes, each table in one statement, rows as parallel arrays.
+-- sync_engine/engine/store.py sends those that have rows in one pipeline.
+
+-- name: insert_recording(recording_id, engine_id, now, event_count, merkle_root)!
+-- The head of the recording.
+INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root)
+VALUES (:recording_id, :engine_id, :now, :event_count, :merkle_root);
+
+-- name: move_documents(document_id, expected_version, version, payload_version, state, approval_status, posting_status, state_since, correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
+-- Put each document where its moves have brought it, provided nobody else moved it since it was read. The caller compares
+-- the row count: one row less means a document changed meanwhile and nothing of this recording may stand.
+UPDATE document d
+   SET version = u.version, payload_version = u.payload_version, state = u.state, approval_status = u.approval_status,
+       posting_status = u.posting_status, state_since = u.state_since, correlation_id = u.correlation_id, title = u.title,
+       business_unit = u.business_unit, company_code = u.company_code, currency = u.currency, amount = u.amount,
+       group_amount = u.group_amount, supplier = u.supplier, supplier_name = u.supplier_name, requester = u.requester,
+       submitted_at = u.submitted_at, need_by_on = u.need_by_on, due_on = u.due_on, source_at = u.source_at,
+       closed_at = u.closed_at, updated_at = :now, last_event_seq = d.last_event_seq + u.events,
+       last_event_at = CASE WHEN u.events > 0 THEN :now ELSE d.last_event_at END
+  FROM unnest(:document_id::uuid[], :expected_version::int[], :version::int[], :payload_version::int[], :state::text[],
+              :approval_status::text[], :posting_status::text[], :state_since::timestamptz[], :correlation_id::uuid[],
+              :title::text[], :business_unit::text[], :company_code::text[], :currency::text[], :amount::numeric[],
+              :group_amount::numeric[], :supplier::text[], :supplier_name::text[], :requester::text[],
+              :submitted_at::timestamptz[], :need_by_on::date[], :due_on::date[], :source_at::timestamptz[],
+              :closed_at::timestamptz[], :events::int[])
+       AS u(document_id, expected_version, version, payload_version, state, approval_status, posting_status, state_since,
+            correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name,
+            requester, submitted_at, need_by_on, due_on, source_at, closed_at, events)
+ WHERE d.document_id = u.document_id AND d.version = u.expected_version;
+
+-- name: note_documents(document_id, events, now)!
+-- Make room in the history of documents about which something is noted that moves nothing.
+UPDATE document d
+   SET last_event_seq = d.last_event_seq + u.events, last_event_at = :now
+  FROM unnest(:document_id::uuid[], :events::int[]) AS u(document_id, events)
+ WHERE d.document_id = u.document_id;
+
+-- name: insert_documents(document_id, document_type, correlation_id, number, title, business_unit, company_code, source_system, state, approval_status, posting_status, state_since, version, payload_version, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
+-- Documents that begin in this recording.
+INSERT INTO document (document_id, document_type, correlation_id, number, title, business_unit, company_code, source_system,
+                      state, approval_status, posting_status, state_since, version, payload_version, currency, amount,
+                      group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at,
+                      created_at, updated_at, last_event_seq, last_event_at)
+SELECT u.document_id, u.document_type, u.correlation_id, u.number, u.title, u.business_unit, u.company_code, u.source_system,
+       u.state, u.approval_status, u.posting_status, u.state_since, u.version, u.payload_version, u.currency, u.amount,
+       u.group_amount, u.supplier, u.supplier_name, u.requester, u.submitted_at, u.need_by_on, u.due_on, u.source_at,
+       u.closed_at, :now, :now, u.events, :now
+  FROM unnest(:document_id::uuid[], :document_type::text[], :correlation_id::uuid[], :number::text[], :title::text[],
+              :business_unit::text[], :company_code::text[], :source_system::text[], :state::text[],
+              :approval_status::text[], :posting_status::text[], :state_since::timestamptz[], :version::int[],
+              :payload_version::int[], :currency::text[], :amount::numeric[], :group_amount::numeric[], :supplier::text[],
+              :supplier_name::text[], :requester::text[], :submitted_at::timestamptz[], :need_by_on::date[], :due_on::date[],
+              :source_at::timestamptz[], :closed_at::timestamptz[], :events::int[])
+       AS u(document_id, document_type, correlation_id, number, title, business_unit, company_code, source_system, state,
+            approval_status, posting_status, state_since, version, payload_version, currency, amount, group_amount, supplier,
+            supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events);
+
+-- name: insert_payloads(document_id, payload_version, canonical, payload_hash, schema_version, mapping_version, message_id, author, business_unit, now)!
+-- New canonical payloads; the old ones stay.
+INSERT INTO document_payload (document_id, payload_version, canonical, payload_hash, schema_version, mapping_version,
+                              message_id, author, business_unit, recorded_at)
+SELECT u.document_id, u.payload_version, u.canonical::jsonb, u.payload_hash, u.schema_version, u.mapping_version, u.message_id,
+       u.author, u.business_unit, :now
+  FROM unnest(:document_id::uuid[], :payload_version::int[], :canonical::text[], :payload_hash::bytea[],
+              :schema_version::text[], :mapping_version::text[], :message_id::uuid[], :author::text[], :business_unit::text[])
+       AS u(document_id, payload_version, canonical, payload_hash, schema_version, mapping_version, message_id, author, business_unit);
+
+-- name: insert_identifiers(system, kind, external_id, document_id, business_unit, now)!
+-- What documents are called. A name that is taken stays with its first document, and learns its unit.
+INSERT INTO document_identifier (system, kind, external_id, document_id, business_unit, recorded_at)
+SELECT u.system, u.kind, u.external_id, u.document_id, u.business_unit, :now
+  FROM unnest(:system::text[], :kind::text[], :external_id::text[], :document_id::uuid[], :business_unit::text[])
+       AS u(system, kind, external_id, document_id, business_unit)
+ON CONFLICT (system, kind, external_id) DO UPDATE SET business_unit = excluded.business_unit
+ WHERE document_identifier.document_id = excluded.document_id AND document_identifier.business_unit = '';
+
+-- name: settle_wanted_links(system, kind, external_id, now)
+-- Links that waited for one of these names: make them, forget the wish, and say which documents to wake, with what they
+-- are now linked to.
+WITH settled AS (
+    DELETE FROM document_link_wanted w
+     USING unnest(:system::text[], :kind::text[], :external_id::text[]) AS u(system, kind, external_id)
+     WHERE (w.system, w.kind, w.external_id) = (u.system, u.kind, u.external_id)
+    RETURNING w.from_document_id, w.relation, w.system, w.kind, w.external_id, w.business_unit
+), linked AS (
+    INSERT INTO document_link (from_document_id, to_document_id, relation, business_unit, recorded_at)
+    SELECT s.from_document_id, i.document_id, s.relation, s.business_unit, :now
+      FROM settled s JOIN document_identifier i USING (system, kind, external_id)
+    ON CONFLICT DO NOTHING
+    RETURNING from_document_id
+)
+SELECT DISTINCT from_document_id FROM linked;
+
+-- name: insert_links(from_document_id, to_document_id, relation, business_unit, now)!
+-- How documents hang together; a link made twice is one link.
+INSERT INTO document_link (from_document_id, to_document_id, relation, business_unit, recorded_at)
+SELECT u.from_document_id, u.to_document_id, u.relation, u.business_unit, :now
+  FROM unnest(:from_document_id::uuid[], :to_document_id::uuid[], :relation::text[], :business_unit::text[])
+       AS u(from_document_id, to_document_id, relation, business_unit)
+ON CONFLICT DO NOTHING;
+
+-- name: insert_wanted_links(from_document_id, relation, system, kind, external_id, business_unit, now)!
+-- Links to documents that have not arrived yet.
+INSERT INTO document_link_wanted (from_document_id, relation, system, kind, external_id, business_unit, recorded_at)
+SELECT u.from_document_id, u.relation, u.system, u.kind, u.external_id, u.business_unit, :now
+  FROM unnest(:from_document_id::uuid[], :relation::text[], :system::text[], :kind::text[], :external_id::text[], :business_unit::text[])
+       AS u(from_document_id, relation, system, kind, external_id, business_unit)
+ON CONFLICT DO NOTHING;
+
+-- name: insert_events(recording_id, now, ordinal, document_id, events_of_document, nth, activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, state_from_since, approval_status, posting_status, document_version, attributes)!
+-- The moves themselves. The place in the document's history follows from the row just updated, so two recordings can
+-- never claim one place.
+INSERT INTO event (recording_id, ordinal, recorded_at, document_id, seq, document_type, correlation_id, business_unit, source,
+                   activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, state_from_since,
+                   approval_status, posting_status, document_version, attributes)
+SELECT :recording_id, u.ordinal, :now, u.document_id, d.last_event_seq - u.events_of_document + u.nth, d.document_type,
+       d.correlation_id, d.business_unit, 'finsync', u.activity, u.event_at, u.observed_at, u.system, u.actor, u.flow, u.step,
+       u.state_from, u.state_to, u.state_from_since, u.approval_status, u.posting_status, u.document_version, u.attributes::jsonb
+  FROM unnest(:ordinal::int[], :document_id::uuid[], :events_of_document::int[], :nth::int[], :activity::text[],
+              :event_at::timestamptz[], :observed_at::timestamptz[], :system::text[], :actor::text[], :flow::text[],
+              :step::text[], :state_from::text[], :state_to::text[], :state_from_since::timestamptz[],
+              :approval_status::text[], :posting_status::text[], :document_version::int[], :attributes::text[])
+       AS u(ordinal, document_id, events_of_document, nth, activity, event_at, observed_at, system, actor, flow, step, state_from,
+            state_to, state_from_since, approval_status, posting_status, document_version, attributes)
+  JOIN document d ON d.document_id = u.document_id;
+
+-- name: insert_event_objects(recording_id, now, ordinal, document_id, qualifier, business_unit)!
+-- What else an event is about.
+INSERT INTO event_object (recording_id, ordinal, recorded_at, document_id, qualifier, business_unit)
+SELECT :recording_id, u.ordinal, :now, u.document_id, u.qualifier, u.business_unit
+  FROM unnest(:ordinal::int[], :document_id::uuid[], :qualifier::text[], :business_unit::text[])
+       AS u(ordinal, document_id, qualifier, business_unit);
+
+-- name: settle_work(work_item_id, fencing_token, status, flow, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, now)!
+-- Put each held item where its outcome has brought it. Only the holder may: a stale fencing token changes nothing, and the
+-- caller compares the row count. News that came while the item was held makes a waiting item due at once.
+UPDATE work_item w
+   SET status = u.status, step = u.step, system = u.system, business_unit = u.business_unit,
+       due_at = CASE WHEN u.status = 'due' AND w.woken_at >= w.claimed_at THEN least(u.due_at, :now) ELSE u.due_at END,
+       step_since = u.step_since, objective_at = u.objective_at, tries = u.tries, ask_first = u.ask_first,
+       unknown_since = u.unknown_since, waiting_for = u.waiting_for, facts = u.facts::jsonb, redrive_id = u.redrive_id,
+       lease_until = NULL, engine_id = NULL,
+       finished_at = CASE WHEN u.status IN ('done', 'cancelled') THEN :now END
+  FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[], :status::text[], :flow::text[], :step::text[], :system::text[],
+              :business_unit::text[], :due_at::timestamptz[], :step_since::timestamptz[], :objective_at::timestamptz[],
+              :tries::int[], :ask_first::boolean[], :unknown_since::timestamptz[], :waiting_for::text[], :facts::text[], :redrive_id::uuid[])
+       AS u(work_item_id, fencing_token, status, flow, step, system, business_unit, due_at, step_since, objective_at, tries,
+            ask_first, unknown_since, waiting_for, facts, redrive_id)
+ WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status IN ('in_call', 'due');
+
+-- name: insert_work(work_item_id, document_id, subject_id, business_unit, flow, step, system, due_at, objective_at, priority, facts, now)!
+-- New work. A flow that already runs for the document is not started again.
+INSERT INTO work_item (work_item_id, document_id, subject_id, business_unit, flow, step, system, status, due_at, step_since,
+                       objective_at, priority, facts, created_at)
+SELECT u.work_item_id, u.document_id, u.subject_id, u.business_unit, u.flow, u.step, u.system, 'due', u.due_at, :now,
+       u.objective_at, u.priority, u.facts::jsonb, :now
+  FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :subject_id::uuid[], :business_unit::text[], :flow::text[],
+              :step::text[], :system::text[], :due_at::timestamptz[], :objective_at::timestamptz[], :priority::smallint[], :facts::text[])
+       AS u(work_item_id, document_id, subject_id, business_unit, flow, step, system, due_at, objective_at, priority, facts)
+ON CONFLICT ON CONSTRAINT one_item_per_flow DO NOTHING;
+
+-- name: wake_work(document_id, now)!
+-- News that concerns these documents: whatever waits for them looks again now. An item being worked on is marked, and
+-- looks again when it is put back.
+UPDATE work_item w
+   SET woken_at = :now, due_at = CASE WHEN w.status = 'due' AND w.tries = 0 THEN least(w.due_at, :now) ELSE w.due_at END
+ WHERE w.document_id = ANY (:document_id::uuid[]) AND w.status IN ('due', 'in_call');
+
+-- name: wake_subjects(subject_id, now)!
+-- The same for work about an exception or a reprocessing.
+UPDATE work_item w
+   SET woken_at = :now, due_at = CASE WHEN w.status = 'due' THEN least(w.due_at, :now) ELSE w.due_at END
+ WHERE w.subject_id = ANY (:subject_id::uuid[]) AND w.status IN ('due', 'in_call');
+
+-- name: restart_work(document_id, flow, step, system, objective_at, now)!
+-- The document has changed in substance: its flow begins again, unless an effect outside is under way.
+UPDATE work_item w
+   SET status = 'due', step = u.step, system = u.system, due_at = :now, step_since = :now, objective_at = u.objective_at, tries = 0,
+       ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}', finished_at = NULL, woken_at = :now
+  FROM unnest(:document_id::uuid[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
+       AS u(document_id, flow, step, system, objective_at)
+ WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status IN ('due', 'parked', 'done', 'cancelled');
+
+-- name: cancel_work(document_id, now)!
+-- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on.
+UPDATE work_item w
+   SET status = 'cancelled', finished_at = :now
+ WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked');
+
+-- name: insert_intents(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token, engine_id, now)!
+-- What is about to be done outside. The same intent again keeps its key and counts its sends.
+INSERT INTO intent (idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash,
+                    fencing_token, engine_id, first_sent_at, last_sent_at)
+SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, u.operation, u.payload_hash,
+       u.fencing_token, :engine_id, :now, :now
+  FROM unnest(:idempotency_key::text[], :work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[],
+              :step::text[], :system::text[], :operation::text[], :payload_hash::bytea[], :fencing_token::bigint[])
+       AS u(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token)
+ON CONFLICT (idempotency_key) DO UPDATE
+   SET fencing_token = excluded.fencing_token, engine_id = excluded.engine_id, last_sent_at = excluded.last_sent_at,
+       sends = intent.sends + 1, outcome = 'open', settled_at = NULL;
+
+-- name: settle_intents(idempotency_key, outcome, now)!
+-- What became of what we meant to do.
+UPDATE intent i
+   SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now END
+  FROM unnest(:idempotency_key::text[], :outcome::text[]) AS u(idempotency_key, outcome)
+ WHERE i.idempotency_key = u.idempotency_key;
+
+-- name: insert_attempts(attempt_id, system, operation, effect, flow, step, document_id, work_item_id, correlation_id, business_unit, engine_id, idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message, http_status, http_calls, records, request_bytes, response_bytes, trace_id, calls, now)!
+-- The calls that were made.
+INSERT INTO attempt (attempt_id, recorded_at, system, operation, effect, flow, step, document_id, work_item_id, correlation_id,
+                     business_unit, engine_id, idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message,
+                     http_status, http_calls, records, request_bytes, response_bytes, trace_id, calls)
+SELECT u.attempt_id, :now, u.system, u.operation, u.effect, u.flow, u.step, u.document_id, u.work_item_id, u.correlation_id,
+       u.business_unit, :engine_id, u.idempotency_key, u.try_number, u.started_at, u.duration_ms, u.outcome, u.error_code, u.message,
+       u.http_status, u.http_calls, u.records, u.request_bytes, u.response_bytes, u.trace_id, u.calls::jsonb
+  FROM unnest(:attempt_id::uuid[], :system::text[], :operation::text[], :effect::text[], :flow::text[], :step::text[],
+              :document_id::uuid[], :work_item_id::uuid[], :correlation_id::uuid[], :business_unit::text[],
+              :idempotency_key::text[], :try_number::int[], :started_at::timestamptz[], :duration_ms::numeric[],
+              :outcome::text[], :error_code::text[], :message::text[], :http_status::int[], :http_calls::int[], :records::int[],
+              :request_bytes::bigint[], :response_bytes::bigint[], :trace_id::text[], :calls::text[])
+       AS u(attempt_id, system, operation, effect, flow, step, document_id, work_item_id, correlation_id, business_unit,
+            idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message, http_status, http_calls, records,
+            request_bytes, response_bytes, trace_id, calls);
+
+-- name: insert_attempt_bodies(attempt_id, position, sent, answered, business_unit, now)!
+-- What was said in them.
+INSERT INTO attempt_body (attempt_id, recorded_at, position, sent, answered, business_unit)
+SELECT u.attempt_id, :now, u.position, u.sent, u.answered, u.business_unit
+  FROM unnest(:attempt_id::uuid[], :position::int[], :sent::text[], :answered::text[], :business_unit::text[])
+       AS u(attempt_id, position, sent, answered, business_unit);
+
+-- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, breaker_failures, breaker_pause_s, now)!
+-- What calls said about the health of their systems. After :breaker_failures failures in a row the breaker opens and
+-- documents wait; the first success closes it and ends its pause.
+UPDATE system_state s
+   SET last_success_at = CASE WHEN u.succeeded > 0 THEN :now ELSE s.last_success_at END,
+       last_failure_at = CASE WHEN u.failed > 0 THEN :now ELSE s.last_failure_at END,
+       last_error = CASE WHEN u.failed > 0 THEN u.error ELSE s.last_error END,
+       consecutive_failures = CASE WHEN u.succeeded > 0 THEN 0 ELSE s.consecutive_failures + u.failed END,
+       breaker = CASE WHEN u.succeeded > 0 THEN 'closed'
+                      WHEN s.consecutive_failures + u.failed >= :breaker_failures THEN 'open' ELSE s.breaker END,
+       breaker_since = CASE WHEN (u.succeeded > 0 AND s.breaker = 'open')
+                              OR (u.succeeded = 0 AND s.breaker = 'closed' AND s.consecutive_failures + u.failed >= :breaker_failures)
+                            THEN :now ELSE s.breaker_since END,
+       paused_until = CASE WHEN u.paused_until IS NOT NULL THEN greatest(s.paused_until, u.paused_until)
+                           WHEN u.succeeded > 0 AND s.breaker = 'open' THEN NULL
+                           WHEN u.succeeded = 0 AND u.failed > 0 AND s.consecutive_failures + u.failed >= :breaker_failures
+                           THEN :now + make_interval(secs => :breaker_pause_s) ELSE s.paused_until END,
+       quota_limit = coalesce(u.quota_limit, s.quota_limit),
+       quota_remaining = coalesce(u.quota_remaining, s.quota_remaining),
+       quota_reset_at = coalesce(u.quota_reset_at, s.quota_reset_at),
+       quota_seen_at = CASE WHEN u.quota_limit IS NOT NULL OR u.quota_remaining IS NOT NULL THEN :now ELSE s.quota_seen_at END
+  FROM unnest(:system::text[], :succeeded::int[], :failed::int[], :error::text[], :paused_until::timestamptz[],
+              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[])
+       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at)
+ WHERE s.system = u.system;
+
+-- name: open_cases(case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable, fingerprint, message, facts, number, document_type, business_unit, currency, amount, group_amount, due_on, blocks, owner_team, now)
+-- What stands in the way. The same trouble at the same place is the same case, seen once more; returns (work item or message,
+-- code, case id, is new) for each.
+WITH told AS (
+    SELECT * FROM unnest(:case_id::uuid[], :document_id::uuid[], :message_id::uuid[], :work_item_id::uuid[], :flow::text[], :step::text[],
+              :system::text[], :category::text[], :code::text[], :origin::text[], :retryable::text[], :fingerprint::text[],
+              :message::text[], :facts::text[], :number::text[], :document_type::text[], :business_unit::text[], :currency::text[],
+              :amount::numeric[], :group_amount::numeric[], :due_on::date[], :blocks::boolean[], :owner_team::text[])
+       AS u(case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable, fingerprint,
+            message, facts, number, document_type, business_unit, currency, amount, group_amount, due_on, blocks, owner_team)
+), seen_again AS (
+    UPDATE exception_case c
+       SET last_seen_at = :now, occurrences = c.occurrences + 1, message = t.message, facts = t.facts::jsonb,
+           status = CASE WHEN c.status IN ('queued', 'sent', 'accepted') THEN 'open' ELSE c.status END, version = c.version + 1
+      FROM told t
+     WHERE c.closed_at IS NULL
+       AND ((c.work_item_id = t.work_item_id AND c.code = t.code) OR c.message_id = t.message_id)
+    RETURNING c.case_id, c.work_item_id, c.message_id, c.code
+), opened AS (
+    INSERT INTO exception_case (case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable,
+                                fingerprint, message, facts, number, document_type, business_unit, currency, amount, group_amount,
+                                due_on, status, blocks, owner_team, raised_at, last_seen_at)
+    SELECT t.case_id, t.document_id, t.message_id, t.work_item_id, t.flow, t.step, t.system, t.category, t.code, t.origin, t.retryable,
+           t.fingerprint, t.message, t.facts::jsonb, t.number, t.document_type, t.business_unit, t.currency, t.amount, t.group_amount,
+           t.due_on, 'open', t.blocks, t.owner_team, :now, :now
+      FROM told t
+     WHERE NOT EXISTS (SELECT 1 FROM seen_again s WHERE (s.work_item_id = t.work_item_id AND s.code = t.code) OR s.message_id = t.message_id)
+    RETURNING case_id, work_item_id, message_id, code
+)
+SELECT case_id, work_item_id, message_id, code, false AS is_new FROM seen_again
+UNION ALL
+SELECT case_id, work_item_id, message_id, code, true FROM opened;
+
+-- name: close_cases(case_id, close_reason, closed_by, now)!
+-- Trouble that is over.
+UPDATE exception_case c
+   SET status = CASE WHEN u.close_reason IN ('fixed', 'adopted') AND c.status IN ('sent', 'accepted') THEN 'verified' ELSE 'closed' END,
+       closed_at = :now, closed_by = u.closed_by, close_reason = u.close_reason, version = c.version + 1
+  FROM unnest(:case_id::uuid[], :close_reason::text[], :closed_by::text[]) AS u(case_id, close_reason, closed_by)
+ WHERE c.case_id = u.case_id AND c.closed_at IS NULL;
+
+-- name: set_case_status(case_id, status)!
+-- How far the repair of a case has come.
+UPDATE exception_case c
+   SET status = u.status, version = c.version + 1
+  FROM unnest(:case_id::uuid[], :status::text[]) AS u(case_id, status)
+ WHERE c.case_id = u.case_id AND c.closed_at IS NULL;
+
+-- name: insert_case_events(case_id, case_event_id, actor, action, comment, details, business_unit, now)!
+-- What was done about cases.
+INSERT INTO case_event (case_id, case_event_id, happened_at, actor, action, comment, details, business_unit)
+SELECT u.case_id, u.case_event_id, :now, u.actor, u.action, u.comment, u.details::jsonb, u.business_unit
+  FROM unnest(:case_id::uuid[], :case_event_id::uuid[], :actor::text[], :action::text[], :comment::text[], :details::text[], :business_unit::text[])
+       AS u(case_id, case_event_id, actor, action, comment, details, business_unit);
+
+-- name: settle_redrive_items(redrive_id, case_id, status, result, now)!
+-- How far each reprocessed item has come.
+UPDATE redrive_item i
+   SET status = u.status, result = u.result, updated_at = :now
+  FROM unnest(:redrive_id::uuid[], :case_id::uuid[], :status::text[], :result::text[]) AS u(redrive_id, case_id, status, result)
+ WHERE i.redrive_id = u.redrive_id AND i.case_id = u.case_id;
+
+-- name: finish_redrives(redrive_id, now)!
+-- Reprocessings of which nothing is under way any more.
+UPDATE redrive r
+   SET finished_at = :now
+ WHERE r.redrive_id = ANY (:redrive_id::uuid[]) AND r.finished_at IS NULL
+   AND NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r.redrive_id AND i.status IN ('queued', 'sent', 'accepted'));
+
+-- name: insert_movements(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, now)!
+-- What was ordered, received, billed. Said again with other figures, the newer figures count.
+INSERT INTO order_movement (source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, recorded_at)
+SELECT u.source_document_id, u.source_line, u.kind, u.order_document_id, u.order_line, u.quantity, u.amount, u.moved_on, u.business_unit, :now
+  FROM unnest(:source_document_id::uuid[], :source_line::int[], :kind::text[], :order_document_id::uuid[], :order_line::int[],
+              :quantity::numeric[], :amount::numeric[], :moved_on::date[], :business_unit::text[])
+       AS u(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit)
+ON CONFLICT (source_document_id, kind, source_line) DO UPDATE
+   SET quantity = excluded.quantity, amount = excluded.amount, moved_on = excluded.moved_on, recorded_at = excluded.recorded_at;
+
+-- name: insert_budgets(cost_centre, period, currency, amount, opening_used, source, business_unit, now)!
+-- Budgets as last read. What had been used before our first reservation is kept from the first reading.
+INSERT INTO budget (cost_centre, period, currency, amount, opening_used, source, business_unit, read_at)
+SELECT u.cost_centre, u.period, u.currency, u.amount, u.opening_used, u.source, u.business_unit, :now
+  FROM unnest(:cost_centre::text[], :period::text[], :currency::text[], :amount::numeric[], :opening_used::numeric[], :source::text[], :business_unit::text[])
+       AS u(cost_centre, period, currency, amount, opening_used, source, business_unit)
+ON CONFLICT (cost_centre, period) DO UPDATE SET amount = excluded.amount, read_at = excluded.read_at;
+
+-- name: insert_reservations(document_id, cost_centre, period, amount, business_unit, now)!
+-- Budget held for documents under way.
+INSERT INTO budget_reservation (document_id, cost_centre, period, amount, business_unit, reserved_at)
+SELECT u.document_id, u.cost_centre, u.period, u.amount, u.business_unit, :now
+  FROM unnest(:document_id::uuid[], :cost_centre::text[], :period::text[], :amount::numeric[], :business_unit::text[])
+       AS u(document_id, cost_centre, period, amount, business_unit)
+ON CONFLICT (document_id, cost_centre, period) DO UPDATE
+   SET amount = excluded.amount, reserved_at = excluded.reserved_at, released_at = NULL;
+
+-- name: release_reservations(document_id, now)!
+-- Budget given back by documents that will not be bought.
+UPDATE budget_reservation SET released_at = :now
+ WHERE document_id = ANY (:document_id::uuid[]) AND released_at IS NULL;
+
+-- name: insert_dispositions(message_id, outcome, reason, document_id, business_unit, mapping_version, now)!
+-- What became of messages.
+INSERT INTO inbound_disposition (message_id, disposed_at, outcome, reason, document_id, business_unit, mapping_version)
+SELECT u.message_id, :now, u.outcome, u.reason, u.document_id, u.business_unit, :mapping_version
+  FROM unnest(:message_id::uuid[], :outcome::text[], :reason::text[], :document_id::uuid[], :business_unit::text[])
+       AS u(message_id, outcome, reason, document_id, business_unit);
+
+-- name: forget_pending(message_id)!
+-- Messages that have been dealt with.
+DELETE FROM inbound_pending WHERE message_id = ANY (:message_id::uuid[]);

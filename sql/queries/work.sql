@@ -1,0 +1,120 @@
+-- Taking work and reading what it needs.
+
+-- name: lanes_due(now)
+-- Lanes with something to do now, and how many: the fast clock asks before it tries each lane.
+SELECT system, count(*) AS due FROM work_item WHERE status = 'due' AND due_at <= :now GROUP BY system
+UNION ALL
+SELECT system, count(*) FROM work_item WHERE status = 'in_call' AND lease_until < :now GROUP BY system;
+
+-- name: next_due_at()$
+-- When the next item becomes due; NULL when nothing waits.
+SELECT min(due_at) FROM work_item WHERE status = 'due';
+
+-- name: claim_calls(system, wanted, engine_id, lease_until, now)
+-- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit
+-- and the circuit breaker decide how many: tokens refill with time; an open breaker lets one probe through when its pause is
+-- over. Returns each item with its document, payload, names and subject. SKIP LOCKED lets engines work side by side.
+WITH lane AS (
+    SELECT s.system,
+           CASE WHEN s.paused_until > :now THEN 0
+                WHEN s.breaker = 'open' THEN 1
+                ELSE floor(least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))))
+           END::int AS allowed
+      FROM system_state s
+     WHERE s.system = :system
+       FOR UPDATE
+), due AS (
+    SELECT w.work_item_id, w.status AS was
+      FROM work_item w, lane
+     WHERE w.system = :system
+       AND ((w.status = 'due' AND w.due_at <= :now) OR (w.status = 'in_call' AND w.lease_until < :now))
+     ORDER BY w.priority, w.due_at
+     LIMIT (SELECT least(:wanted, allowed) FROM lane)
+       FOR UPDATE OF w SKIP LOCKED
+), taken AS (
+    UPDATE work_item w
+       SET status = 'in_call', claimed_at = :now, lease_until = :lease_until, engine_id = :engine_id,
+           fencing_token = w.fencing_token + 1,
+           -- A lease that ran out leaves us not knowing: somebody may have sent and died before noting the answer.
+           ask_first = w.ask_first OR due.was = 'in_call',
+           unknown_since = CASE WHEN due.was = 'in_call' THEN coalesce(w.unknown_since, w.claimed_at) ELSE w.unknown_since END
+      FROM due
+     WHERE w.work_item_id = due.work_item_id
+    RETURNING w.*, due.was = 'in_call' AS abandoned
+), spent AS (
+    UPDATE system_state s
+       SET tokens = greatest(0, least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken)),
+           tokens_at = :now,
+           -- The probe through an open breaker goes alone: nobody else asks until it has answered or its lease is over.
+           paused_until = CASE WHEN s.breaker = 'open' AND EXISTS (SELECT 1 FROM taken) THEN :lease_until ELSE s.paused_until END
+      FROM lane
+     WHERE s.system = lane.system
+)
+SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
+       t.unknown_since, t.claimed_at, t.fencing_token, t.waiting_for, t.facts, t.redrive_id, t.abandoned,
+       d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
+       d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at,
+       p.canonical::text AS canonical, p.payload_hash,
+       (SELECT jsonb_object_agg(i.system || '.' || i.kind, i.external_id) FROM document_identifier i WHERE i.document_id = d.document_id) AS identifiers,
+       (SELECT jsonb_object_agg(c.code, jsonb_build_array(c.case_id, c.step)) FROM exception_case c WHERE c.work_item_id = t.work_item_id AND c.closed_at IS NULL) AS open_cases,
+       (SELECT jsonb_build_object('case_id', c.case_id, 'code', c.code, 'category', c.category, 'message', c.message,
+                                  'owner_team', c.owner_team, 'facts', c.facts, 'status', c.status, 'closed_at', c.closed_at,
+                                  'close_reason', c.close_reason, 'closed_by', c.closed_by)
+          FROM exception_case c WHERE c.case_id = t.subject_id) AS subject
+  FROM taken t
+  JOIN document d USING (document_id)
+  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
+ ORDER BY t.priority, t.due_at;
+
+-- name: claim_decisions(wanted, now)
+-- Take the oldest due items that are decided here. They are computed and recorded in the same transaction, so the row lock is
+-- the claim and a crash puts them back by itself. Documents somebody else holds are left for the next round.
+WITH due AS (
+    SELECT w.*
+      FROM work_item w
+     WHERE w.system = 'finsync' AND w.status = 'due' AND w.due_at <= :now
+     ORDER BY w.priority, w.due_at
+     LIMIT :wanted
+       FOR UPDATE OF w SKIP LOCKED
+), held AS (
+    SELECT d.* FROM document d WHERE d.document_id IN (SELECT document_id FROM due) FOR UPDATE OF d SKIP LOCKED
+)
+SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
+       t.unknown_since, :now AS claimed_at, t.fencing_token, t.waiting_for, t.facts, t.redrive_id, false AS abandoned,
+       d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
+       d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at,
+       p.canonical::text AS canonical, p.payload_hash, NULL::jsonb AS identifiers,
+       (SELECT jsonb_object_agg(c.code, jsonb_build_array(c.case_id, c.step)) FROM exception_case c WHERE c.work_item_id = t.work_item_id AND c.closed_at IS NULL) AS open_cases,
+       (SELECT jsonb_build_object('case_id', c.case_id, 'code', c.code, 'category', c.category, 'message', c.message,
+                                  'owner_team', c.owner_team, 'facts', c.facts, 'status', c.status, 'closed_at', c.closed_at,
+                                  'close_reason', c.close_reason, 'closed_by', c.closed_by)
+          FROM exception_case c WHERE c.case_id = t.subject_id) AS subject
+  FROM due t
+  JOIN held d USING (document_id)
+  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
+ ORDER BY t.priority, t.due_at;
+
+-- name: lock_documents(document_id)
+-- The documents as they are now, held until the transaction ends, in id order so that two holders never cross.
+SELECT d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
+       d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at
+  FROM document d
+ WHERE d.document_id = ANY (:document_id::uuid[])
+ ORDER BY d.document_id
+   FOR UPDATE;
+
+-- name: lock_keys(keys)
+-- Take turns on things that are no rows (a budget, an order being matched). Keys are locked in order; the schema is part of a
+-- key, so that cells do not wait for each other.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || k, 0)) FROM unnest(:keys::text[]) AS k ORDER BY k;
+
+-- name: held(work_item_id)
+-- Which of these items are in a call, under which fencing token; held until the transaction ends.
+SELECT w.work_item_id, w.fencing_token
+  FROM work_item w
+ WHERE w.work_item_id = ANY (:work_item_id::uuid[]) AND w.status = 'in_call'
+ ORDER BY w.work_item_id
+   FOR UPDATE;

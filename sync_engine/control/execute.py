@@ -1,0 +1,299 @@
+"""Carrying out what people ask for, on the engine, with every check made again.
+
+A command and everything it does stand in one transaction. Rights are those the asker has now, not those they had when a
+page was drawn; the documents are those they saw, by id and version, or the command says what has changed meanwhile.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from sync_engine.control.roles import ACCEPTABLE, RULES, Action, Role, may, sees
+from sync_engine.engine import store
+from sync_engine.engine.outcomes import Setup
+from sync_engine.engine.recording import Recording
+from sync_engine.model.exceptions import kind_of
+from sync_engine.model.lifecycles import LIFECYCLES
+
+BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command as the database has it."""
+
+    command_id: UUID
+    actor: str
+    action: Action
+    arguments: dict[str, Any]
+    reason: str
+    roles: frozenset[Role]
+    units: tuple[str, ...]
+    is_active: bool
+
+
+class Refusal(Exception):
+    """The command is not carried out; `status` is "denied" (no right) or "conflict" (something changed)."""
+
+    def __init__(self, status: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Doing:
+    """What carrying out works with."""
+
+    connection: psycopg.Connection
+    setup: Setup
+    recording: Recording
+    now: datetime
+    business_units: set[str]
+
+
+def execute_commands(connection: psycopg.Connection, setup: Setup, *, engine_id: str, now: datetime) -> int:
+    """Carry out what has been asked. Returns how many commands that was."""
+    with connection.transaction():
+        rows = store.rows(connection, "command.claim_commands", wanted=BATCH)
+        for row in rows:
+            asked = Asked(
+                row["command_id"],
+                row["actor"],
+                Action(row["action"]),
+                row["arguments"],
+                row["reason"],
+                frozenset(Role(role) for role in row["roles"] or ()),
+                tuple(row["units"] or ()),
+                bool(row["is_active"]),
+            )
+            _carry_out(connection, asked, setup, engine_id, now)
+    return len(rows)
+
+
+def _carry_out(connection: psycopg.Connection, asked: Asked, setup: Setup, engine_id: str, now: datetime) -> None:
+    units: set[str] = set()
+    try:
+        with connection.transaction():
+            doing = Doing(connection, setup, Recording(engine_id, now, setup.new_id), now, units)
+            _check(asked)
+            result = _ACTIONS[asked.action](asked, doing)
+            store.write(connection, doing.recording)
+            status = "done"
+    except Refusal as refusal:
+        status, result = refusal.status, {"sentence": str(refusal)}
+    except (store.Stale, ValueError, KeyError) as error:
+        status, result = "failed", {"sentence": f"It could not be done: {error}. Nothing was changed."}
+    store.run(
+        connection,
+        "command.settle_command",
+        command_id=asked.command_id,
+        status=status,
+        result=json.dumps(result, default=str),
+        business_unit=next(iter(units)) if len(units) == 1 else "",
+        now=now,
+    )
+
+
+def _check(asked: Asked) -> None:
+    rule = RULES[asked.action]
+    if not asked.is_active or not may(asked.roles, asked.action):
+        raise Refusal("denied", f"{asked.actor} may not {rule.says}.")
+    if rule.needs_reason and not asked.reason.strip():
+        raise Refusal("denied", f"To {rule.says}, say why.")
+
+
+def _cases(asked: Asked, doing: Doing) -> list[dict[str, Any]]:
+    """The cases the command names, each within the asker's sight and as the asker saw it."""
+    named = {UUID(one["case_id"]): int(one["version"]) for one in asked.arguments["cases"]}
+    rows = store.rows(doing.connection, "command.lock_cases", case_id=list(named))
+    visible = [row for row in rows if sees(asked.units, row["business_unit"])]
+    if len(visible) < len(named):
+        raise Refusal("denied", f"{len(named) - len(visible)} of the {len(named)} exceptions are not among those you may see.")
+    doing.business_units.update(row["business_unit"] for row in visible)
+    for row in visible:
+        row["seen_version"] = named[row["case_id"]]
+    return visible
+
+
+def _one_case(asked: Asked, doing: Doing) -> dict[str, Any]:
+    case = _cases(asked, doing)[0]
+    if case["closed_at"] is not None:
+        raise Refusal("conflict", f"The exception of {case['number']} has been closed meanwhile.")
+    return case
+
+
+def _claim(asked: Asked, doing: Doing) -> dict[str, Any]:
+    case = _one_case(asked, doing)
+    owner = str(asked.arguments.get("owner") or asked.actor) if asked.action is Action.ASSIGN else asked.actor
+    if asked.action is Action.CLAIM and case["owner"] not in {None, asked.actor}:
+        raise Refusal("conflict", f"{case['owner']} has taken it on already.")
+    store.run(doing.connection, "command.own_case", case_id=case["case_id"], owner=owner, now=doing.now)
+    doing.recording.case_event(case["case_id"], asked.actor, asked.action.value, asked.reason, {"owner": owner}, case["business_unit"])
+    return {"sentence": f"{owner} has taken on {case['number']}."}
+
+
+def _comment(asked: Asked, doing: Doing) -> dict[str, Any]:
+    case = _one_case(asked, doing)
+    text = str(asked.arguments.get("comment", "")).strip()
+    if not text:
+        raise Refusal("conflict", "The comment is empty.")
+    doing.recording.case_event(case["case_id"], asked.actor, "comment", text, {}, case["business_unit"])
+    return {"sentence": "The comment is kept."}
+
+
+def _reprocess(asked: Asked, doing: Doing) -> dict[str, Any]:
+    """Put cases back to work: the item looks in the target before it sends, and its case closes only when the effect is seen."""
+    cases = _cases(asked, doing)
+    redrive_id = doing.setup.new_id(doing.now)
+    skipped = {case["case_id"]: why for case in cases if (why := _why_not(case))}
+    going = [case for case in cases if case["case_id"] not in skipped]
+    with_work = [case["work_item_id"] for case in going if case["work_item_id"] is not None]
+    released = {row["work_item_id"] for row in store.rows(doing.connection, "command.release_work", work_item_id=with_work, redrive_id=redrive_id, now=doing.now)}
+    for case in going:
+        if case["work_item_id"] is not None and case["work_item_id"] not in released:
+            skipped[case["case_id"]] = "it is being worked on right now"
+    going = [case for case in going if case["case_id"] not in skipped]
+    messages = [case["message_id"] for case in going if case["work_item_id"] is None and case["message_id"] is not None]
+    if messages:
+        store.run(doing.connection, "intake.requeue_messages", message_id=messages, now=doing.now)
+    _note_redrive(asked, doing, redrive_id, cases, skipped)
+    if going:
+        store.run(doing.connection, "command.queue_cases", case_id=[case["case_id"] for case in going])
+    else:
+        doing.recording.finished_redrives.add(redrive_id)
+    sentence = f"{len(going)} of {len(cases)} are being reprocessed." if skipped else f"{len(going)} {'is' if len(going) == 1 else 'are'} being reprocessed."
+    return {"sentence": sentence, "redrive_id": str(redrive_id), "queued": len(going), "skipped": {str(case_id): why for case_id, why in skipped.items()}}
+
+
+def _why_not(case: dict[str, Any]) -> str:
+    """Why a case is left out of a reprocessing, or nothing."""
+    if case["closed_at"] is not None:
+        return "it has been closed meanwhile"
+    if case["being_reprocessed_by"]:
+        return f"it is being reprocessed already, by {case['being_reprocessed_by']}"
+    if case["version"] != case["seen_version"]:
+        return "it has changed since you looked at it"
+    if case["retryable"] == "never":
+        return f"repeating does not help: {kind_of(case['code']).next_step}"
+    if case["work_item_id"] is None and case["message_id"] is None:
+        return "there is nothing to repeat"
+    return ""
+
+
+def _note_redrive(asked: Asked, doing: Doing, redrive_id: UUID, cases: list[dict[str, Any]], skipped: dict[UUID, str]) -> None:
+    store.run(
+        doing.connection,
+        "command.insert_redrive",
+        redrive_id=redrive_id,
+        asked_by=asked.actor,
+        now=doing.now,
+        reason_code=str(asked.arguments.get("reason_code", "other")),
+        reason=asked.reason,
+        scope=str(asked.arguments.get("scope", "selected rows")),
+        item_count=len(cases),
+        group_amount=sum((case["group_amount"] or Decimal(0) for case in cases), Decimal(0)),
+    )
+    store.run(
+        doing.connection,
+        "command.insert_redrive_items",
+        redrive_id=redrive_id,
+        case_id=[case["case_id"] for case in cases],
+        document_id=[case["document_id"] for case in cases],
+        work_item_id=[case["work_item_id"] for case in cases],
+        case_version=[case["seen_version"] for case in cases],
+        status=["skipped" if case["case_id"] in skipped else "queued" for case in cases],
+        result=[skipped.get(case["case_id"], "") for case in cases],
+        business_unit=[case["business_unit"] for case in cases],
+        now=doing.now,
+    )
+    heads = store.lock_heads(doing.connection, sorted({case["document_id"] for case in cases if case["document_id"] is not None and case["case_id"] not in skipped}))
+    for case in cases:
+        if case["case_id"] in skipped:
+            continue
+        doing.recording.case_event(case["case_id"], asked.actor, "reprocess", asked.reason, {"redrive_id": str(redrive_id)}, case["business_unit"])
+        if case["document_id"] in heads:
+            doing.recording.note(heads[case["document_id"]], "reprocessing_asked", actor=asked.actor, attributes={"reason": asked.reason, "redrive_id": str(redrive_id)})
+
+
+def _accept(asked: Asked, doing: Doing) -> dict[str, Any]:
+    """A person takes responsibility for what a rule objects to, and the document goes on."""
+    case = _one_case(asked, doing)
+    if case["code"] not in ACCEPTABLE or case["work_item_id"] is None:
+        raise Refusal("denied", f"Nobody may accept this: {kind_of(case['code']).title.lower()}.")
+    if case["version"] != case["seen_version"]:
+        raise Refusal("conflict", "The exception has changed since you looked at it.")
+    if case["requester"] and case["requester"].lower() in {asked.actor.lower(), asked.actor.split("@")[0].lower()}:
+        raise Refusal("denied", "Whoever asked for it cannot accept it.")
+    store.run(doing.connection, "command.accept_for_work", work_item_id=case["work_item_id"], code=case["code"])
+    case["retryable"] = "after_fix"
+    redrive_id = doing.setup.new_id(doing.now)
+    released = store.rows(doing.connection, "command.release_work", work_item_id=[case["work_item_id"]], redrive_id=redrive_id, now=doing.now)
+    if not released:
+        raise Refusal("conflict", "It is being worked on right now.")
+    _note_redrive(asked, doing, redrive_id, [case], {})
+    store.run(doing.connection, "command.queue_cases", case_id=[case["case_id"]])
+    return {"sentence": f"Accepted; {case['number']} goes on.", "redrive_id": str(redrive_id)}
+
+
+def _abandon(asked: Asked, doing: Doing) -> dict[str, Any]:
+    """Give a document up: nothing more is done for it, its budget is free again, its exceptions are closed."""
+    case = _one_case(asked, doing)
+    heads = store.lock_heads(doing.connection, [case["document_id"]] if case["document_id"] else [])
+    head = heads.get(case["document_id"])
+    if head is None or not LIFECYCLES[head.document_type].allows(head.status, "abandoned"):
+        raise Refusal("conflict", f"{case['number']} cannot be given up any more: it is {case['state'] or 'unknown'}.")
+    doing.recording.move(head, "abandoned", actor=asked.actor, attributes={"reason": asked.reason})
+    doing.recording.cancelled.add(head.document_id)
+    doing.recording.released.add(head.document_id)
+    doing.recording.close_case(case["case_id"], reason="cancelled", by=asked.actor, head=head, comment=asked.reason)
+    doing.recording.wake(head.document_id)
+    for row in store.rows(doing.connection, "decide.linked", document_id=[head.document_id], relation="fulfils"):
+        doing.recording.wake(row["document_id"])
+    return {"sentence": f"{case['number']} is given up."}
+
+
+def _close(asked: Asked, doing: Doing) -> dict[str, Any]:
+    case = _one_case(asked, doing)
+    if case["blocks"]:
+        raise Refusal("conflict", f"{case['number']} cannot go on while this is unsettled: reprocess it, accept it or give it up.")
+    reason = str(asked.arguments.get("close_reason", "accepted_risk"))
+    heads = store.lock_heads(doing.connection, [case["document_id"]] if case["document_id"] else [])
+    doing.recording.close_case(case["case_id"], reason=reason, by=asked.actor, head=heads.get(case["document_id"]), comment=asked.reason)
+    return {"sentence": f"The exception of {case['number']} is closed."}
+
+
+def _acknowledge(asked: Asked, doing: Doing) -> dict[str, Any]:
+    alert_id = UUID(asked.arguments["alert_id"])
+    found = store.rows(doing.connection, "command.lock_alert", alert_id=alert_id)
+    if not found or not sees(asked.units, found[0]["business_unit"]):
+        raise Refusal("denied", "The alert is not among those you may see.")
+    doing.business_units.add(found[0]["business_unit"])
+    if found[0]["state"] != "firing":
+        raise Refusal("conflict", f"{found[0]['acknowledged_by'] or 'The engine'} has settled it already.")
+    store.run(doing.connection, "command.acknowledge_alert", alert_id=alert_id, actor=asked.actor, now=doing.now)
+    return {"sentence": "Acknowledged."}
+
+
+def _only_noted(_asked: Asked, _doing: Doing) -> dict[str, Any]:
+    """The command's own row is the audit entry; there is nothing else to do."""
+    return {"sentence": "Noted."}
+
+
+_ACTIONS: dict[Action, Callable[[Asked, Doing], dict[str, Any]]] = {
+    Action.CLAIM: _claim,
+    Action.ASSIGN: _claim,
+    Action.COMMENT: _comment,
+    Action.REPROCESS: _reprocess,
+    Action.ACCEPT: _accept,
+    Action.ABANDON: _abandon,
+    Action.CLOSE: _close,
+    Action.ACKNOWLEDGE_ALERT: _acknowledge,
+    Action.VIEW_PAYLOAD: _only_noted,
+    Action.EXPORT: _only_noted,
+}

@@ -1,0 +1,82 @@
+"""Five roles, what each may ask for, and the page each lands on (R139).
+
+The table is the policy: pages hide what it does not allow, the database refuses a command in somebody else's name, and the
+engine reads it again before it carries anything out.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What somebody is to the product."""
+
+    FINANCE_LEADER = "finance_leader"
+    FINANCE_OPERATIONS = "finance_operations"
+    PROCUREMENT_ANALYST = "procurement_analyst"
+    INTEGRATION_SUPPORT = "integration_support"
+    AUDITOR = "auditor"
+
+
+class Action(StrEnum):
+    """What can be asked of the engine."""
+
+    CLAIM = "claim"
+    ASSIGN = "assign"
+    COMMENT = "comment"
+    REPROCESS = "reprocess"
+    ACCEPT = "accept"
+    ABANDON = "abandon"
+    CLOSE = "close"
+    ACKNOWLEDGE_ALERT = "acknowledge_alert"
+    VIEW_PAYLOAD = "view_payload"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may ask for an action, and whether they have to say why."""
+
+    roles: frozenset[Role]
+    needs_reason: bool
+    says: str
+
+
+_LEADER, _OPS, _ANALYST, _SUPPORT, _AUDITOR = Role
+_EVERYBODY = frozenset(Role)
+
+# fmt: off
+RULES: dict[Action, Rule] = {
+    Action.CLAIM:             Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "take an exception on"),
+    Action.ASSIGN:            Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "give an exception to somebody"),
+    Action.COMMENT:           Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "comment on an exception"),
+    Action.REPROCESS:         Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), True,  "reprocess documents"),
+    Action.ACCEPT:            Rule(frozenset({_OPS}),                     True,  "accept what a rule objects to"),
+    Action.ABANDON:           Rule(frozenset({_OPS, _ANALYST}),           True,  "give a document up"),
+    Action.CLOSE:             Rule(frozenset({_OPS, _SUPPORT}),           True,  "close an exception that stops nothing"),
+    Action.ACKNOWLEDGE_ALERT: Rule(frozenset({_LEADER, _OPS, _ANALYST, _SUPPORT}), False, "acknowledge an alert"),
+    Action.VIEW_PAYLOAD:      Rule(frozenset({_OPS, _SUPPORT, _AUDITOR}), False, "open a payload"),
+    Action.EXPORT:            Rule(_EVERYBODY,                            False, "export a list"),
+}
+# fmt: on
+
+LANDING: dict[Role, str] = {
+    Role.FINANCE_LEADER: "overview",
+    Role.FINANCE_OPERATIONS: "exceptions",
+    Role.PROCUREMENT_ANALYST: "stuck",
+    Role.INTEGRATION_SUPPORT: "health",
+    Role.AUDITOR: "audit",
+}
+
+ACCEPTABLE = frozenset({"duplicate_order", "duplicate_invoice", "supplier_duplicate", "supplier_tax_invalid", "budget_exceeded", "budget_conflict"})
+"""What a person may accept against a rule. Segregation of duties is not among them, on purpose."""
+
+
+def may(roles: frozenset[Role] | set[Role], action: Action) -> bool:
+    """Whether somebody with these roles may ask for an action."""
+    return bool(RULES[action].roles & set(roles))
+
+
+def sees(units: tuple[str, ...], business_unit: str) -> bool:
+    """Whether somebody with sight of `units` sees a business unit; "*" is every one."""
+    return "*" in units or business_unit in units

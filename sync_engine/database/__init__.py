@@ -1,0 +1,1 @@
+"""Finding PostgreSQL, keeping its schema, and the named statements."""

@@ -1,0 +1,89 @@
+"""Who connects as what: the owner migrates, the engine works, the application reads, the gate opens sessions.
+
+Each gets a SQLAlchemy engine over psycopg with its own role and the cell's schema as the only search path. Statements
+run on the psycopg connection beneath, in autocommit mode with explicit transactions, because the write path sends
+pipelines. On the embedded server the roles may log in themselves; with one DATABASE_URL for all, the owner's connection
+takes on the role, which a production start refuses (`doctor`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+ROLES = ("finsync_engine", "finsync_app", "finsync_gate")
+
+
+class Database:
+    """One cell of one PostgreSQL.
+
+    Args:
+        owner_url: May migrate.
+        cell: The schema.
+        urls: Addresses for single roles; the owner's, with the role taken on, for the others.
+        roles_log_in: Connect as the role itself over the owner's address (embedded server).
+    """
+
+    def __init__(
+        self, owner_url: str, *, cell: str = "public", urls: dict[str, str] | None = None, roles_log_in: bool = False
+    ) -> None:
+        self.cell = cell
+        self.owner_url = _url(owner_url)
+        self.roles_log_in = roles_log_in
+        self._urls = {role: _url(url) for role, url in (urls or {}).items() if url}
+
+    def url(self, role: str) -> URL:
+        """The address `role` connects to, with its schema and, where it does not log in itself, the role to take on."""
+        own = self._urls.get(role)
+        url = own or (self.owner_url.set(username=role) if self.roles_log_in else self.owner_url)
+        options = f"-csearch_path={self.cell}"
+        if own is None and not self.roles_log_in:
+            options += f" -crole={role}"
+        return url.update_query_dict({"options": options, "application_name": f"{role}"})
+
+    def connect_owner(self) -> psycopg.Connection:
+        """A connection for migrations, in autocommit mode."""
+        return psycopg.connect(_dsn(self.owner_url), autocommit=True)
+
+    def engine(self, role: str, *, pool_size: int = 8, **more: Any) -> sa.Engine:
+        """A pool of connections as `role`."""
+        return sa.create_engine(
+            self.url(role),
+            isolation_level="AUTOCOMMIT",
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            **more,
+        )
+
+    def let_roles_log_in(self) -> None:
+        """On the embedded server, where whoever can open the socket is trusted anyway."""
+        with self.connect_owner() as connection:
+            for role in ROLES:
+                connection.execute(f"ALTER ROLE {role} LOGIN")
+
+
+@contextmanager
+def borrowed(engine: sa.Engine) -> Iterator[psycopg.Connection]:
+    """A psycopg connection from a pool; it goes back when the block ends."""
+    with engine.connect() as pooled:
+        connection = pooled.connection.driver_connection
+        if not isinstance(connection, psycopg.Connection):
+            raise TypeError(f"the pool holds {type(connection).__name__}, not psycopg connections")
+        yield connection
+
+
+def _url(text: str) -> URL:
+    return make_url(text).set(drivername="postgresql+psycopg")
+
+
+def _dsn(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def dsn(url: URL) -> str:
+    """An address as psycopg takes it."""
+    return _dsn(url)

@@ -1,0 +1,205 @@
+"""Reading feeds: one page at a time, every record kept verbatim with the cursor in one transaction, nothing understood yet.
+
+A page that cannot be read leaves the cursor where it was, says why, and is tried again later. What a record means is
+`intake`'s business, so that a record nobody understands never stops a feed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from sync_engine.database.statements import sql
+from sync_engine.engine import store
+from sync_engine.engine.lanes import MESSAGE_CHARS, Attempt, CrashPoint, no_crash, note_attempt
+from sync_engine.engine.outcomes import Setup, backoff_s
+from sync_engine.engine.recording import Recording
+from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
+from sync_engine.model.ports import Feed, Page, System
+
+LEASE_S = 180
+"""A page may be fifty documents over a slow line; longer than that, another engine may try."""
+
+PAGES_PER_RUN = 200
+"""A feed that has more is read on in the next run, so that one long backlog does not keep a thread for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one run of a feed brought."""
+
+    pages: int = 0
+    records: int = 0
+    new: int = 0
+    error: str = ""
+
+
+class Collector:
+    """Reads the feeds of one system.
+
+    Args:
+        system: What it declares.
+        session: The network to it.
+        setup: The configuration in force.
+        engine_id: Who we are.
+        now: Tells the engine's time.
+        timer: Counts seconds.
+        crash_point: Called between phases; tests raise from it.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        session: Any,
+        setup: Setup,
+        *,
+        engine_id: str,
+        now: Callable[[], datetime],
+        timer: Callable[[], float],
+        crash_point: CrashPoint = no_crash,
+    ) -> None:
+        self.system = system
+        self.session = session
+        self.setup = setup
+        self.engine_id = engine_id
+        self._now = now
+        self._timer = timer
+        self._crash_point = crash_point
+
+    def collect(self, connection: psycopg.Connection, feed: Feed) -> Collected | None:
+        """Read a feed that is due until it has no more. None: not due, or somebody else reads it."""
+        pages = records = new = 0
+        while pages < PAGES_PER_RUN:
+            now = self._now()
+            with connection.cursor(row_factory=dict_row) as cursor:
+                claimed = cursor.execute(
+                    sql("intake.claim_feed"),
+                    {
+                        "system": self.system.name,
+                        "feed": feed.name,
+                        "lease_until": now + timedelta(seconds=LEASE_S),
+                        "now": now,
+                    },
+                ).fetchone()
+            if claimed is None:
+                return Collected(pages, records, new) if pages else None
+            page, attempt, error = self._read(feed, claimed["cursor"])
+            if page is None:
+                self._failed(connection, feed, claimed, attempt, error)
+                return Collected(pages, records, new, error=str(error))
+            new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
+            pages += 1
+            records += len(page.records)
+            if not page.more:
+                break
+        return Collected(pages, records, new)
+
+    def _read(self, feed: Feed, cursor: dict[str, Any]) -> tuple[Page | None, Attempt, SyncError | None]:
+        started_at, started = self._now(), self._timer()
+        trace_id = hashlib.sha256(f"{self.system.name}|{feed.name}|{started_at.isoformat()}".encode()).hexdigest()[:32]
+        page, error = None, None
+        with self.session.tracing(trace_id) as calls:
+            try:
+                page = feed.read(self.session, cursor, started_at)
+            except SyncError as caught:
+                error = caught
+        attempt = Attempt(
+            operation=f"feed:{feed.name}",
+            effect="read",
+            started_at=started_at,
+            duration_ms=round((self._timer() - started) * 1000, 3),
+            outcome="done" if page is not None else "not_sent" if isinstance(error, TransientError) else "failed",
+            error_code=error.code if error else None,
+            message=str(error)[:MESSAGE_CHARS] if error else "",
+            calls=calls,
+        )
+        return page, attempt, error
+
+    def _keep(
+        self, connection: psycopg.Connection, feed: Feed, fencing_token: int, page: Page, attempt: Attempt
+    ) -> int:
+        now = self._now()
+        recording = self._recording(now, attempt, records=len(page.records))
+        with connection.transaction():
+            new = self._store(connection, feed, page, now) if page.records else 0
+            self._crash_point("before_cursor")
+            due_at = now if page.more else now + timedelta(seconds=feed.interval_s)
+            kept = store.run(
+                connection,
+                "intake.finish_feed",
+                system=self.system.name,
+                feed=feed.name,
+                fencing_token=fencing_token,
+                cursor=json.dumps(page.cursor),
+                due_at=due_at,
+                complete_until=page.complete_until,
+                now=now,
+            )
+            # Another engine reads this feed by now. What we stored is stored (it knows each message once); the cursor is theirs.
+            if kept == 0:
+                recording.systems.clear()
+            store.write(connection, recording)
+        self._crash_point("after_cursor")
+        return new
+
+    def _store(self, connection: psycopg.Connection, feed: Feed, page: Page, now: datetime) -> int:
+        told = {(record.kind, record.external_id, record.version): record for record in page.records}.values()
+        rows = store.rows(
+            connection,
+            "intake.store_messages",
+            message_id=[self.setup.new_id(now) for _ in told],
+            system=self.system.name,
+            feed=feed.name,
+            kind=[record.kind for record in told],
+            external_id=[record.external_id for record in told],
+            version=[record.version for record in told],
+            source_at=[record.source_at for record in told],
+            body=[record.body for record in told],
+            body_hash=[hashlib.sha256(record.body).digest() for record in told],
+            now=now,
+        )
+        return len(rows)
+
+    def _failed(
+        self,
+        connection: psycopg.Connection,
+        feed: Feed,
+        claimed: dict[str, Any],
+        attempt: Attempt,
+        error: SyncError | None,
+    ) -> None:
+        now = self._now()
+        asked = error.retry_after_s if isinstance(error, TransientError) else None
+        # Wrong credentials do not heal in seconds; asking every few seconds would lock the account.
+        wait = (
+            300.0
+            if isinstance(error, ConfigurationError)
+            else max(asked or 0.0, 1.0 + backoff_s(claimed["consecutive_failures"], Random(claimed["fencing_token"])))
+        )
+        recording = self._recording(now, attempt, paused_until=now + timedelta(seconds=asked) if asked else None)
+        with connection.transaction():
+            store.run(
+                connection,
+                "intake.fail_feed",
+                system=self.system.name,
+                feed=feed.name,
+                fencing_token=claimed["fencing_token"],
+                due_at=now + timedelta(seconds=wait),
+                error=str(error)[:MESSAGE_CHARS],
+            )
+            store.write(connection, recording)
+
+    def _recording(
+        self, now: datetime, attempt: Attempt, *, records: int | None = None, paused_until: datetime | None = None
+    ) -> Recording:
+        recording = Recording(self.engine_id, now, self.setup.new_id)
+        note_attempt(recording, attempt, system=self.system.name, records=records)
+        ok = attempt.outcome == "done"
+        recording.note_system(self.system.name, ok=ok, error="" if ok else attempt.message, paused_until=paused_until)
+        return recording

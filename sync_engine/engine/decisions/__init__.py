@@ -1,0 +1,17 @@
+"""The decisions the engine takes itself, by the name a flow's row gives them (`Step.does`).
+
+A decision gets a whole batch of items at one step and answers one outcome each, in order; None leaves an item for the
+next round. It reads what it needs for all of them at once and then calls the pure rules of `model`.
+"""
+
+from sync_engine.engine.decisions import changes, exceptions, invoices, orders, requisitions, suppliers
+from sync_engine.engine.decisions.desk import Decision
+
+DECISIONS: dict[str, Decision] = {
+    **requisitions.DECISIONS,
+    **orders.DECISIONS,
+    **changes.DECISIONS,
+    **invoices.DECISIONS,
+    **suppliers.DECISIONS,
+    **exceptions.DECISIONS,
+}

@@ -1,0 +1,485 @@
+"""Requisition to order: validation and enrichment, policies and budget, approvals, segregation, drafting orders."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sync_engine.engine.decisions.desk import (
+    Desk,
+    accepted,
+    deciders,
+    document,
+    named,
+    one_by_one,
+    refused,
+    refused_because,
+    votes,
+)
+from sync_engine.engine.outcomes import Item, Kind, Outcome, Spawn
+from sync_engine.model import policies
+from sync_engine.model.documents import (
+    Approval,
+    ApprovalStatus,
+    Decision,
+    Enrichment,
+    Line,
+    PurchaseOrder,
+    Requisition,
+    Supplier,
+)
+from sync_engine.model.errors import MappingError, SyncError
+from sync_engine.model.flows import DAY, Role
+from sync_engine.model.lifecycles import LIFECYCLES
+from sync_engine.model.mappings import nearest
+from sync_engine.model.money import rounded
+
+ITEM_STEP = 10
+"""Order lines are numbered as the ERP numbers them: 10, 20, 30."""
+
+
+def validate_requisition(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
+    """Translate and enrich: cost-centre hierarchy, plants, suppliers, group amount (R108-R110). Refuses the first word that
+    no table knows, with the nearest ones it does."""
+    wanted = {supplier for item in items for supplier in document(item, Requisition).suppliers if supplier}
+    known = _suppliers(desk, wanted)
+    outcomes: list[Outcome | None] = []
+    for item in items:
+        try:
+            outcomes.append(_validated(document(item, Requisition), known, desk))
+        except SyncError as error:
+            outcomes.append(refused(error))
+    return outcomes
+
+
+def _suppliers(desk: Desk, procurement_ids: Iterable[str]) -> dict[str, tuple[str, Supplier]]:
+    """Supplier documents by procurement's id: (state, supplier)."""
+    ids = sorted(procurement_ids)
+    system = desk.setup.role_of(Role.PROCUREMENT, "")
+    rows = (
+        desk.rows("documents_by_identifier", system=[system] * len(ids), kind=["supplier"] * len(ids), external_id=ids)
+        if ids
+        else []
+    )
+    return {
+        row["external_id"]: (row["state"], Supplier.model_validate_json(row["canonical"]))
+        for row in rows
+        if row["canonical"]
+    }
+
+
+def _validated(requisition: Requisition, known: dict[str, tuple[str, Supplier]], desk: Desk) -> Outcome:
+    mappings = desk.setup.mappings
+    unit = mappings.unit(requisition.business_unit)
+    today = mappings.local_day(unit.code, desk.now)
+    centres = {
+        part.cost_centre: mappings.cost_centre(part.cost_centre, today).path
+        for line in requisition.lines
+        for part in line.distributions
+    }
+    plants = {line.plant: mappings.plant(line.plant) for line in requisition.lines if line.plant}
+    for line in requisition.lines:
+        if line.tax_code:
+            mappings.tax_code(line.tax_code)
+        mappings.unit_of_measure(line.unit)
+    suppliers = {}
+    names, terms = {}, {}
+    for number in requisition.suppliers:
+        supplier = _ready_supplier(number, known, desk)
+        suppliers[number] = supplier.erp_number
+        names[supplier.erp_number] = supplier.name
+        terms[supplier.erp_number] = mappings.payment_term(supplier.payment_term) if supplier.payment_term else ""
+    converted = mappings.in_group_currency(requisition.amount, requisition.currency, today)
+    enrichment = Enrichment(
+        mapping_version=mappings.version,
+        suppliers=suppliers,
+        supplier_names=names,
+        payment_terms=terms,
+        purchasing_organization=unit.purchasing_organization,
+        purchasing_group=unit.purchasing_group,
+        cost_centres=centres,
+        plants=plants,
+        group_amount=converted.amount,
+        group_currency=converted.currency,
+        rate=converted.rate,
+        rate_on=converted.rate_on,
+        rate_source=converted.rate_source,
+    )
+    return Outcome(
+        Kind.DONE,
+        document=requisition.model_copy(update={"enrichment": enrichment}),
+        attributes={"mapping_version": mappings.version},
+    )
+
+
+def _ready_supplier(number: str, known: dict[str, tuple[str, Supplier]], desk: Desk) -> Supplier:
+    if number not in known:
+        raise MappingError(
+            f"Supplier {number or '(none)'} of procurement is not known here.",
+            code="supplier_unknown",
+            facts={"supplier": number},
+        )
+    state, supplier = known[number]
+    if not supplier.erp_number:
+        candidates = {f"{row['name']} ({row['erp_number']})" for row in desk.rows("supplier_names")}
+        raise MappingError(
+            f"Supplier {supplier.name} ({number}) has no number in the ERP{nearest(supplier.name, candidates)}.",
+            code="supplier_unknown",
+            facts={"supplier": number, "supplier_name": supplier.name},
+        )
+    if state != "ready":
+        raise MappingError(
+            f"Supplier {supplier.name} ({supplier.erp_number}) is not ready to trade: its check stands at {state}.",
+            code="supplier_not_ready",
+            facts={"supplier": supplier.erp_number, "supplier_name": supplier.name},
+        )
+    return supplier
+
+
+def check_policies(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
+    """Budget, duplicates and the approval route. Decisions on one budget take turns, so that two requisitions decided at
+    the same moment cannot both have the last euro (R086)."""
+    wishes = {item.head.document_id: _wishes(item, document(item, Requisition), desk) for item in items}
+    keys = {key for wish in wishes.values() for key in wish}
+    desk.take_turns(f"budget:{cost_centre}:{period}" for cost_centre, period in keys)
+    books = _books(desk, items, keys)
+    own: dict[UUID, dict[tuple[str, str], Decimal]] = defaultdict(dict)
+    for row in desk.rows("reserved_by", document_id=[item.head.document_id for item in items]):
+        own[row["document_id"]][row["cost_centre"], row["period"]] = row["amount"]
+    alike: dict[UUID, list[policies.Purchase]] = defaultdict(list)
+    for row in desk.rows(
+        "purchases_alike",
+        document_id=[item.head.document_id for item in items],
+        days=desk.setup.policies.duplicate_order_days,
+    ):
+        alike[row["document_id"]].append(_purchase(Requisition.model_validate_json(row["canonical"])))
+    return [
+        _checked(
+            item, wishes[item.head.document_id], books, own[item.head.document_id], alike[item.head.document_id], desk
+        )
+        for item in items
+    ]
+
+
+Wishes = dict[tuple[str, str], Decimal]
+
+
+def _wishes(item: Item, requisition: Requisition, desk: Desk) -> Wishes:
+    """What the requisition wants from each budget: (cost centre, period) to amount in the budget's currency."""
+    currency_of = {
+        row["cost_centre"]: (row["period"], row["currency"]) for row in item.facts.get("procurement_budget", [])
+    }
+    wanted: Wishes = defaultdict(lambda: Decimal(0))
+    today = desk.setup.mappings.local_day(requisition.business_unit, desk.now)
+    for line in requisition.lines:
+        for part in line.distributions:
+            if part.cost_centre not in currency_of:
+                continue
+            period, currency = currency_of[part.cost_centre]
+            amount = part.amount
+            if currency != requisition.currency:
+                mappings = desk.setup.mappings
+                amount = mappings.in_currency(
+                    mappings.in_group_currency(amount, requisition.currency, today).amount, currency, today
+                )
+            wanted[part.cost_centre, period] += amount
+    return dict(wanted)
+
+
+def _books(desk: Desk, items: Sequence[Item], keys: set[tuple[str, str]]) -> dict[tuple[str, str], policies.Budget]:
+    """The budgets as they stand, those nobody has seen before as procurement has just stated them."""
+    ordered = sorted(keys)
+    rows = (
+        desk.rows("budgets", cost_centre=[key[0] for key in ordered], period=[key[1] for key in ordered])
+        if ordered
+        else []
+    )
+    books = {
+        (row["cost_centre"], row["period"]): policies.Budget(
+            row["cost_centre"], row["currency"], row["amount"], row["reserved"]
+        )
+        for row in rows
+    }
+    for item in items:
+        for told in item.facts.get("procurement_budget", []):
+            key = (told["cost_centre"], told["period"])
+            amount = Decimal(told["amount"])
+            if key not in books:
+                books[key] = policies.Budget(
+                    told["cost_centre"], told["currency"], amount, amount - Decimal(told["remaining"])
+                )
+            elif books[key].amount != amount:
+                books[key] = policies.Budget(told["cost_centre"], told["currency"], amount, books[key].reserved)
+    return books
+
+
+def _checked(
+    item: Item,
+    wishes: Wishes,
+    books: dict[tuple[str, str], policies.Budget],
+    own: Wishes,
+    alike: list[policies.Purchase],
+    desk: Desk,
+) -> Outcome:
+    requisition = document(item, Requisition)
+    reasons = (
+        []
+        if accepted(item, "duplicate_order")
+        else list(
+            policies.duplicate_orders(_purchase(requisition), alike, days=desk.setup.policies.duplicate_order_days)
+        )
+    )
+    if reasons:
+        return refused_because(reasons)
+    budget = _budget_refusal(item, wishes, books, own)
+    if budget is not None:
+        return budget
+    reservations, told = [], []
+    for key, wanted in wishes.items():
+        book = books[key]
+        reservations.append((*key, wanted))
+        told.append((*key, book.currency, book.amount, book.reserved - own.get(key, Decimal(0)), "procurement"))
+        books[key] = policies.Budget(
+            book.cost_centre, book.currency, book.amount, book.reserved - own.get(key, Decimal(0)) + wanted
+        )
+    route = policies.approval_route(
+        desk.setup.policies,
+        business_unit=requisition.business_unit,
+        amount=requisition.amount,
+        currency=requisition.currency,
+        suppliers_without_contract=tuple(
+            dict.fromkeys(line.supplier for line in requisition.lines if not line.contract)
+        ),
+    )
+    facts: dict[str, Any] = {
+        "route_reasons": [reason.sentence for reason in route.reasons],
+        "route_codes": [reason.code for reason in route.reasons],
+    }
+    return Outcome(
+        Kind.DONE,
+        facts=facts,
+        reservations=reservations,
+        budgets=told,
+        attributes={"route": ",".join(facts["route_codes"])},
+    )
+
+
+def _budget_refusal(
+    item: Item, wishes: Wishes, books: dict[tuple[str, str], policies.Budget], own: Wishes
+) -> Outcome | None:
+    """Both systems' budget answers, side by side when they differ (R004)."""
+    ours = [
+        reason
+        for key, wanted in wishes.items()
+        for reason in policies.budget(wanted - own.get(key, Decimal(0)), books[key], cost_centre=key[0])
+    ]
+    erp = item.facts.get("erp_budget") or {}
+    exceeded_there = erp.get("verdict") == "exceeded"
+    if accepted(item, "budget_exceeded") or accepted(item, "budget_conflict"):
+        return None
+    if ours:
+        return refused_because(ours, more={"erp_verdict": str(erp.get("verdict", "not asked"))})
+    if exceeded_there:
+        there = f"The ERP says: {erp.get('message')} (read {erp.get('read_at')})."
+        here = "Procurement says it is covered: " + "; ".join(
+            f"{told['remaining']} {told['currency']} left of {told['amount']} for {told['cost_centre']} (read {told['read_at']})"
+            for told in item.facts.get("procurement_budget", [])
+        )
+        centre = next(iter(wishes), ("", ""))[0]
+        return refused_because([policies.Reason("budget_conflict", f"{there} {here}.", {"cost_centre": centre})])
+    return None
+
+
+def _purchase(requisition: Requisition) -> policies.Purchase:
+    lines = sorted(
+        f"{line.description.casefold().strip()}|{line.quantity}|{line.unit_price}" for line in requisition.lines
+    )
+    return policies.Purchase(
+        requisition.number,
+        requisition.requester.user,
+        ",".join(requisition.suppliers),
+        requisition.amount,
+        requisition.currency,
+        requisition.submitted_at.date(),
+        "\n".join(lines),
+    )
+
+
+def await_approval(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
+    """Procurement's own approvers and, where the route asks for it, both exception groups. Either refusal ends it (R111)."""
+    approvals = desk.approvals(items)
+    return [_awaited(item, approvals.get(item.head.document_id, []), desk) for item in items]
+
+
+def _awaited(item: Item, approvals: list[Approval], desk: Desk) -> Outcome:
+    mappings = desk.setup.mappings
+    procurement = desk.setup.role_of(Role.PROCUREMENT, item.head.business_unit)
+    human = [
+        a
+        for a in approvals
+        if a.system == procurement and not (a.approver and mappings.is_integration_user(a.system, a.approver.user))
+    ]
+    request = item.facts.get("approval_request", "")
+    joint = (
+        policies.joint_decision(item.facts.get("approval_groups", []), votes(approvals, request))
+        if request
+        else Decision.APPROVED
+    )
+    decided = [*deciders(human, ""), *(deciders(approvals, request) if request else [])]
+    refusals = [a for a in decided if a.decision is Decision.REJECTED]
+    if joint is Decision.REJECTED or any(a.system == procurement for a in refusals):
+        last = refusals[-1] if refusals else None
+        why = f"{named(last)}: {last.comment}" if last else "The request for approval was cancelled."
+        return Outcome(
+            Kind.DECLINED,
+            event="approval_refused",
+            at=last.decided_at if last else None,
+            actor=named(last) if last else "",
+            facts={"refusal_reason": why},
+            releases_budget=True,
+            attributes={"reason": why},
+        )
+    procurement_agrees = item.head.approval_status is ApprovalStatus.APPROVED or (
+        bool(human) and all(a.decision in {Decision.APPROVED, Decision.NOT_REQUIRED} for a in human)
+    )
+    if joint is Decision.APPROVED and procurement_agrees:
+        last_at = max((a.decided_at for a in decided if a.decided_at), default=None)
+        return Outcome(
+            Kind.DONE,
+            at=last_at,
+            actor=named(decided[-1]) if decided else "",
+            facts={"decision_comment": "Approved by " + ", ".join(named(a) for a in decided)},
+            attributes={"approved_by": [named(a) for a in decided]},
+        )
+    waiting = [a.approver.user for a in human if a.approver and a.decision is Decision.PENDING]
+    waiting += [
+        vote
+        for vote in item.facts.get("approval_groups", [])
+        if vote not in {v.where for v in votes(approvals, request) if v.decision is Decision.APPROVED}
+    ]
+    return Outcome(
+        Kind.WAIT, wait_s=1 * DAY, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers"
+    )
+
+
+def check_segregation(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
+    """Nobody approves what they asked for, whatever login they used where (R085)."""
+    approvals = desk.approvals(items)
+    mappings = desk.setup.mappings
+    outcomes: list[Outcome | None] = []
+    for item in items:
+        requisition = document(item, Requisition)
+        procurement = desk.setup.role_of(Role.PROCUREMENT, item.head.business_unit)
+        who = mappings.employee(procurement, requisition.requester.user, requisition.requester.email)
+        approvers = [
+            (mappings.employee(approval.system, person.user, person.email), approval.system)
+            for approval in approvals.get(item.head.document_id, [])
+            if approval.decision is Decision.APPROVED
+            for person in (approval.approver, approval.decided_by)
+            if person is not None and not mappings.is_integration_user(approval.system, person.user)
+        ]
+        conflicts = policies.segregation_of_duties(who, dict.fromkeys(approvers))
+        outcomes.append(
+            refused_because(conflicts)
+            if conflicts and not accepted(item, "segregation_of_duties")
+            else Outcome(Kind.DONE)
+        )
+    return outcomes
+
+
+def _drafted(item: Item, desk: Desk) -> Outcome:
+    """One order per supplier, in the ERP's words."""
+    requisition = document(item, Requisition)
+    enrichment = requisition.enrichment
+    if enrichment is None:
+        raise ValueError("a requisition reaches drafting only after it was enriched")
+    by_supplier: dict[str, list[Line]] = defaultdict(list)
+    for line in requisition.lines:
+        by_supplier[line.supplier].append(line)
+    spawns = []
+    for place, (supplier, lines) in enumerate(by_supplier.items(), start=1):
+        number = f"{requisition.number}-{place}"
+        spawns.append(
+            Spawn(
+                _order(requisition, enrichment, supplier, lines, number, desk),
+                "order_drafted",
+                LIFECYCLES[PurchaseOrder.type].initial,
+                relation="fulfils",
+            )
+        )
+    return Outcome(Kind.DONE, spawns=spawns, attributes={"orders": [spawn.document.number for spawn in spawns]})
+
+
+def _order(
+    requisition: Requisition, enrichment: Enrichment, supplier: str, lines: list[Line], number: str, desk: Desk
+) -> PurchaseOrder:
+    mappings = desk.setup.mappings
+    erp_supplier = enrichment.suppliers[supplier]
+    translated = tuple(
+        line.model_copy(
+            update={
+                "number": place * ITEM_STEP,
+                "supplier": erp_supplier,
+                "plant": enrichment.plants.get(line.plant, ""),
+                "tax_code": mappings.tax_code(line.tax_code) if line.tax_code else "",
+                "unit": mappings.unit_of_measure(line.unit),
+            }
+        )
+        for place, line in enumerate(lines, start=1)
+    )
+    return PurchaseOrder(
+        number=number,
+        business_unit=requisition.business_unit,
+        company_code=requisition.company_code,
+        requisition_number=requisition.number,
+        requisition_source_id=requisition.number,
+        requester=requisition.requester,
+        supplier=erp_supplier,
+        supplier_name=enrichment.supplier_names.get(erp_supplier, ""),
+        currency=requisition.currency,
+        amount=rounded(sum((line.amount for line in lines), Decimal(0)), requisition.currency),
+        purchasing_organization=enrichment.purchasing_organization,
+        purchasing_group=enrichment.purchasing_group,
+        payment_term=enrichment.payment_terms.get(erp_supplier, ""),
+        ordered_on=mappings.local_day(requisition.business_unit, desk.now),
+        need_by_on=requisition.need_by_on,
+        lines=translated,
+    )
+
+
+_CONFIRMED = {"returned", "ordered", "partially_received", "received", "closed"}
+
+
+def await_orders(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
+    """The requisition is ordered when every order of it has its ERP number and procurement knows it."""
+    orders = desk.linking((item.head.document_id for item in items), "fulfils")
+    outcomes: list[Outcome | None] = []
+    for item in items:
+        states = {row["state"] for row in orders.get(item.head.document_id, [])}
+        if states and states <= {"cancelled"}:
+            outcomes.append(Outcome(Kind.DONE, event="orders_cancelled", releases_budget=True))
+        elif states and states <= _CONFIRMED | {"cancelled"}:
+            outcomes.append(Outcome(Kind.DONE))
+        else:
+            outcomes.append(
+                Outcome(
+                    Kind.WAIT,
+                    wait_s=1 * DAY,
+                    waiting_for="the ERP to accept "
+                    + ", ".join(
+                        row["number"] for row in orders.get(item.head.document_id, []) if row["state"] not in _CONFIRMED
+                    ),
+                )
+            )
+    return outcomes
+
+
+DECISIONS = {
+    "validate_requisition": validate_requisition,
+    "check_policies": check_policies,
+    "await_approval": await_approval,
+    "check_segregation": check_segregation,
+    "draft_orders": one_by_one(_drafted),
+    "await_orders": await_orders,
+}

@@ -1,0 +1,159 @@
+"""Drives an engine on a fast clock: months of a company's business in minutes, by the very code that runs in real time.
+
+Time jumps to whatever happens next: somebody in the company does something, a feed is read, a step becomes due. Feeds are
+read on the same grid as in real time, but only where a system has news (and every `SAFETY_POLL_S`, so that freshness is
+known): the reads left out would have brought nothing. Calls take the time the stand-ins say they took.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import psycopg
+
+from sync_engine.database.statements import sql
+from sync_engine.engine import store
+from sync_engine.engine.clock import VirtualClock
+from sync_engine.engine.engine import Engine
+
+SAFETY_POLL_S = 3600
+CALLS_PER_ROUND = 200
+IDLE_STEP_S = 1.0
+"""How far time moves when something is due but may not be done yet (a rate limit fills up)."""
+
+
+class World(Protocol):
+    """What goes on outside the engine."""
+
+    def next_action_at(self) -> datetime | None:
+        """When somebody does something next; None: never again."""
+        ...
+
+    def act(self, now: datetime) -> None:
+        """Do everything that is due by `now`."""
+        ...
+
+    def revision(self, system: str, feed: str) -> int:
+        """A number that changes whenever a feed has news."""
+        ...
+
+
+class FastForward:
+    """Runs an engine and its world until a moment.
+
+    Args:
+        engine: On a `VirtualClock`.
+        connection: As the engine's role.
+        world: The company.
+        spent_s: Counts the seconds that calls have taken.
+        on_progress: Called now and then with the present moment.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        connection: psycopg.Connection,
+        world: World,
+        *,
+        spent_s: Callable[[], float],
+        on_progress: Callable[[datetime], None] = lambda _: None,
+    ) -> None:
+        if not isinstance(engine.clock, VirtualClock):
+            raise TypeError("the fast clock has to be a virtual one")
+        self.engine = engine
+        self.clock = engine.clock
+        self._connection = connection
+        self._world = world
+        self._spent_s = spent_s
+        self._on_progress = on_progress
+        self._seen: dict[tuple[str, str], int] = {}
+        self._feed_due: dict[tuple[str, str], datetime] = {}
+        self._feeds = [(name, feed) for name, system in engine.setup.systems.items() for feed in system.feeds]
+        for name, feed in self._feeds:
+            self._feed_due[name, feed.name] = self.clock.now()
+
+    def run_until(self, until: datetime) -> None:
+        """Go on until `until`; whatever is due then has been done."""
+        while True:
+            now = self.clock.now()
+            self._world.act(now)
+            self._notice_news()
+            self._settle(until)
+            following = self._next(until)
+            self._on_progress(self.clock.now())
+            if following is None or following > until:
+                self.clock.advance_to(until)
+                return
+            self.clock.advance_to(following)
+
+    def _settle(self, until: datetime) -> None:
+        """Do everything that is due at this moment, and what becomes due by doing it."""
+        while True:
+            did = self._collect() + self.engine.apply(self._connection) + self.engine.decide(self._connection)
+            due = {row["system"] for row in store.rows(self._connection, "work.lanes_due", now=self.clock.now())}
+            for name in sorted(due & self.engine.lanes.keys()):
+                did += self._call(name)
+            if not did:
+                if not due:
+                    return
+                # Due, and yet nothing may be done: a bucket fills up or a breaker cools down. Let time pass.
+                self.clock.advance(IDLE_STEP_S)
+                if self.clock.now() > until:
+                    return
+                if self._world_is_due():
+                    return
+
+    def _world_is_due(self) -> bool:
+        following = self._world.next_action_at()
+        return following is not None and following <= self.clock.now()
+
+    def _call(self, name: str) -> int:
+        lane = self.engine.lanes[name]
+        items = lane.claim(self._connection, CALLS_PER_ROUND)
+        if not items:
+            return 0
+        before = self._spent_s()
+        results = [lane.ask(item) for item in items]
+        # In real time they would have been made side by side: together they take as long as one of them.
+        self.clock.advance((self._spent_s() - before) / len(items))
+        lane.record(self._connection, results)
+        return len(items)
+
+    def _notice_news(self) -> None:
+        now = self.clock.now()
+        for name, feed in self._feeds:
+            revision = self._world.revision(name, feed.name)
+            if self._seen.get((name, feed.name)) != revision:
+                self._seen[name, feed.name] = revision
+                grid = datetime.fromtimestamp((now.timestamp() // feed.interval_s + 1) * feed.interval_s, tz=now.tzinfo)
+                self._feed_due[name, feed.name] = min(self._feed_due[name, feed.name], grid)
+
+    def _collect(self) -> int:
+        read = 0
+        now = self.clock.now()
+        for name, feed in self._feeds:
+            if self._feed_due[name, feed.name] > now:
+                continue
+            self._feed_due[name, feed.name] = now + timedelta(seconds=SAFETY_POLL_S)
+            self._connection.execute(sql("intake.hint_feed"), {"system": name, "feed": feed.name, "due_at": now})
+            collected = self.engine.collectors[name].collect(self._connection, feed)
+            if collected is None or collected.error:
+                self._feed_due[name, feed.name] = now + timedelta(seconds=60)
+            read += collected.records if collected else 0
+        self._notice_news()
+        return read
+
+    def _next(self, until: datetime) -> datetime | None:
+        row = self._connection.execute(sql("work.next_due_at")).fetchone()
+        message = self._connection.execute(sql("intake.next_message_due")).fetchone()
+        moments = [
+            self._world.next_action_at(),
+            row[0] if row else None,
+            message[0] if message else None,
+            *self._feed_due.values(),
+        ]
+        now = self.clock.now()
+        ahead = [moment for moment in moments if moment is not None]
+        if not ahead:
+            return None
+        return min(max(min(ahead), now + timedelta(milliseconds=1)), until + timedelta(seconds=1))

@@ -1,0 +1,600 @@
+"""What one recording transaction will write, collected row by row before the database hears of it.
+
+Everything that changes a document goes through here: lanes, intake and commands all fill a `Recording`, and
+`store.write` sends it in one pipeline, with one row in `recording` beside the events (DESIGN.md section 5). A move is
+checked against the lifecycle when it is collected, so a flow that emits an event out of place fails before it writes.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sync_engine.engine import merkle
+from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
+from sync_engine.model.exceptions import kind_of
+from sync_engine.model.ids import NewId
+from sync_engine.model.lifecycles import LIFECYCLES, Status
+from sync_engine.model.ports import Identifier
+
+
+@dataclass(slots=True)
+class Head:
+    """A document as its row has it; moves change it in place, `read_version` stays what the database knows."""
+
+    document_id: UUID
+    document_type: DocumentType
+    correlation_id: UUID
+    number: str
+    title: str
+    business_unit: str
+    company_code: str
+    source_system: str
+    state: str
+    approval_status: ApprovalStatus
+    posting_status: PostingStatus
+    state_since: datetime
+    version: int
+    payload_version: int
+    currency: str | None
+    amount: Decimal | None
+    group_amount: Decimal | None
+    supplier: str
+    supplier_name: str
+    requester: str
+    submitted_at: datetime | None
+    need_by_on: date | None
+    due_on: date | None
+    source_at: datetime | None
+    closed_at: datetime | None
+    read_version: int = 0
+
+    def __post_init__(self) -> None:
+        self.document_type = DocumentType(self.document_type)
+        self.approval_status = ApprovalStatus(self.approval_status)
+        self.posting_status = PostingStatus(self.posting_status)
+        self.read_version = self.version
+
+    @property
+    def status(self) -> Status:
+        """Where it stands, in all three senses."""
+        return Status(self.state, self.approval_status, self.posting_status)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is expected of it."""
+        return LIFECYCLES[self.document_type].is_final(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that stands in the way, before it is a case. `code` is a key of `exceptions.KINDS`."""
+
+    code: str
+    message: str
+    system: str
+    facts: dict[str, str] = field(default_factory=dict)
+    blocks: bool = True
+
+
+def fingerprint(code: str, system: str, facts: dict[str, str]) -> str:
+    """What cases with the same cause have in common: the kind, the system and the master data behind it (Q30, D05).
+
+    Only values that name a master-data object count, so that noise in a message never splits a group.
+    """
+    keys = [f"{name}={facts[name]}" for name in _CAUSE_FACTS if facts.get(name)]
+    return "|".join([code, system, *keys])
+
+
+_CAUSE_FACTS = (
+    "cost_centre",
+    "supplier",
+    "table",
+    "value",
+    "field",
+    "period",
+    "company_code",
+    "message_code",
+    "account",
+)
+
+
+class Rows:
+    """Rows for one statement, kept as tuples and handed over as parallel arrays."""
+
+    __slots__ = ("columns", "rows", "statement")
+
+    def __init__(self, statement: str, *columns: str) -> None:
+        self.statement = statement
+        self.columns = columns
+        self.rows: list[tuple[Any, ...]] = []
+
+    def add(self, *values: Any) -> None:
+        """One row, in the order of the columns."""
+        self.rows.append(values)
+
+    def arrays(self) -> dict[str, list[Any]]:
+        """The rows turned on their side."""
+        return dict(zip(self.columns, map(list, zip(*self.rows, strict=True)), strict=True))
+
+
+class Recording:
+    """Collects what one transaction writes.
+
+    Args:
+        engine_id: Who records.
+        now: The time of the recording; every row of it carries the same.
+        new_id: Makes ids.
+        mapping_version: The mappings in force, noted beside messages that were understood with them.
+    """
+
+    def __init__(self, engine_id: str, now: datetime, new_id: NewId, *, mapping_version: str = "") -> None:
+        self.mapping_version = mapping_version
+        self.engine_id = engine_id
+        self.now = now
+        self.new_id = new_id
+        self.recording_id = new_id(now)
+        self.heads: dict[UUID, Head] = {}
+        self.new: set[UUID] = set()
+        self.events: list[dict[str, Any]] = []
+        self.events_of: dict[UUID, int] = {}
+        self.known_case_ids: dict[tuple[UUID, str], UUID] = {}
+        self.woken: dict[UUID, None] = {}
+        self.woken_subjects: dict[UUID, None] = {}
+        self.systems: dict[str, dict[str, Any]] = {}
+        self.cases_opened: list[UUID] = []
+        self.finished_redrives: set[UUID] = set()
+        self.payloads = Rows(
+            "record.insert_payloads",
+            "document_id",
+            "payload_version",
+            "canonical",
+            "payload_hash",
+            "schema_version",
+            "mapping_version",
+            "message_id",
+            "author",
+            "business_unit",
+        )
+        self.identifiers = Rows(
+            "record.insert_identifiers", "system", "kind", "external_id", "document_id", "business_unit"
+        )
+        self.links = Rows("record.insert_links", "from_document_id", "to_document_id", "relation", "business_unit")
+        self.wanted_links = Rows(
+            "record.insert_wanted_links",
+            "from_document_id",
+            "relation",
+            "system",
+            "kind",
+            "external_id",
+            "business_unit",
+        )
+        self.event_objects = Rows("record.insert_event_objects", "ordinal", "document_id", "qualifier", "business_unit")
+        self.work = Rows(
+            "record.settle_work",
+            "work_item_id",
+            "fencing_token",
+            "status",
+            "flow",
+            "step",
+            "system",
+            "business_unit",
+            "due_at",
+            "step_since",
+            "objective_at",
+            "tries",
+            "ask_first",
+            "unknown_since",
+            "waiting_for",
+            "facts",
+            "redrive_id",
+        )
+        self.new_work = Rows(
+            "record.insert_work",
+            "work_item_id",
+            "document_id",
+            "subject_id",
+            "business_unit",
+            "flow",
+            "step",
+            "system",
+            "due_at",
+            "objective_at",
+            "priority",
+            "facts",
+        )
+        self.restarts = Rows("record.restart_work", "document_id", "flow", "step", "system", "objective_at")
+        self.cancelled: set[UUID] = set()
+        self.intents = Rows(
+            "record.insert_intents",
+            "idempotency_key",
+            "work_item_id",
+            "document_id",
+            "business_unit",
+            "flow",
+            "step",
+            "system",
+            "operation",
+            "payload_hash",
+            "fencing_token",
+        )
+        self.settled_intents = Rows("record.settle_intents", "idempotency_key", "outcome")
+        self.attempts = Rows(
+            "record.insert_attempts",
+            "attempt_id",
+            "system",
+            "operation",
+            "effect",
+            "flow",
+            "step",
+            "document_id",
+            "work_item_id",
+            "correlation_id",
+            "business_unit",
+            "idempotency_key",
+            "try_number",
+            "started_at",
+            "duration_ms",
+            "outcome",
+            "error_code",
+            "message",
+            "http_status",
+            "http_calls",
+            "records",
+            "request_bytes",
+            "response_bytes",
+            "trace_id",
+            "calls",
+        )
+        self.attempt_bodies = Rows(
+            "record.insert_attempt_bodies", "attempt_id", "position", "sent", "answered", "business_unit"
+        )
+        self.cases = Rows(
+            "record.open_cases",
+            "case_id",
+            "document_id",
+            "message_id",
+            "work_item_id",
+            "flow",
+            "step",
+            "system",
+            "category",
+            "code",
+            "origin",
+            "retryable",
+            "fingerprint",
+            "message",
+            "facts",
+            "number",
+            "document_type",
+            "business_unit",
+            "currency",
+            "amount",
+            "group_amount",
+            "due_on",
+            "blocks",
+            "owner_team",
+        )
+        self.closed_cases = Rows("record.close_cases", "case_id", "close_reason", "closed_by")
+        self.case_statuses = Rows("record.set_case_status", "case_id", "status")
+        self.case_events = Rows(
+            "record.insert_case_events",
+            "case_id",
+            "case_event_id",
+            "actor",
+            "action",
+            "comment",
+            "details",
+            "business_unit",
+        )
+        self.redrive_items = Rows("record.settle_redrive_items", "redrive_id", "case_id", "status", "result")
+        self.movements = Rows(
+            "record.insert_movements",
+            "source_document_id",
+            "source_line",
+            "kind",
+            "order_document_id",
+            "order_line",
+            "quantity",
+            "amount",
+            "moved_on",
+            "business_unit",
+        )
+        self.budgets = Rows(
+            "record.insert_budgets",
+            "cost_centre",
+            "period",
+            "currency",
+            "amount",
+            "opening_used",
+            "source",
+            "business_unit",
+        )
+        self.reservations = Rows(
+            "record.insert_reservations", "document_id", "cost_centre", "period", "amount", "business_unit"
+        )
+        self.released: set[UUID] = set()
+        self.dispositions = Rows(
+            "record.insert_dispositions", "message_id", "outcome", "reason", "document_id", "business_unit"
+        )
+
+    # -- documents ------------------------------------------------------------------------------------------------
+
+    def begin(self, head: Head) -> None:
+        """A document that starts to exist in this recording; it needs at least one event."""
+        self.heads[head.document_id] = head
+        self.new.add(head.document_id)
+
+    def move(
+        self,
+        head: Head,
+        activity: str,
+        *,
+        event_at: datetime | None = None,
+        system: str = "finsync",
+        actor: str = "",
+        flow: str | None = None,
+        step: str | None = None,
+        attributes: dict[str, Any] | None = None,
+    ) -> None:
+        """Apply a lifecycle event to a document and note it.
+
+        Raises:
+            IllegalMove: the lifecycle does not allow it now.
+        """
+        lifecycle = LIFECYCLES[head.document_type]
+        before = head.status
+        after = lifecycle.after(before, activity)
+        since = head.state_since
+        self.heads[head.document_id] = head
+        head.state, head.approval_status, head.posting_status = after
+        head.version += 1
+        if after.state != before.state:
+            head.state_since = self.now
+        head.closed_at = (head.closed_at or self.now) if lifecycle.is_final(after.state) else None
+        self._event(
+            head,
+            activity,
+            event_at,
+            system,
+            actor,
+            flow,
+            step,
+            attributes,
+            state_from=before.state,
+            state_from_since=since,
+        )
+
+    def note(
+        self,
+        head: Head,
+        activity: str,
+        *,
+        event_at: datetime | None = None,
+        system: str = "finsync",
+        actor: str = "",
+        flow: str | None = None,
+        step: str | None = None,
+        attributes: dict[str, Any] | None = None,
+        state_from: str | None = "",
+    ) -> int:
+        """Note something about a document that moves nothing: evidence. Returns the event's ordinal."""
+        self.heads.setdefault(head.document_id, head)
+        return self._event(
+            head,
+            activity,
+            event_at,
+            system,
+            actor,
+            flow,
+            step,
+            attributes,
+            state_from=head.state if state_from == "" else state_from,
+            state_from_since=head.state_since,
+        )
+
+    def revise(self, head: Head) -> None:
+        """Something about the document other than its status has changed in `head`."""
+        if head.version == head.read_version:
+            head.version += 1
+        self.heads[head.document_id] = head
+
+    def _event(
+        self,
+        head: Head,
+        activity: str,
+        event_at: datetime | None,
+        system: str,
+        actor: str,
+        flow: str | None,
+        step: str | None,
+        attributes: dict[str, Any] | None,
+        *,
+        state_from: str | None,
+        state_from_since: datetime | None,
+    ) -> int:
+        ordinal = len(self.events)
+        nth = self.events_of[head.document_id] = self.events_of.get(head.document_id, 0) + 1
+        self.events.append(
+            {
+                "ordinal": ordinal,
+                "document_id": head.document_id,
+                "nth": nth,
+                "activity": activity,
+                "event_at": event_at or self.now,
+                "observed_at": self.now,
+                "system": system,
+                "actor": actor or self.engine_id,
+                "flow": flow,
+                "step": step,
+                "state_from": state_from,
+                "state_to": head.state,
+                "state_from_since": state_from_since,
+                "approval_status": head.approval_status,
+                "posting_status": head.posting_status,
+                "document_version": head.version,
+                "attributes": attributes or {},
+            }
+        )
+        return ordinal
+
+    def payload(
+        self, head: Head, document: Document, *, mapping_version: str, author: str, message_id: UUID | None = None
+    ) -> None:
+        """A new canonical payload of a document; raises its payload version."""
+        head.payload_version += 1
+        self.revise(head)
+        canonical = document.canonical_json()
+        self.payloads.add(
+            head.document_id,
+            head.payload_version,
+            canonical.decode().replace("\\u0000", "\\ufffd"),  # PostgreSQL's jsonb cannot hold a NUL
+            document.payload_hash,
+            document.schema_version,
+            mapping_version,
+            message_id,
+            author,
+            head.business_unit,
+        )
+
+    def identify(self, head: Head, identifier: Identifier) -> None:
+        """One more name of a document."""
+        self.identifiers.add(
+            identifier.system, identifier.kind, identifier.external_id, head.document_id, head.business_unit
+        )
+
+    def wake(self, document_id: UUID) -> None:
+        """Whatever waits for this document looks again."""
+        self.woken[document_id] = None
+
+    def wake_subject(self, subject_id: UUID) -> None:
+        """Whatever waits for this exception or reprocessing looks again."""
+        self.woken_subjects[subject_id] = None
+
+    # -- exceptions -----------------------------------------------------------------------------------------------
+
+    def case(
+        self,
+        trouble: Trouble,
+        *,
+        head: Head | None,
+        work_item_id: UUID | None = None,
+        message_id: UUID | None = None,
+        flow: str | None = None,
+        step: str | None = None,
+    ) -> UUID:
+        """Open a case (or see it again), and note it in the document's history. Returns the id a new case would have."""
+        kind = kind_of(trouble.code)
+        case_id = self.new_id(self.now)
+        self.cases.add(
+            case_id,
+            head.document_id if head else None,
+            message_id,
+            work_item_id,
+            flow,
+            step,
+            trouble.system,
+            kind.category.value,
+            kind.code,
+            kind.origin.value,
+            kind.retryable.value,
+            fingerprint(kind.code, trouble.system, trouble.facts),
+            clean(trouble.message),
+            _json(trouble.facts),
+            head.number if head else trouble.facts.get("number", ""),
+            head.document_type.value if head else "",
+            head.business_unit if head else trouble.facts.get("business_unit", ""),
+            head.currency if head else None,
+            head.amount if head else None,
+            head.group_amount if head else None,
+            (head.due_on or head.need_by_on) if head else None,
+            trouble.blocks,
+            kind.owner_team,
+        )
+        if head is not None:
+            self.note(
+                head,
+                "exception_raised",
+                system=trouble.system,
+                flow=flow,
+                step=step,
+                attributes={"code": kind.code, "category": kind.category.value, "message": clean(trouble.message)},
+            )
+        return case_id
+
+    def close_case(self, case_id: UUID, *, reason: str, by: str, head: Head | None, comment: str = "") -> None:
+        """Close a case and note it in the document's history."""
+        self.closed_cases.add(case_id, reason, by)
+        self.case_event(case_id, by, "closed", comment, {"reason": reason}, head.business_unit if head else "")
+        self.wake_subject(case_id)
+        if head is not None:
+            self.note(head, "exception_closed", actor=by, attributes={"case_id": str(case_id), "reason": reason})
+
+    def case_event(
+        self, case_id: UUID, actor: str, action: str, comment: str, details: dict[str, Any], business_unit: str
+    ) -> None:
+        """One line in a case's history."""
+        self.case_events.add(
+            case_id, self.new_id(self.now), actor, action, clean(comment), _json(details), business_unit
+        )
+
+    # -- what the store asks for ----------------------------------------------------------------------------------
+
+    def note_system(
+        self,
+        system: str,
+        *,
+        ok: bool,
+        error: str = "",
+        paused_until: datetime | None = None,
+        quota: tuple[int | None, int | None, datetime | None] | None = None,
+    ) -> None:
+        """What one call said about its system's health."""
+        told = self.systems.setdefault(
+            system, {"succeeded": 0, "failed": 0, "error": "", "paused_until": None, "quota": (None, None, None)}
+        )
+        told["succeeded" if ok else "failed"] += 1
+        if error:
+            told["error"] = clean(error)[:500]
+        if paused_until is not None:
+            told["paused_until"] = max(filter(None, [told["paused_until"], paused_until]))
+        if quota is not None:
+            told["quota"] = quota
+
+    @property
+    def merkle_root(self) -> bytes:
+        """The root over the events, in order."""
+        return merkle.root([merkle.leaf(event) for event in self.events])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all to write."""
+        return not (
+            self.events
+            or self.heads
+            or self.woken
+            or self.woken_subjects
+            or self.systems
+            or self.released
+            or self.cancelled
+            or any(rows.rows for rows in self.tables())
+        )
+
+    def encoded(self, attributes: dict[str, Any]) -> str:
+        """Event attributes as JSON text."""
+        return "{}" if not attributes else _json(attributes)
+
+    def tables(self) -> list[Rows]:
+        """Every plain set of rows."""
+        return [value for value in vars(self).values() if isinstance(value, Rows)]
+
+
+def clean(text: str) -> str:
+    """Text that PostgreSQL can hold: without NUL."""
+    return text.replace("\x00", "\ufffd")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\\u0000", "\\ufffd")

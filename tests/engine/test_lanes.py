@@ -1,0 +1,274 @@
+"""Asking outside systems: intent before the call, look-up before a second one, fencing, waiting, breaker."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from sync_engine.engine import store
+from sync_engine.engine.clock import VirtualClock
+from sync_engine.engine.engine import Engine
+from sync_engine.engine.outcomes import Spawn, begin_document
+from sync_engine.engine.recording import Recording
+from sync_engine.model.errors import BusinessRejection, TransientError
+from tests.toy import NOON, ToyErp, order, toy_engine
+
+
+class Crash(BaseException):
+    """The engine dies here."""
+
+
+def crash_at(place: str) -> Callable[[str], None]:
+    def point(where: str) -> None:
+        if where == place:
+            raise Crash(place)
+
+    return point
+
+
+def draft(connection: psycopg.Connection, engine: Engine, *numbers: str) -> None:
+    recording = Recording(engine.engine_id, engine.clock.now(), engine.setup.new_id)
+    for number in numbers:
+        begin_document(recording, Spawn(order(number), "order_drafted"), engine.setup, parent=None)
+    with connection.transaction():
+        store.write(connection, recording)
+
+
+def state(connection: psycopg.Connection) -> dict[str, tuple[str, str]]:
+    return {
+        number: (state, posting)
+        for number, state, posting in connection.execute("SELECT number, state, posting_status FROM document")
+    }
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(NOON)
+
+
+@pytest.fixture
+def erp() -> ToyErp:
+    return ToyErp()
+
+
+@pytest.fixture
+def engine(erp: ToyErp, clock: VirtualClock, connection: psycopg.Connection) -> Engine:
+    engine = toy_engine(erp, clock)
+    engine.register(connection, release="test")
+    return engine
+
+
+def test_an_order_travels_to_the_erp_and_back(engine, erp, connection):
+    draft(connection, engine, "A", "B")
+    engine.run_until_idle(connection)
+    assert state(connection) == {"A": ("ordered", "accepted"), "B": ("ordered", "accepted")}
+    assert len(erp.orders) == len(set(erp.orders)) == 2
+    activities = [
+        row[0]
+        for row in connection.execute(
+            "SELECT activity FROM event JOIN document USING (document_id) WHERE number = 'A' ORDER BY seq"
+        )
+    ]
+    assert activities == [
+        "order_drafted",
+        "order_accepted",
+        "commitment_confirmed",
+        "order_number_returned",
+        "export_marked",
+    ]
+    assert connection.execute("SELECT count(*) FROM intent WHERE outcome <> 'done'").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "place", ["before_intent", "after_intent", "before_call", "after_call", "before_record", "after_record"]
+)
+def test_a_crash_anywhere_leaves_one_order(place, erp, clock, connection):
+    doomed = toy_engine(erp, clock, name="doomed", crash_point=crash_at(place))
+    doomed.register(connection, release="test")
+    draft(connection, doomed, "A")
+    with pytest.raises(Crash):
+        doomed.run_until_idle(connection)
+    survivor = toy_engine(erp, clock, name="survivor")
+    for _ in range(10):
+        clock.advance(150)  # past the lease, past the quiet period
+        survivor.run_until_idle(connection)
+    assert state(connection) == {"A": ("ordered", "accepted")}
+    assert len(erp.orders) == 1
+
+
+def test_a_lost_answer_is_looked_up_and_adopted(engine, erp, clock, connection):
+    erp.lose = 1
+    draft(connection, engine, "A")
+    engine.run_until_idle(connection)
+    assert state(connection) == {"A": ("requested", "unknown")}
+    clock.advance(60)
+    engine.run_until_idle(connection)
+    assert state(connection) == {"A": ("ordered", "accepted")}
+    assert len(erp.orders) == 1
+    assert connection.execute("SELECT outcome FROM intent WHERE step = 'create_purchase_order'").fetchone() == (
+        "adopted",
+    )
+
+
+def test_nothing_is_sent_again_before_the_quiet_period_is_over(engine, erp, clock, connection):
+    erp.lose = 1
+    draft(connection, engine, "A")
+    engine.run_until_idle(connection)
+    erp.orders.clear()  # the effect is not visible yet
+    connection.execute("UPDATE work_item SET due_at = %s WHERE status = 'due'", [clock.now()])
+    engine.run_until_idle(connection)
+    assert erp.orders == []
+    assert state(connection) == {"A": ("requested", "unknown")}
+    clock.advance(11)
+    connection.execute("UPDATE work_item SET due_at = %s WHERE status = 'due'", [clock.now()])
+    engine.run_until_idle(connection)
+    assert len(erp.orders) == 1
+
+
+def test_a_holder_whose_lease_ran_out_writes_nothing(engine, erp, clock, connection):
+    draft(connection, engine, "A")
+    slow = engine.lanes["toy"]
+    items = slow.claim(connection, 10)
+    clock.advance(130)
+    other = toy_engine(erp, clock, name="engine-2")
+    other.run_until_idle(connection)
+    assert state(connection) == {"A": ("ordered", "accepted")}
+    slow.record(connection, [slow.ask(item) for item in items])
+    assert state(connection) == {"A": ("ordered", "accepted")}
+    assert connection.execute("SELECT count(*) FROM event WHERE activity = 'order_accepted'").fetchone() == (1,)
+
+
+def test_two_engines_never_take_one_item(engine, clock, connection, erp):
+    draft(connection, engine, *[f"N{i}" for i in range(20)])
+    other = toy_engine(erp, clock, name="engine-2")
+    first, second = engine.lanes["toy"].claim(connection, 12), other.lanes["toy"].claim(connection, 12)
+    assert len(first) == 12
+    assert len(second) == 8
+    assert not {item.work_item_id for item in first} & {item.work_item_id for item in second}
+
+
+def test_a_refusal_parks_the_order_and_opens_a_case_and_a_task(engine, erp, connection):
+    erp.fail_with = [
+        BusinessRejection(
+            "Cost centre 4711 is blocked.", system="toy", code="cost_centre_blocked", facts={"cost_centre": "4711"}
+        )
+    ]
+    draft(connection, engine, "A")
+    engine.lanes["toy"].record(
+        connection, [engine.lanes["toy"].ask(item) for item in engine.lanes["toy"].claim(connection, 1)]
+    )
+    assert state(connection) == {"A": ("refused", "refused")}
+    case = connection.execute("SELECT category, code, fingerprint, blocks, owner_team FROM exception_case").fetchone()
+    assert case == (
+        "master_data",
+        "cost_centre_blocked",
+        "cost_centre_blocked|toy|cost_centre=4711",
+        True,
+        "finance operations",
+    )
+    assert connection.execute("SELECT flow, step FROM work_item WHERE subject_id IS NOT NULL").fetchone() == (
+        "exception_remediation",
+        "create_task",
+    )
+    assert connection.execute("SELECT status FROM work_item WHERE flow = 'order_to_fulfilment'").fetchone() == (
+        "parked",
+    )
+
+
+def test_a_throttled_system_is_left_alone_for_as_long_as_it_asks(engine, erp, clock, connection):
+    erp.fail_with = [TransientError("slow down", system="toy", code="rate_limited", retry_after_s=300)]
+    draft(connection, engine, "A", "B")
+    engine.call(connection, engine.lanes["toy"], 1)
+    calls = erp.calls
+    clock.advance(299)
+    engine.run_until_idle(connection)
+    assert erp.calls == calls
+    clock.advance(2)
+    engine.run_until_idle(connection)
+    assert set(state(connection).values()) == {("ordered", "accepted")}
+
+
+def test_after_five_failures_the_breaker_opens_and_one_probe_closes_it(engine, erp, clock, connection):
+    erp.fail_with = [TransientError("down", system="toy") for _ in range(7)]
+    draft(connection, engine, *[f"N{i}" for i in range(10)])
+    lane = engine.lanes["toy"]
+    lane.record(connection, [lane.ask(item) for item in lane.claim(connection, 7)])
+    assert connection.execute("SELECT breaker FROM system_state").fetchone() == ("open",)
+    assert lane.claim(connection, 10) == []
+    clock.advance(31)
+    probe = lane.claim(connection, 10)
+    assert len(probe) == 1
+    assert lane.claim(connection, 10) == [], "the probe goes alone"
+    lane.record(connection, [lane.ask(item) for item in probe])
+    assert connection.execute("SELECT breaker, paused_until FROM system_state").fetchone() == ("closed", None)
+    clock.advance(3600)
+    engine.run_until_idle(connection)
+    assert {s for s, _ in state(connection).values()} == {"ordered"}
+
+
+def test_people_are_told_after_five_tries_and_the_case_closes_by_itself(engine, erp, clock, connection):
+    erp.fail_with = [TransientError("down", system="toy") for _ in range(6)]
+    draft(connection, engine, "A")
+    for _ in range(12):
+        clock.advance(1000)
+        engine.run_until_idle(connection)
+    assert state(connection) == {"A": ("ordered", "accepted")}
+    assert connection.execute("SELECT code, close_reason, status FROM exception_case").fetchall() == [
+        ("system_unavailable", "self_cured", "closed")
+    ]
+
+
+def test_the_shared_rate_limit_holds_for_all_engines(erp, clock, connection, engine):
+    connection.execute("UPDATE system_state SET requests_per_s = 10, burst = 5, tokens = 5")
+    draft(connection, engine, *[f"N{i}" for i in range(40)])
+    other = toy_engine(erp, clock, name="engine-2")
+    taken = sum(len(e.lanes["toy"].claim(connection, 40)) for e in (engine, other))
+    assert taken == 5
+    clock.advance(1)
+    assert sum(len(e.lanes["toy"].claim(connection, 40)) for e in (engine, other)) == 5, (
+        "the bucket holds five, however long it fills"
+    )
+
+
+def test_a_bug_parks_the_item_with_its_dump_and_the_others_go_on(engine, erp, connection):
+    erp.fail_with = [ZeroDivisionError("a bug")]
+    draft(connection, engine, "A", "B")
+    engine.run_until_idle(connection)
+    assert sorted(state(connection).values()) == [("drafted", "not_submitted"), ("ordered", "accepted")]
+    code, facts = connection.execute("SELECT code, facts FROM exception_case").fetchone()
+    assert code == "unexpected"
+    assert "ZeroDivisionError" in facts["dump"]
+
+
+def test_every_state_has_its_event_or_the_database_refuses(engine, connection):
+    draft(connection, engine, "A")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="every_state_has_its_event"), connection.transaction():
+        connection.execute("UPDATE document SET state = 'closed', last_event_seq = last_event_seq + 1")
+
+
+def test_the_engine_can_neither_change_nor_remove_an_event(engine, connection):
+    draft(connection, engine, "A")
+    for statement in (
+        "UPDATE event SET actor = 'nobody'",
+        "DELETE FROM event",
+        "DELETE FROM attempt",
+        "UPDATE inbound_message SET body = ''",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+
+
+def test_an_item_woken_while_it_is_held_looks_again_at_once(engine, clock, connection):
+    draft(connection, engine, "A")
+    engine.run_until_idle(connection)
+    item = connection.execute("SELECT document_id, due_at FROM work_item WHERE flow = 'order_to_fulfilment'").fetchone()
+    assert item[1] > clock.now() + timedelta(hours=20)
+    recording = Recording("test", clock.now(), engine.setup.new_id)
+    recording.wake(item[0])
+    with connection.transaction():
+        store.write(connection, recording)
+    assert (
+        connection.execute("SELECT due_at FROM work_item WHERE flow = 'order_to_fulfilment'").fetchone()[0]
+        == clock.now()
+    )
