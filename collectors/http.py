@@ -75,20 +75,36 @@ class Reply:
             self.damaged = True
             return self.content.decode(errors="replace")
 
-    def json(self, system: str) -> Any:
+    def json(self, system: str, *, changes: bool = False) -> Any:
         """The body as JSON.
+
+        Args:
+            system: Whose body it is, for the error.
+            changes: The request changed something, so that an unreadable reply leaves us not knowing.
 
         Raises:
             TransientError: it is none (a proxy's page, a reply cut off): the page was not read, nothing was skipped.
+            AnswerLost: the same, of a request that changes something.
         """
         try:
             return json.loads(self.text)
         except ValueError:
-            raise TransientError(
+            kind = AnswerLost if changes else TransientError
+            raise kind(
                 f"{system} answered {self.status} with something that is not JSON: {excerpt(self.text)}",
                 system=system,
                 facts={"url": self.url, "status": self.status},
             ) from None
+
+
+def record_body(record: Any) -> bytes:
+    """One record of a page as compact JSON bytes. A lone surrogate, which no UTF-8 can carry, becomes U+FFFD, so that one
+    damaged record does not stop its feed."""
+    written = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return written.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in written).encode()
 
 
 def excerpt(text: str) -> str:

@@ -56,6 +56,7 @@ CREATE TABLE calendar_interval (
     PRIMARY KEY (calendar, opens_at),
     CONSTRAINT interval_is_forward CHECK (closes_at > opens_at)
 );
+CREATE INDEX interval_by_work ON calendar_interval (calendar, worked_before_s);
 
 -- Working seconds of a calendar up to a moment, from where the calendar begins.
 CREATE FUNCTION worked_s(calendar_name text, moment timestamptz) RETURNS numeric
@@ -75,6 +76,20 @@ CREATE FUNCTION business_s(calendar_name text, from_at timestamptz, to_at timest
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
 AS $$ SELECT worked_s(calendar_name, to_at) - worked_s(calendar_name, from_at) $$;
+
+-- The moment by which `seconds` of working time have passed since `from_at`; NULL where the calendar is not filled that far.
+CREATE FUNCTION business_deadline(calendar_name text, from_at timestamptz, seconds numeric) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path FROM CURRENT
+AS $$
+    SELECT opens_at + make_interval(secs => (worked_s(calendar_name, from_at) + seconds - worked_before_s)::double precision)
+      FROM calendar_interval
+     WHERE calendar = calendar_name
+       AND worked_before_s < worked_s(calendar_name, from_at) + seconds
+       AND worked_before_s + extract(epoch FROM closes_at - opens_at) >= worked_s(calendar_name, from_at) + seconds
+     ORDER BY opens_at
+     LIMIT 1
+$$;
 
 -- Business units as the configuration names them: what a page needs to show and sum.
 CREATE TABLE business_unit (

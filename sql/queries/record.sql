@@ -203,7 +203,7 @@ ON CONFLICT (idempotency_key) DO UPDATE
 -- name: settle_intents(idempotency_key, outcome, now)!
 -- What became of what we meant to do.
 UPDATE intent i
-   SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now END
+   SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
   FROM unnest(:idempotency_key::text[], :outcome::text[]) AS u(idempotency_key, outcome)
  WHERE i.idempotency_key = u.idempotency_key;
 

@@ -48,9 +48,6 @@ def _validated(item: Item, orders: list[dict[str, Any]], known: set[str], desk: 
             {"supplier": invoice.supplier},
         )
         return Outcome(Kind.REFUSED, trouble=trouble)
-    for line in invoice.lines:
-        if line.tax_code:
-            desk.setup.mappings.tax_code(line.tax_code)
     if not invoice.order_numbers:
         return Outcome(
             Kind.REFUSED,
@@ -72,7 +69,18 @@ def _validated(item: Item, orders: list[dict[str, Any]], known: set[str], desk: 
             {"order": named_orders},
         )
         return Outcome(Kind.WAIT, wait_s=1 * HOUR, waiting_for=f"order {named_orders}", also_troubles=[trouble])
-    return Outcome(Kind.DONE, revise=belongs_to(orders[0]))
+    return Outcome(Kind.DONE, document=_in_erp_words(invoice, desk), revise=belongs_to(orders[0]))
+
+
+def _in_erp_words(invoice: Invoice, desk: Desk) -> Invoice:
+    """The invoice with tax codes, units and payment term as the ERP calls them."""
+    mappings = desk.setup.mappings
+    lines = tuple(
+        line.model_copy(update={"tax_code": mappings.tax_code(line.tax_code) if line.tax_code else "", "unit": mappings.unit_of_measure(line.unit)})
+        for line in invoice.lines
+    )
+    term = mappings.payment_term(invoice.payment_term) if invoice.payment_term else ""
+    return invoice.model_copy(update={"lines": lines, "payment_term": term})
 
 
 def _order(row: dict[str, Any]) -> PurchaseOrder:
