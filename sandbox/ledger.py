@@ -121,6 +121,10 @@ class Ledger:
             self._tables[name] = table
         return self._tables[name]
 
+    def tables(self) -> list[Table]:
+        """Every table asked for so far."""
+        return list(self._tables.values())
+
     def number(self, name: str, start: int = 1) -> int:
         """The next number of a range, counting up from `start`."""
         self._numbers[name] = self._numbers.get(name, start - 1) + 1

@@ -22,7 +22,7 @@ CREATE TABLE work_item (
     lease_until    timestamptz,
     engine_id      text,
     fencing_token  bigint      NOT NULL DEFAULT 0,  -- rises with every claim; a stale holder writes nothing
-    woken_at       timestamptz,                     -- last news that concerns this item
+    wakes          integer     NOT NULL DEFAULT 0,  -- rises with news that concerns this item: whoever holds it sees what it missed
     waiting_for    text        NOT NULL DEFAULT '',
     facts          jsonb       NOT NULL DEFAULT '{}',  -- what earlier steps learned
     redrive_id     uuid,

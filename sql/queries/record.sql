@@ -131,20 +131,20 @@ SELECT :recording_id, u.ordinal, :now, u.document_id, u.qualifier, u.business_un
   FROM unnest(:ordinal::int[], :document_id::uuid[], :qualifier::text[], :business_unit::text[])
        AS u(ordinal, document_id, qualifier, business_unit);
 
--- name: settle_work(work_item_id, fencing_token, status, flow, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, now)!
+-- name: settle_work(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, now)!
 -- Put each held item where its outcome has brought it. Only the holder may: a stale fencing token changes nothing, and the
 -- caller compares the row count. News that came while the item was held makes a waiting item due at once.
 UPDATE work_item w
    SET status = u.status, step = u.step, system = u.system, business_unit = u.business_unit,
-       due_at = CASE WHEN u.status = 'due' AND w.woken_at >= w.claimed_at THEN least(u.due_at, :now) ELSE u.due_at END,
+       due_at = CASE WHEN u.status = 'due' AND w.wakes <> u.wakes THEN least(u.due_at, :now) ELSE u.due_at END,
        step_since = u.step_since, objective_at = u.objective_at, tries = u.tries, ask_first = u.ask_first,
        unknown_since = u.unknown_since, waiting_for = u.waiting_for, facts = u.facts::jsonb, redrive_id = u.redrive_id,
        lease_until = NULL, engine_id = NULL,
        finished_at = CASE WHEN u.status IN ('done', 'cancelled') THEN :now END
-  FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[], :status::text[], :flow::text[], :step::text[], :system::text[],
+  FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[], :wakes::int[], :status::text[], :step::text[], :system::text[],
               :business_unit::text[], :due_at::timestamptz[], :step_since::timestamptz[], :objective_at::timestamptz[],
               :tries::int[], :ask_first::boolean[], :unknown_since::timestamptz[], :waiting_for::text[], :facts::text[], :redrive_id::uuid[])
-       AS u(work_item_id, fencing_token, status, flow, step, system, business_unit, due_at, step_since, objective_at, tries,
+       AS u(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries,
             ask_first, unknown_since, waiting_for, facts, redrive_id)
  WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status IN ('in_call', 'due');
 
@@ -163,20 +163,20 @@ ON CONFLICT ON CONSTRAINT one_item_per_flow DO NOTHING;
 -- News that concerns these documents: whatever waits for them looks again now. An item being worked on is marked, and
 -- looks again when it is put back.
 UPDATE work_item w
-   SET woken_at = :now, due_at = CASE WHEN w.status = 'due' AND w.tries = 0 THEN least(w.due_at, :now) ELSE w.due_at END
+   SET wakes = w.wakes + 1, due_at = CASE WHEN w.status = 'due' AND w.tries = 0 THEN least(w.due_at, :now) ELSE w.due_at END
  WHERE w.document_id = ANY (:document_id::uuid[]) AND w.status IN ('due', 'in_call');
 
 -- name: wake_subjects(subject_id, now)!
 -- The same for work about an exception or a reprocessing.
 UPDATE work_item w
-   SET woken_at = :now, due_at = CASE WHEN w.status = 'due' THEN least(w.due_at, :now) ELSE w.due_at END
+   SET wakes = w.wakes + 1, due_at = CASE WHEN w.status = 'due' THEN least(w.due_at, :now) ELSE w.due_at END
  WHERE w.subject_id = ANY (:subject_id::uuid[]) AND w.status IN ('due', 'in_call');
 
 -- name: restart_work(document_id, flow, step, system, objective_at, now)!
 -- The document has changed in substance: its flow begins again, unless an effect outside is under way.
 UPDATE work_item w
    SET status = 'due', step = u.step, system = u.system, due_at = :now, step_since = :now, objective_at = u.objective_at, tries = 0,
-       ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}', finished_at = NULL, woken_at = :now
+       ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}', finished_at = NULL, wakes = w.wakes + 1
   FROM unnest(:document_id::uuid[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
        AS u(document_id, flow, step, system, objective_at)
  WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status IN ('due', 'parked', 'done', 'cancelled');

@@ -51,7 +51,7 @@ WITH lane AS (
      WHERE s.system = lane.system
 )
 SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
-       t.unknown_since, t.claimed_at, t.fencing_token, t.waiting_for, t.facts, t.redrive_id, t.abandoned,
+       t.unknown_since, t.claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, t.abandoned,
        d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
        d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at,
@@ -81,7 +81,7 @@ WITH due AS (
     SELECT d.* FROM document d WHERE d.document_id IN (SELECT document_id FROM due) FOR UPDATE OF d SKIP LOCKED
 )
 SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
-       t.unknown_since, :now AS claimed_at, t.fencing_token, t.waiting_for, t.facts, t.redrive_id, false AS abandoned,
+       t.unknown_since, :now AS claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, false AS abandoned,
        d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
        d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at,

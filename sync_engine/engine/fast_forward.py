@@ -16,7 +16,7 @@ from sync_engine.engine import store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
 
-SAFETY_POLL_S = 3600
+SAFETY_POLL_S = 6 * 3600
 CALLS_PER_ROUND = 200
 IDLE_STEP_S = 1.0
 """How far time moves when something is due but may not be done yet (a rate limit fills up)."""

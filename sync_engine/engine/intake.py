@@ -146,6 +146,13 @@ class _Batch:
             elif understood.news is not None:
                 self._news(understood, understood.news)
 
+    def _other_kind(self, news: News, head: Head | None) -> Trouble | None:
+        """A name that already belongs to a document of another kind: two mappings disagree, and nothing is guessed."""
+        if head is None or head.document_type == news.document_type:
+            return None
+        name = f"{news.identifier.system} {news.identifier.kind} {news.identifier.external_id}"
+        return Trouble("contract_change", f"{name} is said to be a {news.document_type}; here it is the {head.document_type} {head.number}.", news.identifier.system, {"field": news.identifier.kind, "value": news.identifier.external_id})
+
     # -- what is known --------------------------------------------------------------------------------------------
 
     def _find(self, told: list[Understood]) -> None:
@@ -229,6 +236,10 @@ class _Batch:
         head = self.heads.get(document_id) if document_id is not None else None
         if news.ignore or document_id is None or (head is None and news.document is None):
             self._dispose(understood, "ignored", news.ignore or "nothing is known of it", None)
+            return
+        understood.trouble = self._other_kind(news, head)
+        if understood.trouble is not None:
+            self._park(understood)
             return
         if head is None:
             head = self._begin(understood, news, document_id)

@@ -86,6 +86,7 @@ def item_of(row: Mapping[str, Any]) -> Item:
         unknown_since=row["unknown_since"],
         claimed_at=row["claimed_at"],
         fencing_token=row["fencing_token"],
+        wakes=row["wakes"],
         waiting_for=row["waiting_for"],
         facts=row["facts"],
         redrive_id=row["redrive_id"],

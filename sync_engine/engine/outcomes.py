@@ -63,6 +63,7 @@ class Item:
     unknown_since: datetime | None
     claimed_at: datetime
     fencing_token: int
+    wakes: int
     waiting_for: str
     facts: dict[str, Any]
     redrive_id: UUID | None
@@ -233,8 +234,8 @@ def _work(
     recording.work.add(
         item.work_item_id,
         item.fencing_token,
+        item.wakes,
         status,
-        item.flow.name,
         step.name,
         setup.lane(step, item.head.business_unit),
         item.head.business_unit,

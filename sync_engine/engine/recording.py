@@ -141,6 +141,7 @@ class Recording:
         self.events: list[dict[str, Any]] = []
         self.events_of: dict[UUID, int] = {}
         self.known_case_ids: dict[tuple[UUID, str], UUID] = {}
+        self.named: set[Identifier] = set()
         self.woken: dict[UUID, None] = {}
         self.woken_subjects: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
@@ -176,8 +177,8 @@ class Recording:
             "record.settle_work",
             "work_item_id",
             "fencing_token",
+            "wakes",
             "status",
-            "flow",
             "step",
             "system",
             "business_unit",
@@ -460,7 +461,10 @@ class Recording:
         )
 
     def identify(self, head: Head, identifier: Identifier) -> None:
-        """One more name of a document."""
+        """One more name of a document. A name said twice in one recording stays with whoever said it first."""
+        if identifier in self.named:
+            return
+        self.named.add(identifier)
         self.identifiers.add(
             identifier.system, identifier.kind, identifier.external_id, head.document_id, head.business_unit
         )

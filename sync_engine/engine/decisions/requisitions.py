@@ -35,6 +35,10 @@ from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.mappings import nearest
 from sync_engine.model.money import rounded
 
+SUPPLIER_PATIENCE_S = 300
+"""A supplier entered together with its first requisition arrives by another feed and is checked first; nobody needs to hear
+of the minutes between."""
+
 ITEM_STEP = 10
 """Order lines are numbered as the ERP numbers them: 10, 20, 30."""
 
@@ -49,7 +53,8 @@ def validate_requisition(items: Sequence[Item], desk: Desk) -> list[Outcome | No
         try:
             outcomes.append(_validated(document(item, Requisition), known, desk))
         except SyncError as error:
-            outcomes.append(refused(error))
+            patient = error.code in {"supplier_unknown", "supplier_not_ready"} and (desk.now - item.step_since).total_seconds() < SUPPLIER_PATIENCE_S
+            outcomes.append(Outcome(Kind.WAIT, wait_s=60.0, waiting_for="the supplier's check") if patient else refused(error))
     return outcomes
 
 
