@@ -361,10 +361,21 @@ def _requisition_news(whole: Part, mappings: Mappings) -> News:
         source_at=source_at_of(whole.raw) or whole.moment("updated-at"),
         document=None if meaning.ignore else _requisition_as_it_stands(whole, mappings, meaning),
         approval_status=meaning.approval_status,
-        signals=(meaning.signal,) if meaning.signal else (),
+        signals=_requisition_signals(whole, meaning, mappings),
         source_status=word,
         ignore=meaning.ignore,
     )
+
+
+def _requisition_signals(whole: Part, meaning: Meaning, mappings: Mappings) -> tuple[str, ...]:
+    """What the status says has happened; and when the approval that is waited for is our own, the last in every chain,
+    then everybody before us has agreed."""
+    if meaning.signal:
+        return (meaning.signal,)
+    current = whole.part_or_none("current-approval") if meaning.approval_status is ApprovalStatus.PENDING else None
+    approver = current.part_or_none("approver") if current is not None else None
+    ours = approver is not None and mappings.is_integration_user(NAME, approver.text_or_empty("login"))
+    return ("procurement_approved",) if ours else ()
 
 
 def _requisition_as_it_stands(whole: Part, mappings: Mappings, meaning: Meaning) -> Requisition | None:

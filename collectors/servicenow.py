@@ -126,6 +126,7 @@ def _approval(raw: Json, word: Word) -> Json:
     return {
         "number": _text(raw, "sys_id"),
         "system": NAME,
+        "request": _text(raw, "sysapproval"),
         "group": raw.get("group.assignment_group.name", ""),
         "approver": approver if login else None,
         "decided_by": decided_by,

@@ -135,6 +135,13 @@ class CoupaScreen(CoupaBooks):
             if was_open:
                 self._unbook_pending(row)
 
+    def abandon(self, *, requisition_id: int, by: str) -> None:
+        """Give an approved requisition up before anything of it is ordered."""
+        with self.lock:
+            row = self._in_status(requisition_id, {"approved"}, "abandoned")
+            self._set_status(row, "abandoned", by)
+            self._unbook_pending(row)
+
     def comment(self, *, requisition_id: int, by: str, text: str) -> int:
         """Write a comment on the requisition; returns its id."""
         with self.lock:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
@@ -20,7 +21,12 @@ from sandbox.transport import InProcessTransport, Stopwatch
 from sandbox.wire import Standin
 from sync_engine.cli.wiring import connect_systems, make_setup
 from sync_engine.configuration import load_systems
+from sync_engine.control import access, commands
+from sync_engine.control.access import AppSession, Person
+from sync_engine.control.commands import Answered
 from sync_engine.control.execute import execute_commands
+from sync_engine.control.roles import Action, Role
+from sync_engine.database.connections import Database
 from sync_engine.engine import promote
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
@@ -43,6 +49,7 @@ class House:
 
     clock: VirtualClock
     connection: psycopg.Connection
+    database: Database
     seed: int = 1
     standins: dict[str, Standin] = field(default_factory=dict)
     engines: int = 0
@@ -201,3 +208,46 @@ class House:
         return sorted(number for numbers in self.s4hana.live_orders_by_reference().values() for number in numbers)
 
 
+
+    def order_one(self, *lines: dict[str, Any], **how: Any) -> tuple[int, str]:
+        """A requisition that has become an order: (requisition, SAP number)."""
+        before = set(self.live_orders())
+        requisition = self.submit(*lines, **how)
+        self.run(minutes=10)
+        self.approve_in_coupa(requisition)
+        self.run(minutes=30)
+        [order] = set(self.live_orders()) - before
+        return requisition, order
+
+    def put_person(self, user_id: str, *roles: Role, units: tuple[str, ...] = ("*",)) -> AppSession:
+        """Somebody who may use the application, and their open session."""
+        access.put_people(self.connection, [Person(user_id, user_id, frozenset(roles), units)], now=self.clock.now())
+        gate = self.database.engine("finsync_gate", pool_size=1)
+        session = access.open_session(gate, user_id, hours=1)
+        gate.dispose()
+        return session
+
+    def order_in_coupa(self) -> int:
+        """The id of the one order procurement has."""
+        [order] = self.coupa.orders()
+        return int(order["id"])
+
+    def reprocess(self, session: AppSession, reason: str = "the cause is repaired", code: str | None = None) -> Answered:
+        """Ask for every open exception (of one kind) to be reprocessed, let the engine do it, and answer what became of it."""
+        found = self.connection.execute("SELECT case_id, version FROM exception_case WHERE closed_at IS NULL AND (%s::text IS NULL OR code = %s)", [code, code]).fetchall()
+        return self.ask(session, Action.REPROCESS, reason=reason, cases=[{"case_id": str(case_id), "version": version} for case_id, version in found])
+
+    def ask(self, session: AppSession, action: Action, *, reason: str = "", **arguments: Any) -> Answered:
+        """Ask as the application does, and let the engine carry it out."""
+        app = self.database.engine("finsync_app", pool_size=1)
+        command_id = uuid4()
+        commands.ask(app, session.token, session.person, command_id=command_id, action=action, arguments=arguments, now=self.clock.now(), reason=reason)
+        self.run(minutes=20)
+        answered = commands.answer(app, session.token, command_id)
+        app.dispose()
+        assert answered is not None
+        return answered
+
+    def redrive_results(self) -> list[tuple[str, str]]:
+        """(status, result) of every reprocessed item, in the order they were asked for."""
+        return self.connection.execute("SELECT i.status, i.result FROM redrive_item i JOIN redrive r USING (redrive_id) ORDER BY r.asked_at").fetchall()

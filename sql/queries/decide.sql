@@ -116,3 +116,10 @@ SELECT d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.bu
   FROM document d
  WHERE d.document_id = ANY (:document_id::uuid[])
    FOR UPDATE SKIP LOCKED;
+
+-- name: agreed_by_procurement(document_id)
+-- Which of these requisitions procurement's own approvers have all agreed to, as they stand now.
+SELECT document_id FROM event
+ WHERE document_id = ANY (:document_id::uuid[]) AND activity IN ('procurement_approved', 'changed')
+ GROUP BY document_id
+HAVING max(seq) FILTER (WHERE activity = 'procurement_approved') > coalesce(max(seq) FILTER (WHERE activity = 'changed'), 0);

@@ -104,15 +104,6 @@ SELECT message_id, case_id, code FROM exception_case WHERE message_id = ANY (:me
 SELECT document_id, case_id, code, business_unit FROM exception_case
  WHERE document_id = ANY (:document_id::uuid[]) AND message_id IS NOT NULL AND closed_at IS NULL;
 
--- name: human_approvals(document_id)
--- For each requisition, the requests for approval that procurement shows, with the decision.
-SELECT l.to_document_id AS document_id, p.canonical->>'decision' AS decision, p.canonical->>'system' AS system,
-       p.canonical->'approver'->>'user' AS approver, p.canonical->>'request' AS request
-  FROM document_link l
-  JOIN document d ON d.document_id = l.from_document_id
-  JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
- WHERE l.to_document_id = ANY (:document_id::uuid[]) AND l.relation = 'decides';
-
 -- name: requeue_messages(message_id, now)!
 -- Look at these messages again.
 INSERT INTO inbound_pending (message_id, received_at, due_at, tries)

@@ -17,7 +17,7 @@ import psycopg
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup, begin_work, describe, remediate
 from sync_engine.engine.recording import Head, Recording, Trouble
-from sync_engine.model.documents import ApprovalStatus, Decision, DocumentType
+from sync_engine.model.documents import ApprovalStatus, DocumentType
 from sync_engine.model.errors import MappingError, SyncError
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import FLOW_OF, Role
@@ -71,7 +71,6 @@ def apply_messages(
         batch.apply([understand(row, setup) for row in rows])
         crash_point("before_record")
         store.write(connection, batch.recording)
-        batch.settle_procurement_approvals(engine_id, now)
         crash_point("before_commit")
     crash_point("after_record")
     return len(rows)
@@ -134,7 +133,6 @@ class _Batch:
         self.hashes: dict[UUID, bytes | None] = {}
         self.message_cases: dict[UUID, UUID] = {}
         self.source_cases: dict[UUID, list[UUID]] = {}
-        self.decided: set[UUID] = set()
         self.redrives: dict[UUID, list[tuple[UUID, UUID]]] = {}
 
     def apply(self, told: list[Understood]) -> None:
@@ -419,7 +417,7 @@ class _Batch:
         lifecycle, recording = LIFECYCLES[head.document_type], self.recording
         for signal in news.signals:
             if signal == "procurement_approved" and head.approval_status is ApprovalStatus.APPROVED:
-                continue
+                continue  # told again with every version
             if lifecycle.allows(head.status, signal):
                 recording.move(
                     head,
@@ -463,8 +461,6 @@ class _Batch:
             target = self.documents.get(link.identifier)
             if target is not None:
                 self.recording.wake(target)
-                if link.relation == "decides":
-                    self.decided.add(target)
 
     def _dispose(self, understood: Understood, outcome: str, reason: str, head: Head | None) -> None:
         self.recording.dispositions.add(
@@ -544,33 +540,3 @@ class _Batch:
             return mappings.unit_of_department(told, system="finsync").code
         except MappingError:
             return ""
-
-    # -- procurement's own approvers ----------------------------------------------------------------------------------
-
-    def settle_procurement_approvals(self, engine_id: str, now: datetime) -> None:
-        """When the last of procurement's own approvers has agreed, the business has approved, whatever the hub still has to
-        check: "approved, awaiting budget" is a state of its own (R048)."""
-        early = {
-            d
-            for d in self.decided
-            if (head := self.heads.get(d)) is not None
-            and head.state in {"received", "awaiting_budget"}
-            and head.approval_status is ApprovalStatus.PENDING
-        }
-        if not early:
-            return
-        said: dict[UUID, list[str]] = {}
-        for row in store.rows(self.connection, "intake.human_approvals", document_id=sorted(early)):
-            if row["system"] == self.heads[
-                row["document_id"]
-            ].source_system and not self.setup.mappings.is_integration_user(row["system"], row["approver"] or ""):
-                said.setdefault(row["document_id"], []).append(row["decision"])
-        recording = Recording(engine_id, now, self.setup.new_id)
-        fresh = store.lock_heads(
-            self.connection,
-            sorted(d for d, decisions in said.items() if set(decisions) <= {Decision.APPROVED, Decision.NOT_REQUIRED}),
-        )
-        for head in fresh.values():
-            recording.move(head, "procurement_approved", system=head.source_system)
-        if fresh:
-            store.write(self.connection, recording)

@@ -1,26 +1,11 @@
 """The reference journey over four systems on their wire formats: from a requester's wish to a paid invoice."""
 
-import psycopg
-import pytest
-
-from sync_engine.engine.clock import VirtualClock
-from tests.conftest import new_cell
-from sync_engine.database.connections import borrowed
-from tests.house import TUESDAY, House
-
-
-@pytest.fixture
-def house(connection: psycopg.Connection) -> House:
-    return House(VirtualClock(TUESDAY), connection)
-
-
 def test_a_requisition_becomes_an_order_a_receipt_an_invoice_and_a_payment(house):
     requisition = house.submit()
     house.run(minutes=10)
     assert house.documents("requisition") == [(str(requisition), "awaiting_approval", "pending", "not_submitted")]
     house.approve_in_coupa(requisition)
     house.run(minutes=30)
-    print(house.cases(), house.documents("requisition"), house.documents("purchase_order"))
     [order] = house.live_orders()
     assert house.documents("requisition") == [(str(requisition), "ordered", "approved", "accepted")]
     assert house.documents("purchase_order") == [(f"{requisition}-1", "ordered", "approved", "accepted")]
@@ -33,7 +18,6 @@ def test_a_requisition_becomes_an_order_a_receipt_an_invoice_and_a_payment(house
 
     invoice = house.invoice(order)
     house.run(hours=3)
-    print(house.cases(), house.documents("invoice"))
     assert house.documents("invoice") == [(invoice, "payment_ready", "approved", "posted")]
     house.run(days=31)
     house.s4hana.run_payment(company_code="1010", on=house.clock.now().date())

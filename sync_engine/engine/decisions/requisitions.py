@@ -312,29 +312,24 @@ def _purchase(requisition: Requisition) -> policies.Purchase:
 
 
 def await_approval(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
-    """Procurement's own approvers and, where the route asks for it, both exception groups. Either refusal ends it (R111)."""
+    """Procurement's own approvers and, where the route asks for it, both exception groups. Either refusal ends it (R111);
+    a refusal in procurement ends the requisition there, and arrives as its status."""
+    ids = [item.head.document_id for item in items]
+    agreed = {row["document_id"] for row in desk.rows("agreed_by_procurement", document_id=ids)}
     approvals = desk.approvals(items)
-    return [_awaited(item, approvals.get(item.head.document_id, []), desk) for item in items]
+    return [_awaited(item, approvals.get(item.head.document_id, []), item.head.document_id in agreed, desk) for item in items]
 
 
-def _awaited(item: Item, approvals: list[Approval], desk: Desk) -> Outcome:
-    mappings = desk.setup.mappings
+def _awaited(item: Item, approvals: list[Approval], procurement_agrees: bool, desk: Desk) -> Outcome:
     procurement = desk.setup.role_of(Role.PROCUREMENT, item.head.business_unit)
-    human = [
-        a
-        for a in approvals
-        if a.system == procurement and not (a.approver and mappings.is_integration_user(a.system, a.approver.user))
-    ]
+    human = _latest_per_place(a for a in approvals if a.system == procurement)
     request = item.facts.get("approval_request", "")
-    joint = (
-        policies.joint_decision(item.facts.get("approval_groups", []), votes(approvals, request))
-        if request
-        else Decision.APPROVED
-    )
-    decided = [*deciders(human, ""), *(deciders(approvals, request) if request else [])]
-    refusals = [a for a in decided if a.decision is Decision.REJECTED]
-    if joint is Decision.REJECTED or any(a.system == procurement for a in refusals):
-        last = refusals[-1] if refusals else None
+    groups = item.facts.get("approval_groups", [])
+    said = votes(approvals, request) if request else []
+    joint = policies.joint_decision(groups, said) if request else Decision.APPROVED
+    exceptional = deciders(approvals, request) if request else []
+    if joint is Decision.REJECTED:
+        last = next((a for a in reversed(exceptional) if a.decision is Decision.REJECTED), None)
         why = f"{named(last)}: {last.comment}" if last else "The request for approval was cancelled."
         return Outcome(
             Kind.DECLINED,
@@ -345,27 +340,27 @@ def _awaited(item: Item, approvals: list[Approval], desk: Desk) -> Outcome:
             releases_budget=True,
             attributes={"reason": why},
         )
-    procurement_agrees = item.head.approval_status is ApprovalStatus.APPROVED or (
-        bool(human) and all(a.decision in {Decision.APPROVED, Decision.NOT_REQUIRED} for a in human)
-    )
     if joint is Decision.APPROVED and procurement_agrees:
-        last_at = max((a.decided_at for a in decided if a.decided_at), default=None)
+        decided = sorted([*deciders(human, ""), *exceptional], key=lambda a: a.decided_at or a.requested_at)
+        names = [named(a) for a in decided if a.decision is Decision.APPROVED]
         return Outcome(
             Kind.DONE,
-            at=last_at,
-            actor=named(decided[-1]) if decided else "",
-            facts={"decision_comment": "Approved by " + ", ".join(named(a) for a in decided)},
-            attributes={"approved_by": [named(a) for a in decided]},
+            at=decided[-1].decided_at if decided else None,
+            actor=names[-1] if names else "",
+            facts={"decision_comment": "Approved by " + ", ".join(names)},
+            attributes={"approved_by": names},
         )
-    waiting = [a.approver.user for a in human if a.approver and a.decision is Decision.PENDING]
-    waiting += [
-        vote
-        for vote in item.facts.get("approval_groups", [])
-        if vote not in {v.where for v in votes(approvals, request) if v.decision is Decision.APPROVED}
-    ]
-    return Outcome(
-        Kind.WAIT, wait_s=1 * DAY, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers"
-    )
+    waiting = [a.approver.user for a in human if a.approver and a.decision is Decision.PENDING] if not procurement_agrees else []
+    waiting += [group for group in groups if group not in {vote.where for vote in said if vote.decision is Decision.APPROVED}]
+    return Outcome(Kind.WAIT, wait_s=1 * DAY, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers")
+
+
+def _latest_per_place(approvals: Iterable[Approval]) -> list[Approval]:
+    """The newest request at each place of the chain: after a change the chain begins anew and the old ones are history."""
+    newest: dict[int, Approval] = {}
+    for approval in sorted(approvals, key=lambda a: a.requested_at):
+        newest[approval.position] = approval
+    return list(newest.values())
 
 
 def check_segregation(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
