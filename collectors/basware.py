@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from collectors import basware_holdings
 from collectors.basware_api import NAME, PATH, ApiToken, documents_in, get, invoice_now, refusal, said
 from collectors.basware_invoices import moment, rows_of, sketch, understand
 from collectors.http import Session, record_body
@@ -282,4 +283,5 @@ SYSTEM = System(
     quiet_period_s=QUIET_PERIOD_S,
     idempotency="Each answer carries our reference as externalCode and is looked for on the invoice before it is sent.",
     connect=connect,
+    holdings={"invoice": basware_holdings.invoices},
 )

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from collectors import coupa_api
+from collectors import coupa_api, coupa_holdings
 from collectors.coupa_api import NAME, OVERLAP, PAGE_SIZE, REFUSED, Part, SettlingToken, read_changes, record_or_empty
 from collectors.coupa_documents import (
     ORDER_STATUSES,
@@ -509,5 +509,6 @@ SYSTEM = System(
     quiet_period_s=5,
     idempotency="No key: comments carry our own reference, order numbers are unique, decisions are read back.",
     connect=connect,
+    holdings={"requisition": coupa_holdings.requisitions, "purchase_order": coupa_holdings.purchase_orders},
 )
 # fmt: on

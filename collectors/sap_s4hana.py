@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from collectors import sap_s4hana_holdings
 from collectors.http import ClientCredentials, Session
 from collectors.sap_s4hana_bodies import SYSTEM as NAME
 from collectors.sap_s4hana_changes import cancel_purchase_order, update_purchase_order
@@ -110,4 +111,5 @@ SYSTEM = System(
         "supplier's number. Where a service has it switched on, RequestID makes SAP repeat its first answer."
     ),
     connect=connect,
+    holdings={"purchase_order": sap_s4hana_holdings.purchase_orders, "supplier_invoice": sap_s4hana_holdings.supplier_invoices},
 )

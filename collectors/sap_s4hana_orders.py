@@ -186,7 +186,7 @@ def find_purchase_order(session: Session, ask: Ask) -> Answer | None:
 def _differences(order: PurchaseOrder, found: Entity) -> dict[str, str]:
     """Field to "ours, theirs" where an order in SAP is not ours."""
     items = live_items(found)
-    net = sum((_net(item, order.currency) for item in items), ZERO)
+    net = sum((net_amount(item, order.currency) for item in items), ZERO)
     pairs = {
         "supplier": (bare(order.supplier), found.bare("Supplier")),
         "currency": (order.currency, found.text("DocumentCurrency")),
@@ -201,7 +201,8 @@ def live_items(found: Entity) -> list[Entity]:
     return [item for item in items if not item.text("PurchasingDocumentDeletionCode")]
 
 
-def _net(item: Entity, currency: str) -> Decimal:
+def net_amount(item: Entity, currency: str) -> Decimal:
+    """An item's net amount: quantity times price per price unit, to the minor unit."""
     return rounded(
         item.amount("OrderQuantity") * item.amount("NetPriceAmount") / item.amount("NetPriceQuantity"), currency
     )

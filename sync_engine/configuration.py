@@ -100,7 +100,7 @@ class Calendars(BaseModel):
     calendars: dict[str, Calendar]
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def load_mappings(folder: Path) -> Mappings:
     Raises:
         BadConfiguration: a file is missing, unreadable or wrong.
     """
-    contents = {path.stem: _toml(path) for path in sorted((folder / "mappings").glob("*.toml"))}
+    contents = {path.stem: read_toml(path) for path in sorted((folder / "mappings").glob("*.toml"))}
     if "business_units" not in contents:
         raise BadConfiguration(f"{folder / 'mappings' / 'business_units.toml'} is missing.")
     tables: dict[str, Table] = {}
@@ -156,7 +156,7 @@ def load_mappings(folder: Path) -> Mappings:
 def load_policies(folder: Path) -> Policies:
     """The policies of `folder`/policies.toml."""
     path = folder / "policies.toml"
-    content = _toml(path)
+    content = read_toml(path)
     policies: Policies = _checked(path, lambda: Policies.model_validate(content))
     return policies
 
@@ -164,7 +164,7 @@ def load_policies(folder: Path) -> Policies:
 def load_systems(folder: Path, overrides: Mapping[str, str] | None = None) -> Systems:
     """The systems of `folder`/systems.toml; `overrides` replaces base addresses by system (the demo's free ports)."""
     path = folder / "systems.toml"
-    content = _toml(path)
+    content = read_toml(path)
     for name, base_url in (overrides or {}).items():
         block = content["systems"][name]
         block["token_url"] = block["token_url"].replace(block["base_url"], base_url)
@@ -176,6 +176,6 @@ def load_systems(folder: Path, overrides: Mapping[str, str] | None = None) -> Sy
 def load_calendars(folder: Path) -> Calendars:
     """The calendars of `folder`/calendars.toml."""
     path = folder / "calendars.toml"
-    content = _toml(path)
+    content = read_toml(path)
     calendars: Calendars = _checked(path, lambda: Calendars.model_validate(content))
     return calendars

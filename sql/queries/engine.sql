@@ -56,3 +56,35 @@ SELECT u.name, u.title, u.owner_team, u.document_type, u.start_activity, string_
   FROM unnest(:name::text[], :title::text[], :owner_team::text[], :document_type::text[], :start_activity::text[], :good_activities::text[],
               :threshold_s::numeric[], :clock::text[], :target::numeric[], :window_days::int[])
        AS u(name, title, owner_team, document_type, start_activity, good_activities, threshold_s, clock, target, window_days);
+
+-- name: ensure_partitions(first_month, months)$
+-- Make monthly partitions ahead; answers how many were made.
+SELECT ensure_partitions(:first_month::date, :months::int);
+
+-- name: alert_candidates(document_type, amount_min, days_max, now)
+-- Documents that a business rule speaks of: stopped or unfinished, above an amount, with their deadline near or past.
+WITH candidate AS (
+    SELECT o.document_id, o.number, o.business_unit, o.group_amount, o.supplier_name, o.reason, o.case_message, coalesce(o.due_on, o.need_by_on) AS deadline_on
+      FROM open_document o
+     WHERE o.document_type = :document_type AND o.group_amount >= :amount_min::numeric
+       AND coalesce(o.due_on, o.need_by_on) <= :now::date + :days_max::int
+       AND CASE :document_type WHEN 'purchase_order' THEN o.case_id IS NOT NULL AND o.state IN ('drafted', 'requested', 'refused', 'posted', 'committed', 'returned')
+                               ELSE o.state NOT IN ('payment_ready', 'cleared', 'released', 'posted') END
+)
+SELECT document_id, number, business_unit, group_amount, supplier_name, reason, case_message, deadline_on, deadline_on - :now::date AS days_left
+  FROM candidate;
+
+-- name: fire_alerts(alert_id, rule, document_id, deadline_on, severity, message, owner_team, group_amount, business_unit, now)!
+-- One alert per rule, document and deadline, however often it is found.
+INSERT INTO alert (alert_id, rule, document_id, deadline_on, state, severity, message, owner_team, group_amount, business_unit, fired_at)
+SELECT u.alert_id, u.rule, u.document_id, u.deadline_on, 'firing', u.severity, u.message, u.owner_team, u.group_amount, u.business_unit, :now
+  FROM unnest(:alert_id::uuid[], :rule::text[], :document_id::uuid[], :deadline_on::date[], :severity::text[], :message::text[], :owner_team::text[],
+              :group_amount::numeric[], :business_unit::text[])
+       AS u(alert_id, rule, document_id, deadline_on, severity, message, owner_team, group_amount, business_unit)
+ON CONFLICT ON CONSTRAINT one_alert_per_deadline DO UPDATE SET message = excluded.message, resolved_at = NULL,
+   state = CASE WHEN alert.state = 'resolved' THEN 'firing' ELSE alert.state END;
+
+-- name: resolve_alerts(rule, document_id, now)!
+-- Alerts of a rule whose document is not among those it speaks of any more.
+UPDATE alert SET state = 'resolved', resolved_at = :now
+ WHERE rule = :rule AND resolved_at IS NULL AND NOT document_id = ANY (:document_id::uuid[]);

@@ -5,7 +5,7 @@ read on the same grid as in real time, but only where a system has news (and eve
 known): the reads left out would have brought nothing. Calls take the time the stand-ins say they took.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -46,6 +46,7 @@ class FastForward:
         connection: As the engine's role.
         world: The company.
         spent_s: Counts the seconds that calls have taken.
+        also: What else an engine does in every round (carrying out commands); each answers how much that was.
         on_progress: Called now and then with the present moment.
     """
 
@@ -56,6 +57,7 @@ class FastForward:
         world: World,
         *,
         spent_s: Callable[[], float],
+        also: Sequence[Callable[[], int]] = (),
         on_progress: Callable[[datetime], None] = lambda _: None,
     ) -> None:
         if not isinstance(engine.clock, VirtualClock):
@@ -65,6 +67,7 @@ class FastForward:
         self._connection = connection
         self._world = world
         self._spent_s = spent_s
+        self._also = also
         self._on_progress = on_progress
         self._seen: dict[tuple[str, str], int] = {}
         self._feed_due: dict[tuple[str, str], datetime] = {}
@@ -89,7 +92,7 @@ class FastForward:
     def _settle(self, until: datetime) -> None:
         """Do everything that is due at this moment, and what becomes due by doing it."""
         while True:
-            did = self._collect() + self.engine.apply(self._connection) + self.engine.decide(self._connection)
+            did = self._collect() + sum(step() for step in self._also) + self.engine.apply(self._connection) + self.engine.decide(self._connection)
             due = {row["system"] for row in store.rows(self._connection, "work.lanes_due", now=self.clock.now())}
             for name in sorted(due & self.engine.lanes.keys()):
                 did += self._call(name)

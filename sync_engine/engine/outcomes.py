@@ -279,7 +279,7 @@ def _apply_effects(recording: Recording, item: Item, outcome: Outcome, setup: Se
     for cost_centre, period, amount in outcome.reservations:
         recording.reservations.add(head.document_id, cost_centre, period, amount, head.business_unit)
     for budget in outcome.budgets:
-        recording.budgets.add(*budget, head.business_unit)
+        recording.budget(*budget, head.business_unit)
     if outcome.releases_budget:
         recording.released.add(head.document_id)
     for spawn in outcome.spawns:

@@ -142,6 +142,7 @@ class Recording:
         self.events_of: dict[UUID, int] = {}
         self.known_case_ids: dict[tuple[UUID, str], UUID] = {}
         self.named: set[Identifier] = set()
+        self.budgets_told: set[tuple[str, str]] = set()
         self.woken: dict[UUID, None] = {}
         self.woken_subjects: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
@@ -468,6 +469,13 @@ class Recording:
         self.identifiers.add(
             identifier.system, identifier.kind, identifier.external_id, head.document_id, head.business_unit
         )
+
+    def budget(self, cost_centre: str, period: str, *stated: Any) -> None:
+        """A budget as just read. Of several readings in one recording the first counts: its opening balance leaves out what
+        the later ones have reserved."""
+        if (cost_centre, period) not in self.budgets_told:
+            self.budgets_told.add((cost_centre, period))
+            self.budgets.add(cost_centre, period, *stated)
 
     def wake(self, document_id: UUID) -> None:
         """Whatever waits for this document looks again."""

@@ -5,9 +5,10 @@ engine knows only this file. A connector never sleeps, retries, logs, caches or 
 `errors` and the engine decides what happens next.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -195,6 +196,22 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """One document as a system has it in its own books, for reconciliation: read by listing, not by what changed."""
+
+    kind: str
+    external_id: str
+    currency: str
+    amount: Decimal
+    is_live: bool
+    """It counts: neither deleted, cancelled nor reversed."""
+    reference: str = ""
+    """Our own business reference on it, where the system carries one."""
+    refers_to: str = ""
+    """What it names of another system: the ERP's order number in procurement, the ERP's invoice in AP automation."""
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """One outside system, as it states itself."""
 
@@ -213,6 +230,8 @@ class System:
     """How a repeated create is recognised, in one sentence for the trace page."""
     connect: Callable[..., Any]
     """`connect(access, *, timer, transport=None)` opens a session."""
+    holdings: Mapping[str, Callable[[Any], Iterable[Holding]]] = field(default_factory=dict)
+    """By kind of document, everything the system has in its books."""
 
     def feed(self, name: str) -> Feed:
         """The feed called `name`; KeyError when there is none."""

@@ -1,0 +1,1 @@
+"""What is known: the pages' questions, reconciliation, alerts."""
