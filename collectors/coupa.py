@@ -201,9 +201,10 @@ def _approved(own: Part) -> Answer:
 
 
 def record_refusal(session: Session, ask: Ask) -> Answer:
-    """Reject our own step of the requisition's chain, with the reason for it; ended already is done.
+    """Reject the requisition at whatever step it waits, with the reason for it; ended already is done.
 
-    Waits while Coupa's own approvers are before us: nobody is refused on their behalf.
+    The business has refused it in the tool that decides, so nobody in Coupa need spend time on it any more. Coupa keeps
+    apart whose step it was (approver) and who decided (approved-by, here the API user).
 
     Raises:
         BusinessRejection: the requisition is approved already.
@@ -214,9 +215,10 @@ def record_refusal(session: Session, ask: Ask) -> Answer:
         if status_meaning(current).approval_status is ApprovalStatus.APPROVED:
             raise _conflict(current, "refused")
         return _refused(own, current.moment("updated-at"))
-    if own is None or decision_of(own) is not Decision.PENDING:
+    waiting = own if own is not None and decision_of(own) is Decision.PENDING else current.part_or_none("current-approval")
+    if waiting is None:
         return Answer(wait_s=APPROVAL_WAIT_S, waiting_for="procurement's own approvers")
-    decided = _decide(session, own, "reject", str(ask.facts["refusal_reason"]), Decision.REJECTED)
+    decided = _decide(session, waiting, "reject", str(ask.facts["refusal_reason"]), Decision.REJECTED)
     return _refused(decided, decided.moment("updated-at"))
 
 

@@ -138,7 +138,7 @@ class CoupaScreen(CoupaBooks):
     def abandon(self, *, requisition_id: int, by: str) -> None:
         """Give an approved requisition up before anything of it is ordered."""
         with self.lock:
-            row = self._in_status(requisition_id, {"approved"}, "abandoned")
+            row = self._in_status(requisition_id, frozenset({"approved"}), "abandoned")
             self._set_status(row, "abandoned", by)
             self._unbook_pending(row)
 

@@ -37,6 +37,8 @@ class SystemBlock(BaseModel):
     options: dict[str, str] = {}
     requests_per_s: float | None = None
     max_in_flight: int | None = None
+    poll_s: float | None = None
+    """How often its feeds are read, instead of the connector's own pace."""
 
 
 class Roles(BaseModel):
@@ -161,14 +163,18 @@ def load_policies(folder: Path) -> Policies:
     return policies
 
 
-def load_systems(folder: Path, overrides: Mapping[str, str] | None = None) -> Systems:
-    """The systems of `folder`/systems.toml; `overrides` replaces base addresses by system (the demo's free ports)."""
+def load_systems(folder: Path, overrides: Mapping[str, str] | None = None, *, poll_s: float | None = None) -> Systems:
+    """The systems of `folder`/systems.toml; `overrides` replaces base addresses by system (the demo's free ports), `poll_s`
+    the pace of every feed."""
     path = folder / "systems.toml"
     content = read_toml(path)
     for name, base_url in (overrides or {}).items():
         block = content["systems"][name]
         block["token_url"] = block["token_url"].replace(block["base_url"], base_url)
         block["base_url"] = base_url
+    if poll_s is not None:
+        for block in content["systems"].values():
+            block["poll_s"] = poll_s
     systems: Systems = _checked(path, lambda: Systems.model_validate(content))
     return systems
 

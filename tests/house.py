@@ -178,8 +178,9 @@ class House:
     def next_action_at(self) -> datetime | None:
         return None
 
-    def act(self, _now: datetime) -> None:
+    def act(self, _now: datetime) -> bool:
         """Nobody does anything by themselves here."""
+        return False
 
     def revision(self, system: str, _feed: str) -> int:
         return sum(table.revision for table in self.standins[system].ledger.tables())

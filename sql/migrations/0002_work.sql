@@ -244,3 +244,12 @@ CREATE TABLE engine_instance (
     release      text        NOT NULL,
     stopped_at   timestamptz
 );
+
+-- Ends a transaction that found something changed since it was read. A statement calls it where a count is not what it has to
+-- be, so that a whole recording can be sent and committed without waiting for the counts in between.
+CREATE FUNCTION refuse_stale(what text, touched bigint, expected bigint) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION '%: % of % rows were still as they had been read', what, touched, expected USING ERRCODE = 'FS001';
+END $$;

@@ -112,7 +112,7 @@ SELECT source_document_id, order_document_id, order_line, quantity FROM order_mo
 -- The documents as they are now, held until the transaction ends; those somebody else holds are left out.
 SELECT d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
-       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at, d.last_event_seq
   FROM document d
  WHERE d.document_id = ANY (:document_id::uuid[])
    FOR UPDATE SKIP LOCKED;

@@ -11,11 +11,11 @@ INSERT INTO system_state (system, role, title, requests_per_s, burst, tokens, to
 VALUES (:system, :role, :title, :requests_per_s, :burst, :burst, :now, :now)
 ON CONFLICT (system) DO UPDATE SET role = excluded.role, title = excluded.title, requests_per_s = excluded.requests_per_s, burst = excluded.burst;
 
--- name: claim_feed(system, feed, lease_until, now)^
--- Take a feed that is due, unless its system is paused; nothing when it is not due or somebody else reads it.
+-- name: claim_feed(system, feed, lease_until, due_by, now)^
+-- Take a feed that is due by :due_by, unless its system is paused; nothing when it is not due or somebody else reads it.
 UPDATE feed_state f
    SET lease_until = :lease_until, fencing_token = f.fencing_token + 1, last_attempt_at = :now
- WHERE f.system = :system AND f.feed = :feed AND f.due_at <= :now AND (f.lease_until IS NULL OR f.lease_until < :now)
+ WHERE f.system = :system AND f.feed = :feed AND f.due_at <= :due_by AND (f.lease_until IS NULL OR f.lease_until < :now)
    AND NOT EXISTS (SELECT 1 FROM system_state s WHERE s.system = f.system AND s.paused_until > :now)
 RETURNING f.cursor, f.fencing_token, f.consecutive_failures;
 
@@ -64,10 +64,6 @@ WITH taken AS (
 SELECT m.message_id, m.system, m.feed, m.kind, m.external_id, m.version, m.source_at, m.body, m.received_at, t.tries
   FROM taken t JOIN inbound_message m USING (message_id, received_at)
  ORDER BY m.source_at NULLS FIRST, m.message_id;
-
--- name: next_message_due()$
--- When the next message is due; NULL when none waits.
-SELECT min(due_at) FROM inbound_pending;
 
 -- name: known(system, kind, external_id)
 -- Which of these names belong to which document.

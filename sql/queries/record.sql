@@ -6,9 +6,9 @@
 INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root)
 VALUES (:recording_id, :engine_id, :now, :event_count, :merkle_root);
 
--- name: move_documents(document_id, expected_version, version, payload_version, state, approval_status, posting_status, state_since, correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
--- Put each document where its moves have brought it, provided nobody else moved it since it was read. The caller compares
--- the row count: one row less means a document changed meanwhile and nothing of this recording may stand.
+-- name: move_documents(document_id, expected_version, expected_seq, version, payload_version, state, approval_status, posting_status, state_since, correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
+-- Put each document where its moves have brought it, provided nobody moved it or noted anything about it since it was read.
+-- The caller compares the row count: one row less means that nothing of this recording may stand.
 UPDATE document d
    SET version = u.version, payload_version = u.payload_version, state = u.state, approval_status = u.approval_status,
        posting_status = u.posting_status, state_since = u.state_since, correlation_id = u.correlation_id, title = u.title,
@@ -17,23 +17,25 @@ UPDATE document d
        submitted_at = u.submitted_at, need_by_on = u.need_by_on, due_on = u.due_on, source_at = u.source_at,
        closed_at = u.closed_at, updated_at = :now, last_event_seq = d.last_event_seq + u.events,
        last_event_at = CASE WHEN u.events > 0 THEN :now ELSE d.last_event_at END
-  FROM unnest(:document_id::uuid[], :expected_version::int[], :version::int[], :payload_version::int[], :state::text[],
+  FROM unnest(:document_id::uuid[], :expected_version::int[], :expected_seq::int[], :version::int[], :payload_version::int[], :state::text[],
               :approval_status::text[], :posting_status::text[], :state_since::timestamptz[], :correlation_id::uuid[],
               :title::text[], :business_unit::text[], :company_code::text[], :currency::text[], :amount::numeric[],
               :group_amount::numeric[], :supplier::text[], :supplier_name::text[], :requester::text[],
               :submitted_at::timestamptz[], :need_by_on::date[], :due_on::date[], :source_at::timestamptz[],
               :closed_at::timestamptz[], :events::int[])
-       AS u(document_id, expected_version, version, payload_version, state, approval_status, posting_status, state_since,
+       AS u(document_id, expected_version, expected_seq, version, payload_version, state, approval_status, posting_status, state_since,
             correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name,
             requester, submitted_at, need_by_on, due_on, source_at, closed_at, events)
- WHERE d.document_id = u.document_id AND d.version = u.expected_version;
+ WHERE d.document_id = u.document_id AND d.version = u.expected_version AND d.last_event_seq = u.expected_seq
+RETURNING 1;
 
--- name: note_documents(document_id, events, now)!
--- Make room in the history of documents about which something is noted that moves nothing.
+-- name: note_documents(document_id, expected_seq, events, now)!
+-- Make room in the history of documents about which something is noted that moves nothing; the same check.
 UPDATE document d
    SET last_event_seq = d.last_event_seq + u.events, last_event_at = :now
-  FROM unnest(:document_id::uuid[], :events::int[]) AS u(document_id, events)
- WHERE d.document_id = u.document_id;
+  FROM unnest(:document_id::uuid[], :expected_seq::int[], :events::int[]) AS u(document_id, expected_seq, events)
+ WHERE d.document_id = u.document_id AND d.last_event_seq = u.expected_seq
+RETURNING 1;
 
 -- name: insert_documents(document_id, document_type, correlation_id, number, title, business_unit, company_code, source_system, state, approval_status, posting_status, state_since, version, payload_version, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
 -- Documents that begin in this recording.
@@ -74,9 +76,8 @@ SELECT u.system, u.kind, u.external_id, u.document_id, u.business_unit, :now
 ON CONFLICT (system, kind, external_id) DO UPDATE SET business_unit = excluded.business_unit
  WHERE document_identifier.document_id = excluded.document_id AND document_identifier.business_unit = '';
 
--- name: settle_wanted_links(system, kind, external_id, now)
--- Links that waited for one of these names: make them, forget the wish, and say which documents to wake, with what they
--- are now linked to.
+-- name: settle_wanted_links(system, kind, external_id, now)!
+-- Links that waited for one of these names: make them, forget the wish, and wake the documents that are linked now.
 WITH settled AS (
     DELETE FROM document_link_wanted w
      USING unnest(:system::text[], :kind::text[], :external_id::text[]) AS u(system, kind, external_id)
@@ -89,7 +90,10 @@ WITH settled AS (
     ON CONFLICT DO NOTHING
     RETURNING from_document_id
 )
-SELECT DISTINCT from_document_id FROM linked;
+UPDATE work_item w
+   SET wakes = w.wakes + 1, due_at = CASE WHEN w.status = 'due' AND w.tries = 0 THEN least(w.due_at, :now) ELSE w.due_at END
+  FROM (SELECT DISTINCT from_document_id FROM linked) l
+ WHERE w.document_id = l.from_document_id AND w.status IN ('due', 'in_call');
 
 -- name: insert_links(from_document_id, to_document_id, relation, business_unit, now)!
 -- How documents hang together; a link made twice is one link.
@@ -107,22 +111,20 @@ SELECT u.from_document_id, u.relation, u.system, u.kind, u.external_id, u.busine
        AS u(from_document_id, relation, system, kind, external_id, business_unit)
 ON CONFLICT DO NOTHING;
 
--- name: insert_events(recording_id, now, ordinal, document_id, events_of_document, nth, activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, state_from_since, approval_status, posting_status, document_version, attributes)!
--- The moves themselves. The place in the document's history follows from the row just updated, so two recordings can
--- never claim one place.
+-- name: insert_events(recording_id, now, ordinal, document_id, seq, document_type, correlation_id, business_unit, activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, state_from_since, approval_status, posting_status, document_version, attributes)!
+-- The moves themselves, each with its place in its document's history.
 INSERT INTO event (recording_id, ordinal, recorded_at, document_id, seq, document_type, correlation_id, business_unit, source,
                    activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, state_from_since,
                    approval_status, posting_status, document_version, attributes)
-SELECT :recording_id, u.ordinal, :now, u.document_id, d.last_event_seq - u.events_of_document + u.nth, d.document_type,
-       d.correlation_id, d.business_unit, 'finsync', u.activity, u.event_at, u.observed_at, u.system, u.actor, u.flow, u.step,
-       u.state_from, u.state_to, u.state_from_since, u.approval_status, u.posting_status, u.document_version, u.attributes::jsonb
-  FROM unnest(:ordinal::int[], :document_id::uuid[], :events_of_document::int[], :nth::int[], :activity::text[],
+SELECT :recording_id, u.ordinal, :now, u.document_id, u.seq, u.document_type, u.correlation_id, u.business_unit, 'finsync',
+       u.activity, u.event_at, u.observed_at, u.system, u.actor, u.flow, u.step, u.state_from, u.state_to, u.state_from_since,
+       u.approval_status, u.posting_status, u.document_version, u.attributes::jsonb
+  FROM unnest(:ordinal::int[], :document_id::uuid[], :seq::int[], :document_type::text[], :correlation_id::uuid[], :business_unit::text[], :activity::text[],
               :event_at::timestamptz[], :observed_at::timestamptz[], :system::text[], :actor::text[], :flow::text[],
               :step::text[], :state_from::text[], :state_to::text[], :state_from_since::timestamptz[],
               :approval_status::text[], :posting_status::text[], :document_version::int[], :attributes::text[])
-       AS u(ordinal, document_id, events_of_document, nth, activity, event_at, observed_at, system, actor, flow, step, state_from,
-            state_to, state_from_since, approval_status, posting_status, document_version, attributes)
-  JOIN document d ON d.document_id = u.document_id;
+       AS u(ordinal, document_id, seq, document_type, correlation_id, business_unit, activity, event_at, observed_at, system, actor, flow, step, state_from,
+            state_to, state_from_since, approval_status, posting_status, document_version, attributes);
 
 -- name: insert_event_objects(recording_id, now, ordinal, document_id, qualifier, business_unit)!
 -- What else an event is about.
@@ -146,7 +148,8 @@ UPDATE work_item w
               :tries::int[], :ask_first::boolean[], :unknown_since::timestamptz[], :waiting_for::text[], :facts::text[], :redrive_id::uuid[])
        AS u(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries,
             ask_first, unknown_since, waiting_for, facts, redrive_id)
- WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status IN ('in_call', 'due');
+ WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status IN ('in_call', 'due')
+RETURNING 1;
 
 -- name: insert_work(work_item_id, document_id, subject_id, business_unit, flow, step, system, due_at, objective_at, priority, facts, now)!
 -- New work. A flow that already runs for the document is not started again.

@@ -1,14 +1,12 @@
 -- Taking work and reading what it needs.
 
--- name: lanes_due(now)
--- Lanes with something to do now, and how many: the fast clock asks before it tries each lane.
-SELECT system, count(*) AS due FROM work_item WHERE status = 'due' AND due_at <= :now GROUP BY system
-UNION ALL
-SELECT system, count(*) FROM work_item WHERE status = 'in_call' AND lease_until < :now GROUP BY system;
-
--- name: next_due_at()$
--- When the next item becomes due; NULL when nothing waits.
-SELECT min(due_at) FROM work_item WHERE status = 'due';
+-- name: pulse(now)^
+-- What there is to do now: the lanes with something due (or abandoned), messages and commands that wait, and when the next item
+-- or message becomes due. One question instead of trying every door.
+SELECT ARRAY(SELECT DISTINCT system FROM work_item WHERE (status = 'due' AND due_at <= :now) OR (status = 'in_call' AND lease_until < :now)) AS lanes,
+       EXISTS (SELECT 1 FROM inbound_pending WHERE due_at <= :now) AS messages,
+       EXISTS (SELECT 1 FROM command WHERE status = 'asked') AS commands,
+       least((SELECT min(due_at) FROM work_item WHERE status = 'due' AND due_at > :now), (SELECT min(due_at) FROM inbound_pending WHERE due_at > :now)) AS next_at;
 
 -- name: claim_calls(system, wanted, engine_id, lease_until, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit
@@ -19,7 +17,8 @@ WITH lane AS (
            CASE WHEN s.paused_until > :now THEN 0
                 WHEN s.breaker = 'open' THEN 1
                 ELSE floor(least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))))
-           END::int AS allowed
+           END::int AS allowed,
+           s.breaker = 'open' AS is_probe
       FROM system_state s
      WHERE s.system = :system
        FOR UPDATE
@@ -40,7 +39,7 @@ WITH lane AS (
            unknown_since = CASE WHEN due.was = 'in_call' THEN coalesce(w.unknown_since, w.claimed_at) ELSE w.unknown_since END
       FROM due
      WHERE w.work_item_id = due.work_item_id
-    RETURNING w.*, due.was = 'in_call' AS abandoned
+    RETURNING w.*, due.was = 'in_call' AS abandoned, (SELECT is_probe FROM lane) AS is_probe
 ), spent AS (
     UPDATE system_state s
        SET tokens = greatest(0, least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken)),
@@ -51,10 +50,10 @@ WITH lane AS (
      WHERE s.system = lane.system
 )
 SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
-       t.unknown_since, t.claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, t.abandoned,
+       t.unknown_since, t.claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, t.abandoned, t.is_probe,
        d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
-       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at,
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at, d.last_event_seq,
        p.canonical::text AS canonical, p.payload_hash,
        (SELECT jsonb_object_agg(i.system || '.' || i.kind, i.external_id) FROM document_identifier i WHERE i.document_id = d.document_id) AS identifiers,
        (SELECT jsonb_object_agg(c.code, jsonb_build_array(c.case_id, c.step)) FROM exception_case c WHERE c.work_item_id = t.work_item_id AND c.closed_at IS NULL) AS open_cases,
@@ -81,10 +80,10 @@ WITH due AS (
     SELECT d.* FROM document d WHERE d.document_id IN (SELECT document_id FROM due) FOR UPDATE OF d SKIP LOCKED
 )
 SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
-       t.unknown_since, :now AS claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, false AS abandoned,
+       t.unknown_since, :now AS claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, false AS abandoned, false AS is_probe,
        d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
-       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at,
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at, d.last_event_seq,
        p.canonical::text AS canonical, p.payload_hash, NULL::jsonb AS identifiers,
        (SELECT jsonb_object_agg(c.code, jsonb_build_array(c.case_id, c.step)) FROM exception_case c WHERE c.work_item_id = t.work_item_id AND c.closed_at IS NULL) AS open_cases,
        (SELECT jsonb_build_object('case_id', c.case_id, 'code', c.code, 'category', c.category, 'message', c.message,
@@ -100,7 +99,7 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
 -- The documents as they are now, held until the transaction ends, in id order so that two holders never cross.
 SELECT d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
-       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at
+       d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at, d.last_event_seq
   FROM document d
  WHERE d.document_id = ANY (:document_id::uuid[])
  ORDER BY d.document_id

@@ -35,6 +35,10 @@ from sync_engine.settings import Settings, release
 REQUISITIONS_PER_DAY = 55.0
 """An ordinary working day of the six units; ninety days hold about 3,500 requisitions."""
 
+POLL_S = 240.0
+"""How often feeds are read on the fast clock: all on one grid, so that a round has more to do, and still well within the five
+minutes in which an approval has to be visible everywhere."""
+
 Progress = Callable[[float, str], None]
 """Told the share that is done, and where it is."""
 
@@ -51,10 +55,10 @@ class DemoWorld:
         company = self.company.next_action_at()
         return min(company, self.staff.next_action_at()) if company is not None else self.staff.next_action_at()
 
-    def act(self, now: datetime) -> None:
+    def act(self, now: datetime) -> bool:
         """Everybody does what is due."""
         self.company.act(now)
-        self.staff.act(now)
+        return self.staff.act(now)
 
     def revision(self, system: str, feed: str) -> int:
         """Whether a feed has news."""
@@ -84,7 +88,7 @@ def produce(
     clock, stopwatch = VirtualClock(start), Stopwatch()
     company = Company(clock.now, seed, start, folder, requisitions_per_day=requisitions_per_day)
     configuration = promote.load(settings.config)
-    systems = load_systems(settings.config)
+    systems = load_systems(settings.config, poll_s=POLL_S)
     token_urls = {name: f"http://{name}/{block.token_url.split('/', 3)[3]}" for name, block in systems.systems.items()}
     setup = make_setup(configuration, systems, rng=Random(f"engine {seed}"), app_url=settings.app_url)  # noqa: S311 - the demo is meant to repeat itself
     transport = InProcessTransport(company.standins, stopwatch)
@@ -139,8 +143,9 @@ def settle_before_comparing(connection: psycopg.Connection, produced: Produced, 
         def next_action_at(self) -> datetime | None:
             return None
 
-        def act(self, now: datetime) -> None:
+        def act(self, now: datetime) -> bool:
             del now
+            return False
 
         def revision(self, system: str, feed: str) -> int:
             return produced.company.revision(system, feed)

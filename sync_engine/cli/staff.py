@@ -48,15 +48,18 @@ class Staff:
         """When somebody looks at the queue next."""
         return min(self.next_at, self._heap[0][0]) if self._heap else self.next_at
 
-    def act(self, now: datetime) -> None:
-        """Look at the queue, and do what had been planned."""
+    def act(self, now: datetime) -> bool:
+        """Look at the queue, and do what had been planned. Answers whether anything was asked."""
         if now >= self.next_at:
             self._look(now)
             while self.next_at <= now:
                 self.next_at += timedelta(seconds=ROUND_S)
+        asked = False
         while self._heap and self._heap[0][0] <= now:
             _, _, case = heapq.heappop(self._heap)
             self._ask(case, now)
+            asked = True
+        return asked
 
     def _look(self, now: datetime) -> None:
         if now.weekday() >= 5 or not 6 <= now.hour < 22:

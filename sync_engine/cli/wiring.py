@@ -6,7 +6,7 @@ import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random, SystemRandom
 from typing import Any
@@ -15,7 +15,7 @@ import httpx2
 import sqlalchemy as sa
 
 from collectors import SYSTEMS
-from sync_engine.configuration import Systems, load_systems
+from sync_engine.configuration import SystemBlock, Systems, load_systems
 from sync_engine.database import postgres
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.database.migrate import Migrated, migrate
@@ -85,8 +85,16 @@ def engine_name() -> str:
 
 def make_setup(configuration: promote.Configuration, systems: Systems, *, rng: Random, app_url: str = "", declared: Mapping[str, System] = SYSTEMS) -> Setup:
     """The configuration as the engine wants it: only the systems that the file has a block for."""
-    chosen = {name: system for name, system in declared.items() if name in systems.systems}
+    chosen = {name: _paced(system, systems.systems[name]) for name, system in declared.items() if name in systems.systems}
     return Setup(chosen, systems.roles.system, configuration.mappings, configuration.policies, rng, id_maker(rng), app_url)
+
+
+def _paced(system: System, block: SystemBlock) -> System:
+    """A system with the pace its block sets."""
+    feeds = tuple(replace(feed, interval_s=block.poll_s or feed.interval_s) for feed in system.feeds)
+    return replace(
+        system, feeds=feeds, requests_per_s=block.requests_per_s or system.requests_per_s, max_in_flight=block.max_in_flight or system.max_in_flight
+    )
 
 
 def connect_systems(

@@ -87,7 +87,11 @@ def _carry_out(connection: psycopg.Connection, asked: Asked, setup: Setup, engin
             status = "done"
     except Refusal as refusal:
         status, result = refusal.status, {"sentence": str(refusal)}
-    except (store.Stale, ValueError, KeyError) as error:
+    except psycopg.Error as error:
+        if not store.is_stale(error):
+            raise
+        status, result = "conflict", {"sentence": "Something changed while it was being done; nothing of it was done. Look again."}
+    except (ValueError, KeyError) as error:
         status, result = "failed", {"sentence": f"It could not be done: {error}. Nothing was changed."}
     store.run(
         connection,
@@ -249,7 +253,6 @@ def _abandon(asked: Asked, doing: Doing) -> dict[str, Any]:
     if head is None or not LIFECYCLES[head.document_type].allows(head.status, "abandoned"):
         raise Refusal("conflict", f"{case['number']} cannot be given up any more: it is {case['state'] or 'unknown'}.")
     doing.recording.move(head, "abandoned", actor=asked.actor, attributes={"reason": asked.reason})
-    doing.recording.cancelled.add(head.document_id)
     doing.recording.released.add(head.document_id)
     doing.recording.close_case(case["case_id"], reason="cancelled", by=asked.actor, head=head, comment=asked.reason)
     doing.recording.wake(head.document_id)

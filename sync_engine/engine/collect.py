@@ -8,23 +8,26 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import store
-from sync_engine.engine.lanes import MESSAGE_CHARS, Attempt, CrashPoint, no_crash, note_attempt
 from sync_engine.engine.outcomes import Setup, backoff_s
 from sync_engine.engine.recording import Recording
+from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Pulse, no_crash, note_attempt
 from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
 from sync_engine.model.ports import Feed, Page, System
 
 LEASE_S = 180
 """A page may be fifty documents over a slow line; longer than that, another engine may try."""
+
+FAR_AHEAD = datetime(9999, 1, 1, tzinfo=UTC)
 
 PAGES_PER_RUN = 200
 """A feed that has more is read on in the next run, so that one long backlog does not keep a thread for ever."""
@@ -71,9 +74,11 @@ class Collector:
         self._now = now
         self._timer = timer
         self._crash_point = crash_point
+        self._pulse = Pulse()
 
-    def collect(self, connection: psycopg.Connection, feed: Feed) -> Collected | None:
-        """Read a feed that is due until it has no more. None: not due, or somebody else reads it."""
+    def collect(self, connection: psycopg.Connection, feed: Feed, *, hinted: bool = False) -> Collected | None:
+        """Read a feed until it has no more, if it is due or somebody has hinted that it has news. None: not due, or somebody
+        else reads it."""
         pages = records = new = 0
         while pages < PAGES_PER_RUN:
             now = self._now()
@@ -84,6 +89,7 @@ class Collector:
                         "system": self.system.name,
                         "feed": feed.name,
                         "lease_until": now + timedelta(seconds=LEASE_S),
+                        "due_by": FAR_AHEAD if hinted else now,
                         "now": now,
                     },
                 ).fetchone()
@@ -124,13 +130,14 @@ class Collector:
     def _keep(
         self, connection: psycopg.Connection, feed: Feed, fencing_token: int, page: Page, attempt: Attempt
     ) -> int:
+        """Store a page and move the cursor. If another engine reads this feed by now, what we stored stays stored (each message
+        is known once) and the cursor is theirs. Answers how many records were new."""
         now = self._now()
-        recording = self._recording(now, attempt, records=len(page.records))
-        with connection.transaction():
-            new = self._store(connection, feed, page, now) if page.records else 0
+        due_at = now if page.more else now + timedelta(seconds=feed.interval_s)
+        with store.transaction(connection):
+            stored = self._store(connection, feed, page, now) if page.records else None
             self._crash_point("before_cursor")
-            due_at = now if page.more else now + timedelta(seconds=feed.interval_s)
-            kept = store.run(
+            store.run(
                 connection,
                 "intake.finish_feed",
                 system=self.system.name,
@@ -141,30 +148,24 @@ class Collector:
                 complete_until=page.complete_until,
                 now=now,
             )
-            # Another engine reads this feed by now. What we stored is stored (it knows each message once); the cursor is theirs.
-            if kept == 0:
-                recording.systems.clear()
-            store.write(connection, recording)
+            store.write(connection, self._recording(now, attempt, records=len(page.records)))
         self._crash_point("after_cursor")
-        return new
+        return stored.rowcount if stored is not None else 0
 
-    def _store(self, connection: psycopg.Connection, feed: Feed, page: Page, now: datetime) -> int:
+    def _store(self, connection: psycopg.Connection, feed: Feed, page: Page, now: datetime) -> psycopg.Cursor:
+        """Keep a page's records; the cursor's row count is how many were new, once the transaction is over."""
         told = {(record.kind, record.external_id, record.version): record for record in page.records}.values()
-        rows = store.rows(
-            connection,
-            "intake.store_messages",
-            message_id=[self.setup.new_id(now) for _ in told],
-            system=self.system.name,
-            feed=feed.name,
-            kind=[record.kind for record in told],
-            external_id=[record.external_id for record in told],
-            version=[record.version for record in told],
-            source_at=[record.source_at for record in told],
-            body=[record.body for record in told],
-            body_hash=[hashlib.sha256(record.body).digest() for record in told],
-            now=now,
-        )
-        return len(rows)
+        columns = {
+            "message_id": [self.setup.new_id(now) for _ in told],
+            "kind": [record.kind for record in told],
+            "external_id": [record.external_id for record in told],
+            "version": [record.version for record in told],
+            "source_at": [record.source_at for record in told],
+            "body": [record.body for record in told],
+            "body_hash": [hashlib.sha256(record.body).digest() for record in told],
+        }
+        values = {name: array_literal(column) for name, column in columns.items()}
+        return connection.execute(sql("intake.store_messages"), {**values, "system": self.system.name, "feed": feed.name, "now": now})
 
     def _failed(
         self,
@@ -183,7 +184,7 @@ class Collector:
             else max(asked or 0.0, 1.0 + backoff_s(claimed["consecutive_failures"], Random(claimed["fencing_token"])))
         )
         recording = self._recording(now, attempt, paused_until=now + timedelta(seconds=asked) if asked else None)
-        with connection.transaction():
+        with store.transaction(connection):
             store.run(
                 connection,
                 "intake.fail_feed",
@@ -201,5 +202,6 @@ class Collector:
         recording = Recording(self.engine_id, now, self.setup.new_id)
         note_attempt(recording, attempt, system=self.system.name, records=records)
         ok = attempt.outcome == "done"
-        recording.note_system(self.system.name, ok=ok, error="" if ok else attempt.message, paused_until=paused_until)
+        if self._pulse.is_news(self.system.name, now, ok=ok) or paused_until is not None:
+            recording.note_system(self.system.name, ok=ok, error="" if ok else attempt.message, paused_until=paused_until)
         return recording

@@ -14,7 +14,8 @@ import psycopg
 from sync_engine.engine import store
 from sync_engine.engine.decisions import DECISIONS
 from sync_engine.engine.decisions.desk import Decision, Desk
-from sync_engine.engine.lanes import CrashPoint, item_of, no_crash
+from sync_engine.engine.lanes import item_of
+from sync_engine.engine.results import CrashPoint, no_crash
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, settle
 from sync_engine.engine.recording import Head, Recording, Trouble
 
@@ -32,7 +33,7 @@ def decide(
     crash_point: CrashPoint = no_crash,
 ) -> int:
     """Decide what is due. Returns how many items were decided; 0 means there is nothing to do now."""
-    with connection.transaction():
+    with store.transaction(connection):
         rows = store.rows(connection, "work.claim_decisions", wanted=wanted, now=now)
         if not rows:
             return 0

@@ -16,7 +16,8 @@ from sync_engine.engine.clock import Clock
 from sync_engine.engine.collect import Collector
 from sync_engine.engine.decide import BATCH, decide
 from sync_engine.engine.intake import apply_messages
-from sync_engine.engine.lanes import CrashPoint, Lane, no_crash
+from sync_engine.engine.lanes import Lane
+from sync_engine.engine.results import CrashPoint, Recorder, no_crash
 from sync_engine.engine.outcomes import Setup
 
 
@@ -65,6 +66,7 @@ class Engine:
             "timer": clock.timer,
             "crash_point": crash_point,
         }
+        self.recorder = Recorder(setup, engine_id=engine_id, now=clock.now, crash_point=crash_point)
         self.lanes = {name: Lane(system, sessions[name], setup, **how) for name, system in setup.systems.items()}
         self.collectors = {
             name: Collector(system, sessions[name], setup, **how) for name, system in setup.systems.items()
@@ -95,6 +97,10 @@ class Engine:
                         silent_after_s=feed.silent_after_s,
                         now=now,
                     )
+
+    def pulse(self, connection: psycopg.Connection) -> dict[str, Any]:
+        """What there is to do now (`lanes`, `messages`, `commands`) and when there will be more (`next_at`)."""
+        return store.rows(connection, "work.pulse", now=self.clock.now())[0]
 
     def collect(self, connection: psycopg.Connection) -> int:
         """Read every feed that is due. Returns how many records they brought."""
@@ -139,7 +145,7 @@ class Engine:
         done = Round(records=self.collect(connection))
         done.messages = self.apply(connection)
         done.decisions = self.decide(connection)
-        due = {row["system"] for row in store.rows(connection, "work.lanes_due", now=self.clock.now())}
+        due = set(self.pulse(connection)["lanes"])
         for name, lane in self.lanes.items():
             if name in due:
                 done.calls += self.call(connection, lane, wanted)

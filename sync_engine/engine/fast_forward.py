@@ -11,12 +11,13 @@ from typing import Protocol
 
 import psycopg
 
-from sync_engine.database.statements import sql
 from sync_engine.engine import store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
+from sync_engine.model.flows import Role
 
 SAFETY_POLL_S = 6 * 3600
+FAILED_POLL_S = 300
 CALLS_PER_ROUND = 200
 IDLE_STEP_S = 1.0
 """How far time moves when something is due but may not be done yet (a rate limit fills up)."""
@@ -29,8 +30,8 @@ class World(Protocol):
         """When somebody does something next; None: never again."""
         ...
 
-    def act(self, now: datetime) -> None:
-        """Do everything that is due by `now`."""
+    def act(self, now: datetime) -> bool:
+        """Do everything that is due by `now`. Answers whether anything was asked of the engine."""
         ...
 
     def revision(self, system: str, feed: str) -> int:
@@ -71,15 +72,18 @@ class FastForward:
         self._on_progress = on_progress
         self._seen: dict[tuple[str, str], int] = {}
         self._feed_due: dict[tuple[str, str], datetime] = {}
+        self._quiet_until = self.clock.now()
+        """Before this moment nothing in the database becomes due by itself."""
         self._feeds = [(name, feed) for name, system in engine.setup.systems.items() for feed in system.feeds]
         for name, feed in self._feeds:
             self._feed_due[name, feed.name] = self.clock.now()
 
     def run_until(self, until: datetime) -> None:
         """Go on until `until`; whatever is due then has been done."""
+        self._quiet_until = self.clock.now()  # whoever calls may have changed anything
         while True:
-            now = self.clock.now()
-            self._world.act(now)
+            if self._world.act(self.clock.now()):
+                self._quiet_until = self.clock.now()
             self._notice_news()
             self._settle(until)
             following = self._next(until)
@@ -92,35 +96,47 @@ class FastForward:
     def _settle(self, until: datetime) -> None:
         """Do everything that is due at this moment, and what becomes due by doing it."""
         while True:
-            did = self._collect() + sum(step() for step in self._also) + self.engine.apply(self._connection) + self.engine.decide(self._connection)
-            due = {row["system"] for row in store.rows(self._connection, "work.lanes_due", now=self.clock.now())}
-            for name in sorted(due & self.engine.lanes.keys()):
-                did += self._call(name)
+            did = self._collect()
+            if not did and self.clock.now() < self._quiet_until:
+                return
+            pulse = self.engine.pulse(self._connection)
+            if pulse["commands"]:
+                did += sum(step() for step in self._also)
+            if pulse["messages"]:
+                did += self.engine.apply(self._connection)
+            if Role.FINSYNC.value in pulse["lanes"] or pulse["messages"]:
+                did += self.engine.decide(self._connection)
+            calls = [name for name in sorted(pulse["lanes"]) if name in self.engine.lanes]
+            did += self._call(calls) if calls else 0
             if not did:
-                if not due:
+                if not pulse["lanes"]:
+                    self._quiet_until = pulse["next_at"] or until
                     return
                 # Due, and yet nothing may be done: a bucket fills up or a breaker cools down. Let time pass.
                 self.clock.advance(IDLE_STEP_S)
-                if self.clock.now() > until:
-                    return
-                if self._world_is_due():
+                if self.clock.now() > until or self._world_is_due():
                     return
 
     def _world_is_due(self) -> bool:
         following = self._world.next_action_at()
         return following is not None and following <= self.clock.now()
 
-    def _call(self, name: str) -> int:
-        lane = self.engine.lanes[name]
-        items = lane.claim(self._connection, CALLS_PER_ROUND)
-        if not items:
-            return 0
-        before = self._spent_s()
-        results = [lane.ask(item) for item in items]
-        # In real time they would have been made side by side: together they take as long as one of them.
-        self.clock.advance((self._spent_s() - before) / len(items))
-        lane.record(self._connection, results)
-        return len(items)
+    def _call(self, names: list[str]) -> int:
+        """One round over several lanes: claimed together, asked one after the other, recorded together."""
+        lanes = [self.engine.lanes[name] for name in names]
+        with store.transaction(self._connection):
+            claimed = [(lane, lane.claim_within(self._connection, CALLS_PER_ROUND)) for lane in lanes]
+        results, longest = [], 0.0
+        for lane, items in claimed:
+            if items:
+                before = self._spent_s()
+                results += [lane.ask(item) for item in items]
+                # In real time they would have been made side by side: together they take as long as one of them.
+                longest = max(longest, (self._spent_s() - before) / len(items))
+        self.clock.advance(longest)
+        if results:
+            self.engine.recorder.record(self._connection, results)
+        return len(results)
 
     def _notice_news(self) -> None:
         now = self.clock.now()
@@ -132,31 +148,22 @@ class FastForward:
                 self._feed_due[name, feed.name] = min(self._feed_due[name, feed.name], grid)
 
     def _collect(self) -> int:
-        read = 0
-        now = self.clock.now()
+        """Read the feeds whose turn it is. Answers how many records they brought."""
+        read, now = 0, self.clock.now()
         for name, feed in self._feeds:
             if self._feed_due[name, feed.name] > now:
                 continue
             self._feed_due[name, feed.name] = now + timedelta(seconds=SAFETY_POLL_S)
-            self._connection.execute(sql("intake.hint_feed"), {"system": name, "feed": feed.name, "due_at": now})
-            collected = self.engine.collectors[name].collect(self._connection, feed)
+            collected = self.engine.collectors[name].collect(self._connection, feed, hinted=True)
             if collected is None or collected.error:
-                self._feed_due[name, feed.name] = now + timedelta(seconds=60)
+                self._feed_due[name, feed.name] = now + timedelta(seconds=FAILED_POLL_S)
             read += collected.records if collected else 0
-        self._notice_news()
+        if read:
+            self._quiet_until = now
         return read
 
     def _next(self, until: datetime) -> datetime | None:
-        row = self._connection.execute(sql("work.next_due_at")).fetchone()
-        message = self._connection.execute(sql("intake.next_message_due")).fetchone()
-        moments = [
-            self._world.next_action_at(),
-            row[0] if row else None,
-            message[0] if message else None,
-            *self._feed_due.values(),
-        ]
-        now = self.clock.now()
+        moments = [self._world.next_action_at(), self._quiet_until, *self._feed_due.values()]
         ahead = [moment for moment in moments if moment is not None]
-        if not ahead:
-            return None
-        return min(max(min(ahead), now + timedelta(milliseconds=1)), until + timedelta(seconds=1))
+        earliest = self.clock.now() + timedelta(milliseconds=1)
+        return min(max(min(ahead), earliest), until + timedelta(seconds=1)) if ahead else None

@@ -61,7 +61,7 @@ def apply_messages(
     crash_point: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits."""
-    with connection.transaction():
+    with store.transaction(connection):
         rows = store.rows(connection, "intake.claim_messages", wanted=wanted, now=now)
         if not rows:
             return 0
@@ -176,16 +176,19 @@ class _Batch:
         }
         self.heads = store.lock_heads(self.connection, sorted((about | decided) - new))
         known = list(self.heads)
-        for row in store.rows(self.connection, "intake.payload_hashes", document_id=known):
-            self.hashes[row["document_id"]] = row["payload_hash"]
-        for row in store.rows(
-            self.connection, "intake.open_message_cases", message_id=[one.message_id for one in told]
-        ):
-            self.message_cases[row["message_id"]] = row["case_id"]
-        for row in store.rows(self.connection, "command.redrives_of_messages", message_id=list(self.message_cases)):
-            self.redrives.setdefault(row["message_id"], []).append((row["redrive_id"], row["case_id"]))
-        for row in store.rows(self.connection, "intake.open_source_cases", document_id=known):
+        hashes, told_before, source = store.rows_of_all(
+            self.connection,
+            ("intake.payload_hashes", {"document_id": known}),
+            ("intake.open_message_cases", {"message_id": [one.message_id for one in told]}),
+            ("intake.open_source_cases", {"document_id": known}),
+        )
+        self.hashes = {row["document_id"]: row["payload_hash"] for row in hashes}
+        self.message_cases = {row["message_id"]: row["case_id"] for row in told_before}
+        for row in source:
             self.source_cases.setdefault(row["document_id"], []).append(row["case_id"])
+        if self.message_cases:
+            for row in store.rows(self.connection, "command.redrives_of_messages", message_id=list(self.message_cases)):
+                self.redrives.setdefault(row["message_id"], []).append((row["redrive_id"], row["case_id"]))
 
     _made: frozenset[UUID] = frozenset()
 

@@ -5,11 +5,8 @@ side by side, and records every outcome that is ready in one transaction. The th
 engine can run calls in threads, the fast clock can run them in order, and a test can stop between any two.
 """
 
-import hashlib
-import json
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,8 +14,9 @@ from uuid import UUID
 import psycopg
 
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, recording_status, settle
+from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, recording_status
 from sync_engine.engine.recording import Recording, Trouble, clean
+from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Recorder, Result, idempotency_key, no_crash
 from sync_engine.model.errors import (
     AnswerLost,
     BusinessRejection,
@@ -34,40 +32,6 @@ from sync_engine.model.ports import Answer, Ask, Effect, Operation, System
 LEASE_S = 120
 """How long a claim is good for. Longer than the slowest honest call (connect 10 s + read 30 s, a few calls), so that a
 live engine never loses an item to another; short enough that a crashed one is noticed soon."""
-
-MESSAGE_CHARS = 1000
-BODY_CHARS = 100_000
-
-CrashPoint = Callable[[str], None]
-"""Called between phases with their name; tests raise from it, everybody else does nothing."""
-
-
-def no_crash(_where: str) -> None:
-    """The crash point of everybody but tests."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One question to a system as it went."""
-
-    operation: str
-    effect: str
-    started_at: datetime
-    duration_ms: float
-    outcome: str
-    error_code: str | None
-    message: str
-    calls: list[Any]
-
-
-@dataclass(slots=True)
-class Result:
-    """An item, what became of it, and the record of the asking."""
-
-    item: Item
-    outcome: Outcome
-    attempt: Attempt
-
 
 def item_of(row: Mapping[str, Any]) -> Item:
     """The item in a row of a claim."""
@@ -91,6 +55,7 @@ def item_of(row: Mapping[str, Any]) -> Item:
         facts=row["facts"],
         redrive_id=row["redrive_id"],
         abandoned=row["abandoned"],
+        is_probe=row["is_probe"],
         head=head,
         payload_version=head.payload_version,
         canonical=row["canonical"],
@@ -99,18 +64,6 @@ def item_of(row: Mapping[str, Any]) -> Item:
         open_cases={code: (UUID(case_id), step) for code, (case_id, step) in (row["open_cases"] or {}).items()},
         subject=row["subject"] or {},
     )
-
-
-def idempotency_key(item: Item) -> str:
-    """The key of one intended effect: the business reference, the step and the payload it is decided on."""
-    if not item.key:
-        item.key = _key(item)
-    return item.key
-
-
-def _key(item: Item) -> str:
-    parts = f"{item.head.document_id}|{item.flow.name}|{item.step.name}|{item.subject_id or ''}|"
-    return hashlib.sha256(parts.encode() + item.payload_hash).hexdigest()
 
 
 class Lane:
@@ -143,42 +96,52 @@ class Lane:
         self._now = now
         self._timer = timer
         self._crash_point = crash_point
+        self._recorder = Recorder(setup, engine_id=engine_id, now=now, crash_point=crash_point)
+
+    def record(self, connection: psycopg.Connection, results: list[Result]) -> None:
+        """Write what became of this lane's items; see `Recorder.record`."""
+        self._recorder.record(connection, results)
 
     def claim(self, connection: psycopg.Connection, wanted: int) -> list[Item]:
         """Take up to `wanted` due items and commit what they are about to do outside."""
-        now = self._now()
-        with connection.transaction():
-            rows = store.rows(
-                connection,
-                "work.claim_calls",
-                system=self.system.name,
-                wanted=wanted,
-                engine_id=self.engine_id,
-                lease_until=now + timedelta(seconds=LEASE_S),
-                now=now,
-            )
-            items = [item_of(row) for row in rows]
-            if items:
-                recording = Recording(self.engine_id, now, self.setup.new_id)
-                for item in items:
-                    recording_status(recording, item, "sent", "On its way.")
-                    operation = self.system.operations[item.step.does]
-                    if operation.effect is not Effect.READ:
-                        recording.intents.add(
-                            idempotency_key(item),
-                            item.work_item_id,
-                            item.head.document_id,
-                            item.head.business_unit,
-                            item.flow.name,
-                            item.step.name,
-                            self.system.name,
-                            operation.name,
-                            item.payload_hash,
-                            item.fencing_token,
-                        )
-                self._crash_point("before_intent")
-                store.write_claims(connection, recording)
+        with store.transaction(connection):
+            items = self.claim_within(connection, wanted)
         self._crash_point("after_intent")
+        return items
+
+    def claim_within(self, connection: psycopg.Connection, wanted: int) -> list[Item]:
+        """`claim` inside the caller's transaction; nothing may be asked before it is committed."""
+        now = self._now()
+        rows = store.rows(
+            connection,
+            "work.claim_calls",
+            system=self.system.name,
+            wanted=wanted,
+            engine_id=self.engine_id,
+            lease_until=now + timedelta(seconds=LEASE_S),
+            now=now,
+        )
+        items = [item_of(row) for row in rows]
+        if items:
+            recording = Recording(self.engine_id, now, self.setup.new_id)
+            for item in items:
+                recording_status(recording, item, "sent", "On its way.")
+                operation = self.system.operations[item.step.does]
+                if operation.effect is not Effect.READ:
+                    recording.intents.add(
+                        idempotency_key(item),
+                        item.work_item_id,
+                        item.head.document_id,
+                        item.head.business_unit,
+                        item.flow.name,
+                        item.step.name,
+                        self.system.name,
+                        operation.name,
+                        item.payload_hash,
+                        item.fencing_token,
+                    )
+            self._crash_point("before_intent")
+            store.write_claims(connection, recording)
         return items
 
     def ask(self, item: Item) -> Result:
@@ -302,169 +265,6 @@ class Lane:
         return item.unknown_since is not None and self._now() < item.unknown_since + timedelta(
             seconds=self.system.quiet_period_s
         )
-
-    def record(self, connection: psycopg.Connection, results: list[Result]) -> None:
-        """Write what became of these items, in one transaction. Items another engine has taken over in the meantime are
-        dropped: their new holder looks in the target before it sends."""
-        self._crash_point("before_record")
-        try:
-            with connection.transaction():
-                store.write(connection, self._recording(results))
-        except store.Stale:
-            self._record_again(connection, results)
-        self._crash_point("after_record")
-
-    def _record_again(self, connection: psycopg.Connection, results: list[Result]) -> None:
-        with connection.transaction():
-            heads = store.lock_heads(connection, sorted({result.item.head.document_id for result in results}))
-            held = {
-                row["work_item_id"]: row["fencing_token"]
-                for row in store.rows(
-                    connection, "work.held", work_item_id=[result.item.work_item_id for result in results]
-                )
-            }
-            for result in results:
-                result.item.head = heads[result.item.head.document_id]
-            store.write(
-                connection,
-                self._recording(
-                    [r for r in results if held.get(r.item.work_item_id) == r.item.fencing_token],
-                    lost=[r for r in results if held.get(r.item.work_item_id) != r.item.fencing_token],
-                ),
-            )
-
-    def _recording(self, results: list[Result], lost: list[Result] | None = None) -> Recording:
-        recording = Recording(self.engine_id, self._now(), self.setup.new_id)
-        heads: dict[UUID, Any] = {}
-        for result in results:
-            item = result.item
-            item.head = heads.setdefault(item.head.document_id, item.head)
-            settle(recording, item, result.outcome, self.setup)
-            self._settle_intent(recording, result)
-            self._note(recording, result)
-        for result in lost or []:
-            self._note(recording, result)
-        return recording
-
-    def _settle_intent(self, recording: Recording, result: Result) -> None:
-        if self.system.operations[result.item.step.does].effect is Effect.READ:
-            return
-        word = {
-            "done": "done",
-            "waiting": "not_sent",
-            "adopted": "adopted",
-            "absent": "unknown",
-            "refused": "refused",
-            "not_sent": "not_sent",
-            "unknown": "unknown",
-            "failed": "unknown",
-        }[result.attempt.outcome]
-        recording.settled_intents.add(idempotency_key(result.item), word)
-
-    def _note(self, recording: Recording, result: Result) -> None:
-        item, attempt = result.item, result.attempt
-        reached = attempt.outcome not in {"not_sent", "unknown"}
-        pause = (
-            recording.now + timedelta(seconds=result.outcome.retry_after_s) if result.outcome.retry_after_s else None
-        )
-        quota = next((call.quota for call in reversed(attempt.calls) if call.quota is not None), None)
-        recording.note_system(
-            self.system.name,
-            ok=reached,
-            error=attempt.message if not reached else "",
-            paused_until=pause,
-            quota=_quota(quota, recording.now),
-        )
-        note_attempt(
-            recording,
-            attempt,
-            system=self.system.name,
-            flow=item.flow.name,
-            step=item.step.name,
-            document_id=item.head.document_id,
-            work_item_id=item.work_item_id,
-            correlation_id=item.head.correlation_id,
-            business_unit=item.head.business_unit,
-            key=idempotency_key(item) if attempt.effect != "read" else None,
-            try_number=item.tries + 1,
-        )
-
-
-def note_attempt(
-    recording: Recording,
-    attempt: Attempt,
-    *,
-    system: str,
-    flow: str | None = None,
-    step: str | None = None,
-    document_id: UUID | None = None,
-    work_item_id: UUID | None = None,
-    correlation_id: UUID | None = None,
-    business_unit: str = "",
-    key: str | None = None,
-    try_number: int = 1,
-    records: int | None = None,
-) -> None:
-    """One row in `attempt`, and the bodies worth keeping."""
-    attempt_id = recording.new_id(recording.now)
-    last_status = next((call.status for call in reversed(attempt.calls) if call.status is not None), None)
-    recording.attempts.add(
-        attempt_id,
-        system,
-        attempt.operation,
-        attempt.effect,
-        flow,
-        step,
-        document_id,
-        work_item_id,
-        correlation_id,
-        business_unit,
-        key,
-        try_number,
-        attempt.started_at,
-        attempt.duration_ms,
-        attempt.outcome,
-        attempt.error_code,
-        attempt.message,
-        last_status,
-        len(attempt.calls),
-        records,
-        sum(call.request_bytes for call in attempt.calls),
-        sum(call.response_bytes for call in attempt.calls),
-        correlation_id.hex if correlation_id else "",
-        json.dumps(
-            [
-                {
-                    "method": call.method,
-                    "url": call.url,
-                    "status": call.status,
-                    "duration_ms": call.duration_ms,
-                    "error": call.error,
-                }
-                for call in attempt.calls
-            ]
-        ),
-    )
-    for position, call in enumerate(attempt.calls):
-        if call.sent or call.answered:
-            recording.attempt_bodies.add(
-                attempt_id, position, clean(call.sent)[:BODY_CHARS], clean(call.answered)[:BODY_CHARS], business_unit
-            )
-
-
-def _quota(quota: Any, now: datetime) -> tuple[int | None, int | None, datetime | None] | None:
-    if quota is None:
-        return None
-    reset = quota.reset_s
-    # A small figure is seconds from now, a large one a Unix time: both are in use (ServiceNow says the latter).
-    at = (
-        None
-        if reset is None
-        else datetime.fromtimestamp(reset, tz=now.tzinfo)
-        if reset > 1e8
-        else now + timedelta(seconds=reset)
-    )
-    return quota.limit, quota.remaining, at
 
 
 def _trouble(error: SyncError) -> Trouble:

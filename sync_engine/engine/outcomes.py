@@ -68,6 +68,8 @@ class Item:
     facts: dict[str, Any]
     redrive_id: UUID | None
     abandoned: bool
+    is_probe: bool
+    """Goes alone through an open breaker; whatever comes of it decides whether others may follow."""
     head: Head
     payload_version: int
     canonical: str | None

@@ -49,6 +49,7 @@ class Head:
     due_on: date | None
     source_at: datetime | None
     closed_at: datetime | None
+    last_event_seq: int = 0
     read_version: int = 0
 
     def __post_init__(self) -> None:
@@ -356,6 +357,8 @@ class Recording:
         if after.state != before.state:
             head.state_since = self.now
         head.closed_at = (head.closed_at or self.now) if lifecycle.is_final(after.state) else None
+        if head.closed_at is not None:
+            self.cancelled.add(head.document_id)  # whatever else was due for it is not due any more
         self._event(
             head,
             activity,
@@ -574,6 +577,12 @@ class Recording:
             told["paused_until"] = max(filter(None, [told["paused_until"], paused_until]))
         if quota is not None:
             told["quota"] = quota
+
+    def seq_of(self, event: dict[str, Any]) -> int:
+        """An event's place in its document's history."""
+        document_id = event["document_id"]
+        before = 0 if document_id in self.new else self.heads[document_id].last_event_seq
+        return int(before + event["nth"])
 
     @property
     def merkle_root(self) -> bytes:

@@ -19,7 +19,8 @@ import structlog
 from sync_engine.database.connections import borrowed
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
-from sync_engine.engine.lanes import Lane, Result
+from sync_engine.engine.lanes import Lane
+from sync_engine.engine.results import Result
 
 POLL_S = 0.5
 """How long work from elsewhere (another engine, a person) may lie before this engine sees it."""

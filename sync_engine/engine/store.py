@@ -1,14 +1,16 @@
 """Writes recordings and takes work: the only module of the engine that speaks SQL on the hot path.
 
-A recording is sent in one pipeline of named statements and stands or falls as a whole. Two counts are checked: every
-document moved from the version it was read at, and every work item was still held under its fencing token. If either
-fails, somebody else was first, nothing of the recording stands and the caller decides again (`Stale`).
+A recording stands or falls as a whole. Most of its tables do not depend on each other, so their named statements are sent
+as one (`WITH a AS (...), b AS (...) SELECT ...`); those that touch the same rows in turn follow in a pipeline. Counts are
+checked: every document was still as it had been read, and every work item was still held under its fencing token. If not,
+somebody else was first, nothing of the recording stands and the caller decides again (`Stale`).
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from psycopg.rows import dict_row
 
 from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
-from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.recording import Head, Recording, Rows
 
 BREAKER_FAILURES = 5
 """Failures in a row after which documents wait instead of being tried: fewer would trip on a hiccup."""
@@ -52,68 +54,76 @@ _HEAD = (
     "source_at",
     "closed_at",
 )
+_READ = (*_HEAD, "last_event_seq")
 _MOVED = tuple(column for column in _HEAD if column not in {"document_type", "number", "source_system"})
+_EVENT_OF_HEAD = ("document_type", "correlation_id", "business_unit")
+
+
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_EXPECTED = _PLACEHOLDER.match("%(expected_count)s")
 
 
 class Stale(Exception):
     """A document or a work item has changed since it was read; nothing was written."""
 
 
-@dataclass(slots=True)
-class OpenedCase:
-    """What became of a case the recording told of."""
-
-    case_id: UUID
-    work_item_id: UUID | None
-    message_id: UUID | None
-    code: str
-    is_new: bool
-
-
 def head_of(row: dict[str, Any]) -> Head:
     """The document in a row of a claim or a lock."""
-    return Head(*(row[column] for column in _HEAD))
+    return Head(*(row[column] for column in _READ))
 
 
-def write(connection: psycopg.Connection, recording: Recording) -> list[OpenedCase]:
-    """Write a recording inside the caller's transaction. Returns what became of its cases.
+@contextmanager
+def transaction(connection: psycopg.Connection) -> Iterator[None]:
+    """One transaction on an autocommit connection, in pipeline mode: statements whose answers nobody waits for travel
+    together with the next one that is read, or with the commit.
 
     Raises:
-        Stale: see the module; the caller's transaction must be rolled back.
+        Stale: at the end of the block, when a statement found something changed since it was read; nothing stands.
     """
-    if recording.is_empty:
-        return []
-    pipeline = _Pipeline(connection, recording.now)
     try:
-        cases = _send(pipeline, recording)
-    except psycopg.errors.UniqueViolation as error:
-        # A payload version that somebody else has written meanwhile: the same discovery as a stale version, made earlier.
-        if error.diag.constraint_name != "document_payload_pkey":
-            raise
-        raise Stale("another payload version was written meanwhile") from error
-    for cursor, expected in pipeline.expectations:
-        if cursor.rowcount != expected:
-            raise Stale(f"{cursor.rowcount} of {expected} rows were still as they had been read")
-    for wanted in pipeline.woken_by_links:
-        woken = [row["from_document_id"] for row in wanted.fetchall()]
-        if woken:
-            connection.execute(sql("record.wake_work"), {"document_id": woken, "now": recording.now})
-    return [OpenedCase(**row) for row in cases.fetchall()] if cases is not None else []
+        with connection.pipeline() as pipeline:
+            connection.execute("BEGIN", prepare=False)
+            try:
+                yield
+            except BaseException:
+                with suppress(psycopg.Error):
+                    pipeline.sync()
+                raise
+            connection.execute("COMMIT", prepare=False)
+    except psycopg.Error as error:
+        _roll_back(connection)
+        if is_stale(error):
+            raise Stale(str(error).splitlines()[0]) from error
+        raise
+    except BaseException:
+        _roll_back(connection)
+        raise
 
 
-def _send(pipeline: "_Pipeline", recording: Recording) -> psycopg.Cursor[dict[str, Any]] | None:
-    with pipeline.connection.pipeline():
-        _write_documents(pipeline, recording)
-        _write_work(pipeline, recording)
-        _write_calls(pipeline, recording)
-        cases = pipeline.send_rows(recording.cases)
-        pipeline.send_rows(recording.closed_cases)
-        pipeline.send_rows(recording.case_statuses)
-        pipeline.send_rows(recording.case_events)
-        pipeline.send_rows(recording.redrive_items)
-        if recording.finished_redrives:
-            pipeline.send("record.finish_redrives", {"redrive_id": list(recording.finished_redrives)})
-    return cases
+def _roll_back(connection: psycopg.Connection) -> None:
+    if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        connection.execute("ROLLBACK", prepare=False)
+
+
+def is_stale(error: psycopg.Error) -> bool:
+    """Found changed by our own check, or by a key that somebody else has taken meanwhile: a payload version, a place in a
+    document's history."""
+    if error.sqlstate == "FS001":
+        return True
+    name = error.diag.constraint_name or ""
+    return isinstance(error, psycopg.errors.UniqueViolation) and (name == "document_payload_pkey" or "document_id_seq" in name)
+
+
+def write(connection: psycopg.Connection, recording: Recording) -> None:
+    """Write a recording inside the caller's `transaction`, which raises Stale if it may not stand."""
+    if recording.is_empty:
+        return
+    together, after = _Together(recording), _Pipeline(connection, recording.now)
+    _documents(together, recording)
+    _calls(together, recording)
+    together.send(connection)
+    _work(after, recording)
+    _cases(after, recording)
 
 
 def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
@@ -125,45 +135,85 @@ def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
     pipeline.send_rows(recording.redrive_items)
 
 
+@cache
+def _joined(statements: tuple[str, ...], counted: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+    """Named statements as one, and its parameters in order.
+
+    Each becomes a common table expression with parameters of its own; those that are counted answer how many rows they
+    touched. Placeholders are PostgreSQL's own ($1): psycopg would otherwise read this long text anew every time.
+    """
+    order: dict[str, int] = {}
+
+    def placeholder(place: int, found: re.Match[str]) -> str:
+        name = f"s{place}_{found[1]}"
+        return f"${order.setdefault(name, len(order) + 1)}"
+
+    parts = []
+    for place, name in enumerate(statements):
+        text = _PLACEHOLDER.sub(partial(placeholder, place), sql(name).strip().rstrip(";"))
+        parts.append(f"s{place} AS ({text})")
+    checks = [
+        f"CASE WHEN (SELECT count(*) FROM s{place}) = {placeholder(place, _EXPECTED)} THEN 1 "
+        f"ELSE refuse_stale('{name}', (SELECT count(*) FROM s{place}), {placeholder(place, _EXPECTED)}) END"
+        for place, name in enumerate(statements)
+        if name in counted
+    ]
+    return "WITH " + ",\n".join(parts) + "\nSELECT " + (", ".join(checks) or "1"), tuple(order)
+
+
+class _Together:
+    """Statements on different tables, sent as one."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._now = recording.now
+        self._names: list[str] = []
+        self._values: dict[str, Any] = {}
+        self._counted: list[str] = []
+
+    def add(self, name: str, values: dict[str, Any], *, expect: int | None = None) -> None:
+        """One more statement; `expect` is how many rows it has to touch."""
+        place = len(self._names)
+        self._names.append(name)
+        for key, value in values.items():
+            self._values[f"s{place}_{key}"] = array_literal(value) if isinstance(value, list) else value
+        self._values[f"s{place}_now"] = self._now
+        if expect is not None:
+            self._counted.append(name)
+            self._values[f"s{place}_expected_count"] = expect
+
+    def add_rows(self, rows: Rows, *, expect_all: bool = False, **more: Any) -> None:
+        """A table's statement, if it has rows."""
+        if rows.rows:
+            self.add(rows.statement, {**rows.arrays(), **more}, expect=len(rows.rows) if expect_all else None)
+
+    def send(self, connection: psycopg.Connection) -> None:
+        """Send the one statement."""
+        if self._names:
+            text, order = _joined(tuple(self._names), frozenset(self._counted))
+            psycopg.RawCursor(connection).execute(text, [self._values[name] for name in order])
+
+
 class _Pipeline:
-    """Sends statements that have rows, and remembers which counts matter."""
+    """Statements that follow each other."""
 
     def __init__(self, connection: psycopg.Connection, now: datetime) -> None:
-        self.connection = connection
-        self.now = now
-        self.expectations: list[tuple[psycopg.Cursor[dict[str, Any]], int]] = []
-        self.woken_by_links: list[psycopg.Cursor[dict[str, Any]]] = []
+        self._connection = connection
+        self._now = now
 
-    def send(
-        self, statement: str, values: dict[str, Any], *, expect: int | None = None
-    ) -> psycopg.Cursor[dict[str, Any]]:
-        cursor = self.connection.cursor(row_factory=dict_row)
+    def send(self, statement: str, values: dict[str, Any]) -> None:
         written = {name: array_literal(value) if isinstance(value, list) else value for name, value in values.items()}
-        cursor.execute(sql(statement), {**written, "now": self.now})
-        if expect is not None:
-            self.expectations.append((cursor, expect))
-        return cursor
+        self._connection.execute(sql(statement), {**written, "now": self._now})
 
-    def send_rows(self, rows: Any, *, expect_all: bool = False, **more: Any) -> psycopg.Cursor[dict[str, Any]] | None:
-        if not rows.rows:
-            return None
-        return self.send(rows.statement, {**rows.arrays(), **more}, expect=len(rows.rows) if expect_all else None)
+    def send_rows(self, rows: Rows, **more: Any) -> None:
+        if rows.rows:
+            self.send(rows.statement, {**rows.arrays(), **more})
 
 
 def _arrays(heads: list[Head], columns: tuple[str, ...]) -> dict[str, list[Any]]:
     return {column: [getattr(head, column) for head in heads] for column in columns}
 
 
-def _write_documents(pipeline: _Pipeline, recording: Recording) -> None:
-    pipeline.send(
-        "record.insert_recording",
-        {
-            "recording_id": recording.recording_id,
-            "engine_id": recording.engine_id,
-            "event_count": len(recording.events),
-            "merkle_root": recording.merkle_root,
-        },
-    )
+def _documents(together: _Together, recording: Recording) -> None:
     new, moved, noted = [], [], []
     for head in recording.heads.values():
         if head.document_id in recording.new:
@@ -174,81 +224,68 @@ def _write_documents(pipeline: _Pipeline, recording: Recording) -> None:
             noted.append(head)
     events = recording.events_of
     if new:
-        pipeline.send(
-            "record.insert_documents", {**_arrays(new, _HEAD), "events": [events[head.document_id] for head in new]}
-        )
+        together.add("record.insert_documents", {**_arrays(new, _HEAD), "events": [events[head.document_id] for head in new]})
     if moved:
         values = {
             **_arrays(moved, _MOVED),
             "expected_version": [head.read_version for head in moved],
+            "expected_seq": [head.last_event_seq for head in moved],
             "events": [events.get(head.document_id, 0) for head in moved],
         }
-        pipeline.send("record.move_documents", values, expect=len(moved))
+        together.add("record.move_documents", values, expect=len(moved))
     if noted:
-        pipeline.send(
-            "record.note_documents",
-            {
-                "document_id": [head.document_id for head in noted],
-                "events": [events[head.document_id] for head in noted],
-            },
-        )
-    pipeline.send_rows(recording.payloads)
-    if recording.identifiers.rows:
-        pipeline.send_rows(recording.identifiers)
-    pipeline.send_rows(recording.links)
-    pipeline.send_rows(recording.wanted_links)
-    if recording.identifiers.rows:
-        names = {
-            column: values
-            for column, values in recording.identifiers.arrays().items()
-            if column in {"system", "kind", "external_id"}
+        values = {
+            "document_id": [head.document_id for head in noted],
+            "expected_seq": [head.last_event_seq for head in noted],
+            "events": [events[head.document_id] for head in noted],
         }
-        pipeline.woken_by_links.append(pipeline.send("record.settle_wanted_links", names))
+        together.add("record.note_documents", values, expect=len(noted))
+    for rows in (recording.payloads, recording.identifiers, recording.links, recording.wanted_links, recording.movements, recording.budgets, recording.reservations):
+        together.add_rows(rows)
     if recording.events:
-        columns = {
-            name: [event[name] for event in recording.events] for name in recording.events[0] if name != "attributes"
-        }
-        pipeline.send(
-            "record.insert_events",
-            {
-                **columns,
-                "recording_id": recording.recording_id,
-                "events_of_document": [events[event["document_id"]] for event in recording.events],
-                "attributes": [recording.encoded(event["attributes"]) for event in recording.events],
-            },
-        )
-    pipeline.send_rows(recording.event_objects, recording_id=recording.recording_id)
+        _events(together, recording)
+        together.add_rows(recording.event_objects, recording_id=recording.recording_id)
 
 
-def _write_work(pipeline: _Pipeline, recording: Recording) -> None:
-    pipeline.send_rows(recording.work, expect_all=True)
-    pipeline.send_rows(recording.restarts)
-    if recording.cancelled:
-        pipeline.send("record.cancel_work", {"document_id": list(recording.cancelled)})
-    pipeline.send_rows(recording.new_work)
-    if recording.woken:
-        pipeline.send("record.wake_work", {"document_id": list(recording.woken)})
-    if recording.woken_subjects:
-        pipeline.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
-    pipeline.send_rows(recording.movements)
-    pipeline.send_rows(recording.budgets)
-    pipeline.send_rows(recording.reservations)
-    if recording.released:
-        pipeline.send("record.release_reservations", {"document_id": list(recording.released)})
+def _events(together: _Together, recording: Recording) -> None:
+    """The events, and the recording they stand in. Without events there is nothing to fold or to seal."""
+    together.add(
+        "record.insert_recording",
+        {
+            "recording_id": recording.recording_id,
+            "engine_id": recording.engine_id,
+            "event_count": len(recording.events),
+            "merkle_root": recording.merkle_root,
+        },
+    )
+    columns = {name: [event[name] for event in recording.events] for name in recording.events[0] if name not in {"attributes", "nth"}}
+    heads = [recording.heads[event["document_id"]] for event in recording.events]
+    together.add(
+        "record.insert_events",
+        {
+            **columns,
+            **_arrays(heads, _EVENT_OF_HEAD),
+            "recording_id": recording.recording_id,
+            "seq": [recording.seq_of(event) for event in recording.events],
+            "attributes": [recording.encoded(event["attributes"]) for event in recording.events],
+        },
+    )
 
 
-def _write_calls(pipeline: _Pipeline, recording: Recording) -> None:
-    pipeline.send_rows(recording.intents, engine_id=recording.engine_id)
-    pipeline.send_rows(recording.settled_intents)
-    pipeline.send_rows(recording.attempts, engine_id=recording.engine_id)
-    pipeline.send_rows(recording.attempt_bodies)
+def _calls(together: _Together, recording: Recording) -> None:
+    together.add_rows(recording.work, expect_all=True)
+    together.add_rows(recording.settled_intents)
+    together.add_rows(recording.attempts, engine_id=recording.engine_id)
+    together.add_rows(recording.attempt_bodies)
     if recording.dispositions.rows:
-        pipeline.send_rows(recording.dispositions, mapping_version=recording.mapping_version)
-        pipeline.send("record.forget_pending", {"message_id": [row[0] for row in recording.dispositions.rows]})
+        together.add_rows(recording.dispositions, mapping_version=recording.mapping_version)
+        together.add("record.forget_pending", {"message_id": [row[0] for row in recording.dispositions.rows]})
+    if recording.released:
+        together.add("record.release_reservations", {"document_id": list(recording.released)})
     if recording.systems:
         told = list(recording.systems.values())
         limit, remaining, reset = zip(*(one["quota"] for one in told), strict=True)
-        pipeline.send(
+        together.add(
             "record.note_systems",
             {
                 "system": list(recording.systems),
@@ -265,13 +302,36 @@ def _write_calls(pipeline: _Pipeline, recording: Recording) -> None:
         )
 
 
+def _work(after: _Pipeline, recording: Recording) -> None:
+    """What follows what was held being put back, so that a wake or a cancellation finds it there."""
+    after.send_rows(recording.restarts)
+    if recording.cancelled:
+        after.send("record.cancel_work", {"document_id": list(recording.cancelled)})
+    after.send_rows(recording.new_work)
+    if recording.woken:
+        after.send("record.wake_work", {"document_id": list(recording.woken)})
+    if recording.woken_subjects:
+        after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
+    if recording.identifiers.rows:
+        names = {column: values for column, values in recording.identifiers.arrays().items() if column in {"system", "kind", "external_id"}}
+        after.send("record.settle_wanted_links", names)
+
+
+def _cases(after: _Pipeline, recording: Recording) -> None:
+    after.send_rows(recording.cases)
+    after.send_rows(recording.closed_cases)
+    after.send_rows(recording.case_statuses)
+    after.send_rows(recording.case_events)
+    after.send_rows(recording.redrive_items)
+    if recording.finished_redrives:
+        after.send("record.finish_redrives", {"redrive_id": list(recording.finished_redrives)})
+
+
 def lock_heads(connection: psycopg.Connection, document_ids: list[UUID]) -> dict[UUID, Head]:
     """The documents as they are now, held until the transaction ends."""
     if not document_ids:
         return {}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(sql("work.lock_documents"), {"document_id": document_ids}).fetchall()
-    return {row["document_id"]: head_of(row) for row in rows}
+    return {row["document_id"]: head_of(row) for row in rows(connection, "work.lock_documents", document_id=document_ids)}
 
 
 def rows(connection: psycopg.Connection, statement: str, **values: Any) -> list[dict[str, Any]]:
@@ -280,13 +340,16 @@ def rows(connection: psycopg.Connection, statement: str, **values: Any) -> list[
         return cursor.execute(sql(statement), values).fetchall()
 
 
+def rows_of_all(connection: psycopg.Connection, *asked: tuple[str, dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """What several named statements answer, asked in one go inside a `transaction`."""
+    cursors = []
+    for statement, values in asked:
+        cursor = connection.cursor(row_factory=dict_row)
+        cursor.execute(sql(statement), values)
+        cursors.append(cursor)
+    return [cursor.fetchall() for cursor in cursors]
+
+
 def run(connection: psycopg.Connection, statement: str, **values: Any) -> int:
     """Run a named statement that answers no rows; returns how many rows it touched."""
     return connection.execute(sql(statement), values).rowcount
-
-
-@contextmanager
-def transaction(connection: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """One transaction on an autocommit connection."""
-    with connection.transaction():
-        yield connection

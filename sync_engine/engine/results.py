@@ -1,0 +1,260 @@
+"""Recording what came of questions to outside systems: outcomes, intents, attempts, in one transaction for all that are ready."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from sync_engine.engine import store
+from sync_engine.engine.outcomes import Item, Outcome, Setup, settle
+from sync_engine.engine.recording import Head, Recording, clean
+from sync_engine.model.ports import Effect
+
+MESSAGE_CHARS = 1000
+BODY_CHARS = 100_000
+
+CrashPoint = Callable[[str], None]
+"""Called between phases with their name; tests raise from it, everybody else does nothing."""
+
+
+def no_crash(_where: str) -> None:
+    """The crash point of everybody but tests."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One question to a system as it went."""
+
+    operation: str
+    effect: str
+    started_at: datetime
+    duration_ms: float
+    outcome: str
+    error_code: str | None
+    message: str
+    calls: list[Any]
+
+
+@dataclass(slots=True)
+class Result:
+    """An item, what became of it, and the record of the asking."""
+
+    item: Item
+    outcome: Outcome
+    attempt: Attempt
+
+
+def idempotency_key(item: Item) -> str:
+    """The key of one intended effect: the business reference, the step and the payload it is decided on."""
+    if not item.key:
+        item.key = _key(item)
+    return item.key
+
+
+def _key(item: Item) -> str:
+    parts = f"{item.head.document_id}|{item.flow.name}|{item.step.name}|{item.subject_id or ''}|"
+    return hashlib.sha256(parts.encode() + item.payload_hash).hexdigest()
+
+
+_INTENT_OUTCOMES = {
+    "done": "done",
+    "waiting": "not_sent",
+    "adopted": "adopted",
+    "absent": "unknown",
+    "refused": "refused",
+    "not_sent": "not_sent",
+    "unknown": "unknown",
+    "failed": "unknown",
+}
+"""What the word of an attempt says of the intent behind it."""
+
+
+NOTE_EVERY_S = 30.0
+"""A system that answers is noted as alive this often; every failure, and the first answer after one, is noted at once."""
+
+
+class Pulse:
+    """Remembers what was last noted of each system's health, so that a thousand good answers are not a thousand updates."""
+
+    def __init__(self) -> None:
+        self._noted: dict[str, tuple[datetime, bool]] = {}
+
+    def is_news(self, system: str, now: datetime, *, ok: bool) -> bool:
+        """Whether this answer (or its failing) has to be noted."""
+        at, was_ok = self._noted.get(system, (None, False))
+        if ok and was_ok and at is not None and (now - at).total_seconds() < NOTE_EVERY_S:
+            return False
+        self._noted[system] = (now, ok)
+        return True
+
+
+class Recorder:
+    """Writes what became of questions, of one lane or of several.
+
+    Args:
+        setup: The configuration in force.
+        engine_id: Who we are.
+        now: Tells the engine's time.
+        crash_point: See `CrashPoint`.
+    """
+
+    def __init__(self, setup: Setup, *, engine_id: str, now: Callable[[], datetime], crash_point: CrashPoint = no_crash) -> None:
+        self._setup = setup
+        self._engine_id = engine_id
+        self._now = now
+        self._crash_point = crash_point
+        self._pulse = Pulse()
+
+    def record(self, connection: psycopg.Connection, results: list[Result]) -> None:
+        """Write what became of these items, in one transaction. Items another engine has taken over in the meantime are
+        dropped: their new holder looks in the target before it sends."""
+        self._crash_point("before_record")
+        try:
+            with store.transaction(connection):
+                store.write(connection, self._recording(results))
+        except store.Stale:
+            self._record_again(connection, results)
+        self._crash_point("after_record")
+
+    def _record_again(self, connection: psycopg.Connection, results: list[Result]) -> None:
+        with store.transaction(connection):
+            heads = store.lock_heads(connection, sorted({result.item.head.document_id for result in results}))
+            held = {
+                row["work_item_id"]: row["fencing_token"]
+                for row in store.rows(
+                    connection, "work.held", work_item_id=[result.item.work_item_id for result in results]
+                )
+            }
+            for result in results:
+                result.item.head = heads[result.item.head.document_id]
+            store.write(
+                connection,
+                self._recording(
+                    [r for r in results if held.get(r.item.work_item_id) == r.item.fencing_token],
+                    lost=[r for r in results if held.get(r.item.work_item_id) != r.item.fencing_token],
+                ),
+            )
+
+    def _recording(self, results: list[Result], lost: list[Result] | None = None) -> Recording:
+        recording = Recording(self._engine_id, self._now(), self._setup.new_id)
+        heads: dict[UUID, Head] = {}
+        for result in results:
+            item = result.item
+            item.head = heads.setdefault(item.head.document_id, item.head)
+            settle(recording, item, result.outcome, self._setup)
+            self._settle_intent(recording, result)
+            self._note(recording, result)
+        for result in lost or []:
+            self._note(recording, result)
+        return recording
+
+    def _settle_intent(self, recording: Recording, result: Result) -> None:
+        item = result.item
+        if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
+            return
+        recording.settled_intents.add(idempotency_key(result.item), _INTENT_OUTCOMES[result.attempt.outcome])
+
+    def _note(self, recording: Recording, result: Result) -> None:
+        item, attempt = result.item, result.attempt
+        reached = attempt.outcome not in {"not_sent", "unknown"}
+        pause = (
+            recording.now + timedelta(seconds=result.outcome.retry_after_s) if result.outcome.retry_after_s else None
+        )
+        quota = next((call.quota for call in reversed(attempt.calls) if call.quota is not None), None)
+        if self._pulse.is_news(item.system, recording.now, ok=reached) or item.is_probe or pause is not None or quota is not None:
+            recording.note_system(item.system, ok=reached, error="" if reached else attempt.message, paused_until=pause, quota=_quota(quota, recording.now))
+        note_attempt(
+            recording,
+            attempt,
+            system=item.system,
+            flow=item.flow.name,
+            step=item.step.name,
+            document_id=item.head.document_id,
+            work_item_id=item.work_item_id,
+            correlation_id=item.head.correlation_id,
+            business_unit=item.head.business_unit,
+            key=idempotency_key(item) if attempt.effect != "read" else None,
+            try_number=item.tries + 1,
+        )
+
+
+def note_attempt(
+    recording: Recording,
+    attempt: Attempt,
+    *,
+    system: str,
+    flow: str | None = None,
+    step: str | None = None,
+    document_id: UUID | None = None,
+    work_item_id: UUID | None = None,
+    correlation_id: UUID | None = None,
+    business_unit: str = "",
+    key: str | None = None,
+    try_number: int = 1,
+    records: int | None = None,
+) -> None:
+    """One row in `attempt`, and the bodies worth keeping."""
+    attempt_id = recording.new_id(recording.now)
+    last_status = next((call.status for call in reversed(attempt.calls) if call.status is not None), None)
+    recording.attempts.add(
+        attempt_id,
+        system,
+        attempt.operation,
+        attempt.effect,
+        flow,
+        step,
+        document_id,
+        work_item_id,
+        correlation_id,
+        business_unit,
+        key,
+        try_number,
+        attempt.started_at,
+        attempt.duration_ms,
+        attempt.outcome,
+        attempt.error_code,
+        attempt.message,
+        last_status,
+        len(attempt.calls),
+        records,
+        sum(call.request_bytes for call in attempt.calls),
+        sum(call.response_bytes for call in attempt.calls),
+        correlation_id.hex if correlation_id else "",
+        json.dumps(
+            [
+                {
+                    "method": call.method,
+                    "url": call.url,
+                    "status": call.status,
+                    "duration_ms": call.duration_ms,
+                    "error": call.error,
+                }
+                for call in attempt.calls
+            ]
+        ),
+    )
+    for position, call in enumerate(attempt.calls):
+        if call.sent or call.answered:
+            recording.attempt_bodies.add(
+                attempt_id, position, clean(call.sent)[:BODY_CHARS], clean(call.answered)[:BODY_CHARS], business_unit
+            )
+
+
+def _quota(quota: Any, now: datetime) -> tuple[int | None, int | None, datetime | None] | None:
+    if quota is None:
+        return None
+    reset = quota.reset_s
+    # A small figure is seconds from now, a large one a Unix time: both are in use (ServiceNow says the latter).
+    at = (
+        None
+        if reset is None
+        else datetime.fromtimestamp(reset, tz=now.tzinfo)
+        if reset > 1e8
+        else now + timedelta(seconds=reset)
+    )
+    return quota.limit, quota.remaining, at
