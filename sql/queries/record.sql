@@ -162,12 +162,12 @@ SELECT u.work_item_id, u.document_id, u.subject_id, u.business_unit, u.flow, u.s
        AS u(work_item_id, document_id, subject_id, business_unit, flow, step, system, due_at, objective_at, priority, facts)
 ON CONFLICT ON CONSTRAINT one_item_per_flow DO NOTHING;
 
--- name: wake_work(document_id, now)!
+-- name: wake_work(document_id, settled, now)!
 -- News that concerns these documents: whatever waits for them looks again now. An item being worked on is marked, and
--- looks again when it is put back.
+-- looks again when it is put back. Items in :settled are put back by this very recording, which knows of the news.
 UPDATE work_item w
    SET wakes = w.wakes + 1, due_at = CASE WHEN w.status = 'due' AND w.tries = 0 THEN least(w.due_at, :now) ELSE w.due_at END
- WHERE w.document_id = ANY (:document_id::uuid[]) AND w.status IN ('due', 'in_call');
+ WHERE w.document_id = ANY (:document_id::uuid[]) AND w.status IN ('due', 'in_call') AND NOT w.work_item_id = ANY (:settled::uuid[]);
 
 -- name: wake_subjects(subject_id, now)!
 -- The same for work about an exception or a reprocessing.
@@ -184,11 +184,12 @@ UPDATE work_item w
        AS u(document_id, flow, step, system, objective_at)
  WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status IN ('due', 'parked', 'done', 'cancelled');
 
--- name: cancel_work(document_id, now)!
--- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on.
+-- name: cancel_work(document_id, settled, now)!
+-- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on, and items
+-- in :settled are put back by this very recording.
 UPDATE work_item w
    SET status = 'cancelled', finished_at = :now
- WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked');
+ WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked') AND NOT w.work_item_id = ANY (:settled::uuid[]);
 
 -- name: insert_intents(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token, engine_id, now)!
 -- What is about to be done outside. The same intent again keeps its key and counts its sends.

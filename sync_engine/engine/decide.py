@@ -15,9 +15,10 @@ from sync_engine.engine import store
 from sync_engine.engine.decisions import DECISIONS
 from sync_engine.engine.decisions.desk import Decision, Desk
 from sync_engine.engine.lanes import item_of
-from sync_engine.engine.results import CrashPoint, no_crash
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, settle
 from sync_engine.engine.recording import Head, Recording, Trouble
+from sync_engine.engine.results import CrashPoint, no_crash
+from sync_engine.model.flows import Role
 
 BATCH = 500
 """What one transaction decides at most: large enough that commits cost nothing, small enough for a page to wait for."""
@@ -37,25 +38,51 @@ def decide(
         rows = store.rows(connection, "work.claim_decisions", wanted=wanted, now=now)
         if not rows:
             return 0
-        recording = Recording(engine_id, now, setup.new_id)
         heads: dict[UUID, Head] = {}
         items = [item_of(row) for row in rows]
         for item in items:
             item.head = heads.setdefault(item.head.document_id, item.head)
         desk = Desk(connection, setup, now)
-        items.sort(key=_place)
-        settled = 0
-        for (_, does), group in groupby(items, key=_place):
-            batch = list(group)
-            for item, outcome in zip(batch, outcomes_of(DECISIONS[does], batch, desk), strict=True):
-                if outcome is not None:
-                    settle(recording, item, outcome, setup)
-                    settled += 1
-        crash_point("before_record")
-        store.write(connection, recording)
+        decided = 0
+        while items:
+            recording = Recording(engine_id, now, setup.new_id)
+            settled = _decide(items, desk, recording)
+            decided += len(settled)
+            crash_point("before_record")
+            store.write(connection, recording)
+            recording.written()
+            items = _going_on(settled, now)
         crash_point("before_commit")
     crash_point("after_record")
+    return decided
+
+
+Settled = list[tuple[Item, Outcome]]
+
+
+def _decide(items: list[Item], desk: Desk, recording: Recording) -> Settled:
+    """One decision for each item; those whose outcome has to wait for another round are left out."""
+    settled: Settled = []
+    items.sort(key=_place)
+    for (_, does), group in groupby(items, key=_place):
+        batch = list(group)
+        for item, outcome in zip(batch, outcomes_of(DECISIONS[does], batch, desk), strict=True):
+            if outcome is not None:
+                settle(recording, item, outcome, desk.setup)
+                settled.append((item, outcome))
     return settled
+
+
+def _going_on(settled: Settled, now: datetime) -> list[Item]:
+    """The items whose next step is decided here too: they need not be claimed again, their rows are held."""
+    going = []
+    for item, outcome in settled:
+        placed = item.placed
+        moved_on = outcome.kind in {Kind.DONE, Kind.DECLINED} and placed is not None and placed.step.name != item.step.name
+        if moved_on and placed is not None and placed.status == "due" and placed.system == Role.FINSYNC.value:
+            item.go_on(now, outcome.document)
+            going.append(item)
+    return going
 
 
 def _place(item: Item) -> tuple[str, str]:

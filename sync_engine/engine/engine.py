@@ -17,8 +17,8 @@ from sync_engine.engine.collect import Collector
 from sync_engine.engine.decide import BATCH, decide
 from sync_engine.engine.intake import apply_messages
 from sync_engine.engine.lanes import Lane
-from sync_engine.engine.results import CrashPoint, Recorder, no_crash
 from sync_engine.engine.outcomes import Setup
+from sync_engine.engine.results import CrashPoint, Recorder, no_crash
 
 
 @dataclass(slots=True)

@@ -458,8 +458,11 @@ class _Batch:
             recording.released.add(head.document_id)
 
     def _after(self, news: News, head: Head) -> None:
-        """Whoever may have waited for this looks again."""
-        self.recording.wake(head.document_id)
+        """Whoever may have waited for this looks again. A request for approval that is only open interests nobody."""
+        if head.document_type in FLOW_OF:
+            self.recording.wake(head.document_id)
+        if head.document_type is DocumentType.APPROVAL and head.state == "requested":
+            return
         for link in news.links:
             target = self.documents.get(link.identifier)
             if target is not None:

@@ -104,13 +104,6 @@ class Lane:
 
     def claim(self, connection: psycopg.Connection, wanted: int) -> list[Item]:
         """Take up to `wanted` due items and commit what they are about to do outside."""
-        with store.transaction(connection):
-            items = self.claim_within(connection, wanted)
-        self._crash_point("after_intent")
-        return items
-
-    def claim_within(self, connection: psycopg.Connection, wanted: int) -> list[Item]:
-        """`claim` inside the caller's transaction; nothing may be asked before it is committed."""
         now = self._now()
         rows = store.rows(
             connection,
@@ -140,8 +133,11 @@ class Lane:
                         item.payload_hash,
                         item.fencing_token,
                     )
+            # Two commits, not one: a crash between them leaves a claim without intent, and an item whose claim has run out
+            # is looked up before it is sent whatever else is known.
             self._crash_point("before_intent")
             store.write_claims(connection, recording)
+        self._crash_point("after_intent")
         return items
 
     def ask(self, item: Item) -> Result:

@@ -47,6 +47,16 @@ class Setup:
         return Role.FINSYNC.value if step.asks is Role.FINSYNC else self.role_of(step.asks, business_unit)
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an outcome has put a work item."""
+
+    status: str
+    step: Step
+    system: str
+    due_at: datetime
+
+
 @dataclass(slots=True)
 class Item:
     """A work item somebody holds, with its document. `payload_version` is what the step is decided on."""
@@ -80,6 +90,8 @@ class Item:
     subject: dict[str, Any]
     key: str = ""
     """The idempotency key, once it has been made."""
+    placed: Placed | None = None
+    """Where its outcome has put it."""
     _document: Document | None = None
 
     @property
@@ -93,6 +105,20 @@ class Item:
             else:
                 self._document = DOCUMENTS[self.head.document_type].model_validate_json(self.canonical)
         return self._document
+
+
+    def go_on(self, now: datetime, document: Document | None) -> None:
+        """Stand where the outcome has put it, with the document as it has left it, for the next decision in the same
+        transaction."""
+        if self.placed is None:
+            raise ValueError("it has not been placed anywhere")
+        if document is not None:
+            self._document, self.payload_hash = document, document.payload_hash
+        self.payload_version = self.head.payload_version
+        if self.placed.step.name != self.step.name:
+            self.step_since, self.objective_at = now, now + timedelta(seconds=self.placed.step.objective_s)
+        self.step, self.tries, self.ask_first, self.unknown_since = self.placed.step, 0, False, None
+        self.redrive_id, self.waiting_for, self.key, self.placed = None, "", "", None
 
 
 class Kind(StrEnum):
@@ -233,13 +259,15 @@ def _work(
     redrive_id: UUID | None = None,
 ) -> None:
     same = step.name == item.step.name
+    item.placed = Placed(status, step, setup.lane(step, item.head.business_unit), due_at)
+    recording.work_documents.append(item.head.document_id)
     recording.work.add(
         item.work_item_id,
         item.fencing_token,
         item.wakes,
         status,
         step.name,
-        setup.lane(step, item.head.business_unit),
+        item.placed.system,
         item.head.business_unit,
         due_at,
         item.step_since if same else recording.now,
@@ -333,27 +361,28 @@ def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setu
     _apply_effects(recording, item, outcome, setup)
     if item.subject_id is None:
         _event(recording, item, outcome, outcome.event or item.step.done)
+    how = "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system."
+    recording_status(recording, item, "verified", how)
     _close_cases(recording, item, outcome)
-    if item.redrive_id is not None:
-        recording_status(
-            recording,
-            item,
-            "verified",
-            "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system.",
-        )
     for trouble in outcome.also_troubles:
-        recording.case(
-            trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name
-        )
+        _tell(recording, item, trouble)
     following = item.flow.step(outcome.goto) if outcome.goto else next_step(item.flow, item.step.name, item.facts)
     _advance(recording, item, following, setup)
+
+
+def _tell(recording: Recording, item: Item, trouble: Trouble) -> UUID:
+    """Open a case at the item's step."""
+    case_id = recording.case(trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name)
+    item.open_cases.setdefault(trouble.code, (case_id, item.step.name))
+    return case_id
 
 
 def _close_cases(recording: Recording, item: Item, outcome: Outcome, reason: str | None = None) -> None:
     """Close what this step has settled: its own cases, those of the steps it names, all of them when the document is over."""
     settled = {item.step.name, *outcome.closes}
-    for code, (case_id, raised_at_step) in item.open_cases.items():
+    for code, (case_id, raised_at_step) in list(item.open_cases.items()):
         if raised_at_step in settled or item.head.is_closed:
+            del item.open_cases[code]
             because = reason or (
                 "adopted"
                 if outcome.adopted and item.redrive_id
@@ -395,9 +424,7 @@ def _settle_wait(recording: Recording, item: Item, outcome: Outcome, setup: Setu
         _event(recording, item, outcome, outcome.event)
     for trouble in outcome.also_troubles:
         if trouble.code not in item.open_cases:
-            recording.case(
-                trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name
-            )
+            _tell(recording, item, trouble)
     if item.redrive_id is not None:
         recording_status(recording, item, "refused", f"It still waits for {outcome.waiting_for or 'something else'}.")
     due_at = recording.now + timedelta(seconds=outcome.wait_s)

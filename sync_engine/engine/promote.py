@@ -13,7 +13,15 @@ from typing import Any
 import psycopg
 import yaml
 
-from sync_engine.configuration import BadConfiguration, Calendars, digest, load_calendars, load_mappings, load_policies, plain
+from sync_engine.configuration import (
+    BadConfiguration,
+    Calendars,
+    digest,
+    load_calendars,
+    load_mappings,
+    load_policies,
+    plain,
+)
 from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import calendars

@@ -142,6 +142,8 @@ class Recording:
         self.events: list[dict[str, Any]] = []
         self.events_of: dict[UUID, int] = {}
         self.known_case_ids: dict[tuple[UUID, str], UUID] = {}
+        self.work_documents: list[UUID] = []
+        """The document of each row of `work`."""
         self.named: set[Identifier] = set()
         self.budgets_told: set[tuple[str, str]] = set()
         self.woken: dict[UUID, None] = {}
@@ -584,6 +586,12 @@ class Recording:
         before = 0 if document_id in self.new else self.heads[document_id].last_event_seq
         return int(before + event["nth"])
 
+    def written(self) -> None:
+        """The documents stand in the database as they stand here: what follows in the same transaction builds on that."""
+        for head in self.heads.values():
+            head.read_version = head.version
+            head.last_event_seq += self.events_of.get(head.document_id, 0)
+
     @property
     def merkle_root(self) -> bytes:
         """The root over the events, in order."""
@@ -602,6 +610,17 @@ class Recording:
             or self.cancelled
             or any(rows.rows for rows in self.tables())
         )
+
+    def work_rows(self) -> Rows:
+        """The work items this recording puts back. One that waits for a document this recording has news of is due at once;
+        its own document's end ends it, unless its outcome has ended it already."""
+        rows = Rows(self.work.statement, *self.work.columns)
+        for row, document_id in zip(self.work.rows, self.work_documents, strict=True):
+            values = dict(zip(self.work.columns, row, strict=True))
+            if values["status"] == "due" and document_id in self.woken:
+                values["due_at"] = min(values["due_at"], self.now)
+            rows.add(*values.values())
+        return rows
 
     def encoded(self, attributes: dict[str, Any]) -> str:
         """Event attributes as JSON text."""

@@ -115,8 +115,7 @@ class Recorder:
         dropped: their new holder looks in the target before it sends."""
         self._crash_point("before_record")
         try:
-            with store.transaction(connection):
-                store.write(connection, self._recording(results))
+            store.record(connection, self._recording(results))
         except store.Stale:
             self._record_again(connection, results)
         self._crash_point("after_record")

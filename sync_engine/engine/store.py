@@ -118,12 +118,38 @@ def write(connection: psycopg.Connection, recording: Recording) -> None:
     """Write a recording inside the caller's `transaction`, which raises Stale if it may not stand."""
     if recording.is_empty:
         return
-    together, after = _Together(recording), _Pipeline(connection, recording.now)
+    _together(recording).send(connection)
+    _after(connection, recording)
+
+
+def record(connection: psycopg.Connection, recording: Recording) -> None:
+    """Write a recording as a transaction of its own.
+
+    Raises:
+        Stale: something changed since it was read; nothing was written.
+    """
+    if recording.is_empty:
+        return
+    together = _together(recording)
+    if _has_after(recording):
+        with transaction(connection):
+            together.send(connection)
+            _after(connection, recording)
+        return
+    try:
+        together.send(connection)
+    except psycopg.Error as error:
+        if is_stale(error):
+            raise Stale(str(error).splitlines()[0]) from error
+        raise
+
+
+def _together(recording: Recording) -> "_Together":
+    together = _Together(recording)
     _documents(together, recording)
+    _work(together, recording)
     _calls(together, recording)
-    together.send(connection)
-    _work(after, recording)
-    _cases(after, recording)
+    return together
 
 
 def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
@@ -273,7 +299,6 @@ def _events(together: _Together, recording: Recording) -> None:
 
 
 def _calls(together: _Together, recording: Recording) -> None:
-    together.add_rows(recording.work, expect_all=True)
     together.add_rows(recording.settled_intents)
     together.add_rows(recording.attempts, engine_id=recording.engine_id)
     together.add_rows(recording.attempt_bodies)
@@ -302,22 +327,42 @@ def _calls(together: _Together, recording: Recording) -> None:
         )
 
 
-def _work(after: _Pipeline, recording: Recording) -> None:
-    """What follows what was held being put back, so that a wake or a cancellation finds it there."""
-    after.send_rows(recording.restarts)
+def _work(together: _Together, recording: Recording) -> None:
+    """Work items. No two of these statements touch one row: what this recording puts back is left to `settle_work`, and
+    whoever is woken or cancelled by it is put back accordingly (`Recording.work_rows`)."""
+    settled = [row[0] for row in recording.work.rows]
+    together.add_rows(recording.work_rows(), expect_all=True)
+    together.add_rows(recording.new_work)
+    woken = [document_id for document_id in recording.woken if document_id not in recording.cancelled]
+    if woken:
+        together.add("record.wake_work", {"document_id": woken, "settled": settled})
     if recording.cancelled:
-        after.send("record.cancel_work", {"document_id": list(recording.cancelled)})
-    after.send_rows(recording.new_work)
-    if recording.woken:
-        after.send("record.wake_work", {"document_id": list(recording.woken)})
+        together.add("record.cancel_work", {"document_id": list(recording.cancelled), "settled": settled})
+
+
+def _has_after(recording: Recording) -> bool:
+    return bool(
+        recording.restarts.rows
+        or recording.woken_subjects
+        or recording.identifiers.rows
+        or recording.cases.rows
+        or recording.closed_cases.rows
+        or recording.case_statuses.rows
+        or recording.case_events.rows
+        or recording.redrive_items.rows
+        or recording.finished_redrives
+    )
+
+
+def _after(connection: psycopg.Connection, recording: Recording) -> None:
+    """What has to see the rest of the recording, or touches rows that something else of it touches too."""
+    after = _Pipeline(connection, recording.now)
+    after.send_rows(recording.restarts)
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
     if recording.identifiers.rows:
         names = {column: values for column, values in recording.identifiers.arrays().items() if column in {"system", "kind", "external_id"}}
         after.send("record.settle_wanted_links", names)
-
-
-def _cases(after: _Pipeline, recording: Recording) -> None:
     after.send_rows(recording.cases)
     after.send_rows(recording.closed_cases)
     after.send_rows(recording.case_statuses)

@@ -21,7 +21,6 @@ from sync_engine.engine.outcomes import Item, Kind, Outcome, Spawn
 from sync_engine.model import policies
 from sync_engine.model.documents import (
     Approval,
-    ApprovalStatus,
     Decision,
     Enrichment,
     Line,
