@@ -32,7 +32,8 @@ CREATE TABLE work_item (
     CONSTRAINT finished_or_finished_at_null CHECK ((status IN ('done', 'cancelled')) = (finished_at IS NOT NULL)),
     CONSTRAINT in_call_has_a_lease CHECK ((status = 'in_call') = (lease_until IS NOT NULL))
 );
-CREATE INDEX work_due ON work_item (system, priority, due_at) WHERE status = 'due';
+-- By due time within a lane: what waits for the future costs a claim nothing, however much of it there is.
+CREATE INDEX work_due ON work_item (system, due_at) WHERE status = 'due';
 CREATE INDEX work_in_call ON work_item (system, lease_until) WHERE status = 'in_call';
 
 -- Written before every call that changes something outside. Keys are kept for ever: vendors forget theirs in hours.

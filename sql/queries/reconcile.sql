@@ -2,7 +2,7 @@
 
 -- name: requisitions(system)
 -- Requisitions by procurement's id.
-SELECT i.external_id, d.document_id, d.number, d.state, d.currency, d.amount, d.business_unit
+SELECT i.external_id, d.document_id, d.number, d.state, d.approval_status, d.currency, d.amount, d.business_unit
   FROM document_identifier i JOIN document d USING (document_id)
  WHERE i.system = :system AND i.kind = 'requisition' AND d.document_type = 'requisition';
 

@@ -1,12 +1,22 @@
 -- Taking work and reading what it needs.
 
 -- name: pulse(now)^
--- What there is to do now: the lanes with something due (or abandoned), messages and commands that wait, and when the next item
--- or message becomes due. One question instead of trying every door.
-SELECT ARRAY(SELECT DISTINCT system FROM work_item WHERE (status = 'due' AND due_at <= :now) OR (status = 'in_call' AND lease_until < :now)) AS lanes,
+-- What there is to do now: the lanes with something due (or abandoned) that may be asked, messages and commands that wait, and
+-- when there will be more: the next item or message due, or the end of a system's pause. One question instead of trying every
+-- door, and each part of it one look into an index.
+WITH lane AS (
+    SELECT l.system, l.paused_until,
+           EXISTS (SELECT 1 FROM work_item w WHERE w.status = 'due' AND w.system = l.system AND w.due_at <= :now)
+        OR EXISTS (SELECT 1 FROM work_item w WHERE w.status = 'in_call' AND w.system = l.system AND w.lease_until < :now) AS is_due,
+           (SELECT min(w.due_at) FROM work_item w WHERE w.status = 'due' AND w.system = l.system AND w.due_at > :now) AS next_at
+      FROM (SELECT system, CASE WHEN paused_until > :now THEN paused_until END AS paused_until FROM system_state UNION ALL SELECT 'finsync', NULL) l
+)
+SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS lanes,
        EXISTS (SELECT 1 FROM inbound_pending WHERE due_at <= :now) AS messages,
        EXISTS (SELECT 1 FROM command WHERE status = 'asked') AS commands,
-       least((SELECT min(due_at) FROM work_item WHERE status = 'due' AND due_at > :now), (SELECT min(due_at) FROM inbound_pending WHERE due_at > :now)) AS next_at;
+       least((SELECT min(CASE WHEN is_due AND paused_until IS NOT NULL THEN paused_until ELSE greatest(next_at, paused_until) END) FROM lane
+               WHERE next_at IS NOT NULL OR paused_until IS NOT NULL),
+             (SELECT min(due_at) FROM inbound_pending WHERE due_at > :now)) AS next_at;
 
 -- name: claim_calls(system, wanted, engine_id, lease_until, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit

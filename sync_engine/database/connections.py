@@ -42,8 +42,9 @@ class Database:
         options = f"-csearch_path={self.cell}"
         if role == "finsync_engine":
             # The engine's statements take arrays; their plans do not depend on what is in them, and planning a long one
-            # anew costs more than running it.
-            options += " -cplan_cache_mode=force_generic_plan"
+            # anew costs more than running it. A plan may be made while a table is still empty and kept for long; all of
+            # them find their rows by an index, so a scan is never what they should settle on.
+            options += " -cplan_cache_mode=force_generic_plan -cenable_seqscan=off"
         if own is None and not self.roles_log_in:
             options += f" -crole={role}"
         return url.update_query_dict({"options": options, "application_name": f"{role}"})

@@ -69,26 +69,26 @@ class FastForward:
         self._spent_s = spent_s
         self._also = also
         self._on_progress = on_progress
-        self._seen: dict[tuple[str, str], int] = {}
         self._feed_due: dict[tuple[str, str], datetime] = {}
         self._quiet_until = self.clock.now()
         """Before this moment nothing in the database becomes due by itself."""
+        self._left_with: dict[tuple[str, str], int] = {}
         self._feeds = [(name, feed) for name, system in engine.setup.systems.items() for feed in system.feeds]
         for name, feed in self._feeds:
             self._feed_due[name, feed.name] = self.clock.now()
 
     def run_until(self, until: datetime) -> None:
         """Go on until `until`; whatever is due then has been done."""
-        self._quiet_until = self.clock.now()  # whoever calls may have changed anything
+        self._quiet_until = self.clock.now()  # whoever calls may have changed anything meanwhile
+        self._heed(self._left_with)
         while True:
-            if self._world.act(self.clock.now()):
-                self._quiet_until = self.clock.now()
-            self._notice_news()
+            self._let_the_world_act()
             self._settle(until)
             following = self._next(until)
             self._on_progress(self.clock.now())
             if following is None or following > until:
                 self.clock.advance_to(until)
+                self._left_with = self._revisions()
                 return
             self.clock.advance_to(following)
 
@@ -136,14 +136,25 @@ class FastForward:
             self.engine.recorder.record(self._connection, results)
         return len(results)
 
-    def _notice_news(self) -> None:
+    def _let_the_world_act(self) -> None:
+        """Somebody does something, and the feeds that have news of it are read at their next turn. What our own calls changed
+        is no news: we know it."""
+        before = self._revisions()
+        if self._world.act(self.clock.now()):
+            self._quiet_until = self.clock.now()
+        self._heed(before)
+
+    def _heed(self, before: dict[tuple[str, str], int]) -> None:
+        """Feeds whose revision is not what it was before are read at their next turn."""
         now = self.clock.now()
-        for name, feed in self._feeds:
-            revision = self._world.revision(name, feed.name)
-            if self._seen.get((name, feed.name)) != revision:
-                self._seen[name, feed.name] = revision
-                grid = datetime.fromtimestamp((now.timestamp() // feed.interval_s + 1) * feed.interval_s, tz=now.tzinfo)
-                self._feed_due[name, feed.name] = min(self._feed_due[name, feed.name], grid)
+        for (name, feed), revision in self._revisions().items():
+            if before.get((name, feed)) != revision:
+                interval_s = self.engine.setup.systems[name].feed(feed).interval_s
+                grid = datetime.fromtimestamp((now.timestamp() // interval_s + 1) * interval_s, tz=now.tzinfo)
+                self._feed_due[name, feed] = min(self._feed_due[name, feed], grid)
+
+    def _revisions(self) -> dict[tuple[str, str], int]:
+        return {(name, feed.name): self._world.revision(name, feed.name) for name, feed in self._feeds}
 
     def _collect(self) -> int:
         """Read the feeds whose turn it is. Answers how many records they brought."""

@@ -2,7 +2,8 @@
 
 The systems' side is read by listing their own books over their own APIs, not by what they told us changed, so that news
 that was lost shows. Nothing in it trusts the hub: a difference is a sentence with both figures. What is legitimately under
-way (an order drafted and not yet sent) is no difference; a document known on one side only is.
+way (an order drafted and not yet sent), or a contradiction the hub shows as one (approval_status conflict), is no difference;
+a document known on one side only is.
 """
 
 from collections import Counter, defaultdict
@@ -127,7 +128,7 @@ def _requisitions(connection: psycopg.Connection, result: Reconciliation, system
             result.found("requisition", number, row["business_unit"], f"The hub has requisition {number}; {system} does not.")
         elif row["state"] not in ENDED and row["amount"] is not None and one.is_live and (row["currency"], row["amount"]) != (one.currency, one.amount):
             result.found("requisition", number, row["business_unit"], f"Requisition {number} is {row['amount']} {row['currency']} in the hub and {one.amount} {one.currency} in {system}.")
-        elif row["state"] == "ordered" and not one.is_live:
+        elif row["state"] == "ordered" and not one.is_live and row["approval_status"] != "conflict":
             result.found("requisition", number, row["business_unit"], f"Requisition {number} is ordered in the hub and given up in {system}.")
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sync_engine.engine.decisions.desk import Desk, deciders, document, named, refused, votes
+from sync_engine.engine.decisions.desk import LOOK_AGAIN_S, Desk, deciders, document, named, refused, votes
 from sync_engine.engine.decisions.orders import belongs_to
 from sync_engine.engine.outcomes import Item, Kind, Movement, OtherMove, Outcome
 from sync_engine.engine.recording import Trouble
 from sync_engine.model import policies
 from sync_engine.model.documents import ChangeOrder, Decision, Distribution, Line, PurchaseOrder
 from sync_engine.model.errors import SyncError
-from sync_engine.model.flows import DAY, HOUR
+from sync_engine.model.flows import HOUR
 from sync_engine.model.lifecycles import PURCHASE_ORDER
 from sync_engine.model.money import split
 
@@ -105,7 +105,7 @@ def await_change_approval(items: Sequence[Item], desk: Desk) -> list[Outcome | N
         last = decided[-1] if decided else None
         if joint is Decision.PENDING:
             outcomes.append(
-                Outcome(Kind.WAIT, wait_s=1 * DAY, waiting_for=", ".join(item.facts.get("approval_groups", [])))
+                Outcome(Kind.WAIT, wait_s=LOOK_AGAIN_S, waiting_for=", ".join(item.facts.get("approval_groups", [])))
             )
         elif joint is Decision.APPROVED:
             outcomes.append(Outcome(Kind.DONE, at=last.decided_at if last else None, actor=named(last) if last else ""))

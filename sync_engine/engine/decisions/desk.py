@@ -15,9 +15,13 @@ from sync_engine.engine.recording import Head, Trouble
 from sync_engine.model.documents import Approval, Document
 from sync_engine.model.documents import Decision as Voted
 from sync_engine.model.errors import SyncError
+from sync_engine.model.flows import DAY
 from sync_engine.model.policies import Reason, Vote
 
 D = TypeVar("D", bound=Document)
+
+LOOK_AGAIN_S = 7 * DAY
+"""Whoever waits for somebody is woken by the news; that they look again by themselves is only for news that never comes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,17 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sync_engine.engine.decisions.desk import Desk, accepted, deciders, document, named, refused, refused_because, votes
+from sync_engine.engine.decisions.desk import (
+    LOOK_AGAIN_S,
+    Desk,
+    accepted,
+    deciders,
+    document,
+    named,
+    refused,
+    refused_because,
+    votes,
+)
 from sync_engine.engine.decisions.orders import belongs_to
 from sync_engine.engine.outcomes import Item, Kind, Movement, Outcome
 from sync_engine.engine.recording import Trouble
@@ -264,7 +274,7 @@ def await_match_review(items: Sequence[Item], desk: Desk) -> list[Outcome | None
         actor, at = (named(last) if last else ""), (last.decided_at if last else None)
         if joint is Decision.PENDING:
             outcomes.append(
-                Outcome(Kind.WAIT, wait_s=1 * DAY, waiting_for=", ".join(item.facts.get("approval_groups", [])))
+                Outcome(Kind.WAIT, wait_s=LOOK_AGAIN_S, waiting_for=", ".join(item.facts.get("approval_groups", [])))
             )
         elif joint is Decision.APPROVED:
             outcomes.append(
@@ -357,7 +367,7 @@ def await_clearing(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
                 Outcome(Kind.DONE, facts=facts, at=datetime.combine(on, time(0), tzinfo=UTC), attributes=facts)
             )
         else:
-            outcomes.append(Outcome(Kind.WAIT, wait_s=1 * DAY, waiting_for="the payment run"))
+            outcomes.append(Outcome(Kind.WAIT, wait_s=LOOK_AGAIN_S, waiting_for="the payment run"))
     return outcomes
 
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sync_engine.engine.decisions.desk import Desk, document
+from sync_engine.engine.decisions.desk import LOOK_AGAIN_S, Desk, document
 from sync_engine.engine.outcomes import Item, Kind, Movement, Outcome
 from sync_engine.engine.recording import Head, Trouble
 from sync_engine.model.documents import GoodsReceipt, PurchaseOrder
-from sync_engine.model.flows import DAY, HOUR
+from sync_engine.model.flows import HOUR
 from sync_engine.model.lifecycles import PURCHASE_ORDER
 
 ZERO = Decimal(0)
@@ -46,7 +46,7 @@ def _followed(item: Item, lines: list[dict[str, Any]]) -> Outcome:
         Kind.WAIT,
         event=event,
         facts=facts,
-        wait_s=1 * DAY,
+        wait_s=LOOK_AGAIN_S,
         waiting_for=waiting,
         attributes={"received": facts["received"]},
     )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine.decisions.desk import (
+    LOOK_AGAIN_S,
     Desk,
     accepted,
     deciders,
@@ -29,7 +30,7 @@ from sync_engine.model.documents import (
     Supplier,
 )
 from sync_engine.model.errors import MappingError, SyncError
-from sync_engine.model.flows import DAY, Role
+from sync_engine.model.flows import Role
 from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.mappings import nearest
 from sync_engine.model.money import rounded
@@ -351,7 +352,7 @@ def _awaited(item: Item, approvals: list[Approval], procurement_agrees: bool, de
         )
     waiting = [a.approver.user for a in human if a.approver and a.decision is Decision.PENDING] if not procurement_agrees else []
     waiting += [group for group in groups if group not in {vote.where for vote in said if vote.decision is Decision.APPROVED}]
-    return Outcome(Kind.WAIT, wait_s=1 * DAY, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers")
+    return Outcome(Kind.WAIT, wait_s=LOOK_AGAIN_S, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers")
 
 
 def _latest_per_place(approvals: Iterable[Approval]) -> list[Approval]:
@@ -464,7 +465,7 @@ def await_orders(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
             outcomes.append(
                 Outcome(
                     Kind.WAIT,
-                    wait_s=1 * DAY,
+                    wait_s=LOOK_AGAIN_S,
                     waiting_for="the ERP to accept "
                     + ", ".join(
                         row["number"] for row in orders.get(item.head.document_id, []) if row["state"] not in _CONFIRMED
