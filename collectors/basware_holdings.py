@@ -10,7 +10,15 @@ from sync_engine.model.ports import Holding
 
 NEXT_PAGE = "x-amz-meta-continuationToken"
 PAGE_SIZE = 100
-ENDED = {"Removed", "Returned", "TransferFailed", "RemoveFailed", "ReturnFailed", "WaitingToBeRemoved", "WaitingToBeReturned"}
+ENDED = {
+    "Removed",
+    "Returned",
+    "TransferFailed",
+    "RemoveFailed",
+    "ReturnFailed",
+    "WaitingToBeRemoved",
+    "WaitingToBeReturned",
+}
 
 
 def invoices(session: Session) -> Iterator[Holding]:
@@ -18,7 +26,13 @@ def invoices(session: Session) -> Iterator[Holding]:
     token = ""
     while True:
         headers = {NEXT_PAGE: token} if token else {}
-        reply = get(session, PATH, params={"lastUpdated": "2000-01-01T00:00:00.000Z", "pageSize": str(PAGE_SIZE)}, headers=headers, allow={404})
+        reply = get(
+            session,
+            PATH,
+            params={"lastUpdated": "2000-01-01T00:00:00.000Z", "pageSize": str(PAGE_SIZE)},
+            headers=headers,
+            allow={404},
+        )
         for row in documents_in(reply):
             yield Holding(
                 kind="invoice",

@@ -214,16 +214,23 @@ def record_refusal(session: Session, ask: Ask) -> Answer:
     if status not in OPEN:
         if status_meaning(current).approval_status is ApprovalStatus.APPROVED:
             raise _conflict(current, "refused")
-        return _refused(own, current.moment("updated-at"))
-    waiting = own if own is not None and decision_of(own) is Decision.PENDING else current.part_or_none("current-approval")
+        return _refused(_refusing_step(current), current.moment("updated-at"))
+    is_ours = own is not None and decision_of(own) is Decision.PENDING
+    waiting = own if is_ours else current.part_or_none("current-approval")
     if waiting is None:
         return Answer(wait_s=APPROVAL_WAIT_S, waiting_for="procurement's own approvers")
     decided = _decide(session, waiting, "reject", str(ask.facts["refusal_reason"]), Decision.REJECTED)
     return _refused(decided, decided.moment("updated-at"))
 
 
-def _refused(own: Part | None, at: datetime) -> Answer:
-    approval_id = str(own.number("id")) if own is not None else ""
+def _refusing_step(current: Part) -> Part | None:
+    """The step that refused the requisition, which is the last of its chain; None when it ended otherwise."""
+    last = (None, *current.parts("approvals", "approval"))[-1]
+    return last if last is not None and decision_of(last) is Decision.REJECTED else None
+
+
+def _refused(step: Part | None, at: datetime) -> Answer:
+    approval_id = str(step.number("id")) if step is not None else ""
     return Answer(facts={"procurement_approval_id": approval_id, "procurement_refused_at": at.isoformat()}, at=at)
 
 

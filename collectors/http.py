@@ -9,7 +9,8 @@ turns the way a call ended into one of the kinds of `errors`:
     401 (after a fresh token), 403                ConfigurationError   unless the connector asked to see it
     any other 4xx                                 BusinessRejection    unless the connector asked to see it
 
-It never waits and never repeats a request, but for one: a 401 is answered with a fresh token once.
+It never waits and never repeats a request, but for one: a 401 is answered with a fresh token once. A reply that is
+larger than `MAX_REPLY_BYTES` is not read to its end, and ends as an answer that was lost.
 """
 
 import json
@@ -20,15 +21,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 
 from sync_engine.model.errors import AnswerLost, BusinessRejection, ConfigurationError, TransientError
 
-MAX_BODY_BYTES = 96 * 1024 * 1024
+MAX_REPLY_BYTES = 20 * 1024 * 1024
 """Larger replies are not read: no page of fifty documents is honest at that size."""
 
+RECORDED_BYTES = 100_000
+"""So much of a body is kept in the record of a call; how large it was stands beside it."""
+
 EXCERPT_CHARS = 300
+
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP call as it went. Bodies are kept for requests that change something, and for refusals."""
+    """One HTTP call as it went. The beginnings of both bodies are kept when it changes something or was refused."""
 
     method: str
     url: str
@@ -58,22 +65,17 @@ class Call:
 
 @dataclass(slots=True)
 class Reply:
-    """What came back. `damaged` says that the body held bytes that are not UTF-8, shown as U+FFFD."""
+    """What came back."""
 
     status: int
     headers: httpx2.Headers
     content: bytes
     url: str
-    damaged: bool = False
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are no UTF-8 become U+FFFD and set `damaged`."""
-        try:
-            return self.content.decode()
-        except UnicodeDecodeError:
-            self.damaged = True
-            return self.content.decode(errors="replace")
+        """The body as text; bytes that are no UTF-8 become U+FFFD."""
+        return self.content.decode(errors="replace")
 
     def json(self, system: str, *, changes: bool = False) -> Any:
         """The body as JSON.
@@ -100,7 +102,7 @@ class Reply:
 def record_body(record: Any) -> bytes:
     """One record of a page as compact JSON bytes. A lone surrogate, which no UTF-8 can carry, becomes U+FFFD, so that one
     damaged record does not stop its feed."""
-    written = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    written = _COMPACT.encode(record)
     try:
         return written.encode()
     except UnicodeEncodeError:
@@ -123,8 +125,6 @@ class ClientCredentials(httpx2.Auth):
         in_body: Send id and secret in the form; else as Basic authentication.
         timer: Seconds that only grow.
     """
-
-    requires_response_body = True
 
     def __init__(
         self,
@@ -172,23 +172,24 @@ class ClientCredentials(httpx2.Auth):
             headers["Authorization"] = signed.headers["Authorization"]
         response = yield httpx2.Request("POST", self._token_url, data=form, headers=headers)
         if response.status_code in {429, 500, 502, 503, 504}:
-            raise _TokenUnavailable(response.status_code)
+            raise _TokenUnavailable(f"the token endpoint answers {response.status_code}")
         if response.status_code != 200:
+            response.read()
             raise _TokenRefused(response.status_code, excerpt(response.text))
-        granted = response.json()
+        try:
+            granted = json.loads(response.read())
+            token, lifetime = str(granted["access_token"]), float(granted.get("expires_in", 1800))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise _TokenUnavailable("the token endpoint answers with something that is no token") from None
         with self._lock:
-            self._token = str(granted["access_token"])
-            lifetime = float(granted.get("expires_in", 1800))
+            self._token = token
             # The last tenth of a token's life is not used: clocks differ and a call takes time.
             self._good_until = self._timer() + lifetime * 0.9
-        return self._token
+        return token
 
 
 class _TokenUnavailable(httpx2.RequestError):
-    """The token endpoint is down or busy."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the token endpoint answers {status}")
+    """The token endpoint is down or busy, or somebody else answers in its place."""
 
 
 class _TokenRefused(Exception):
@@ -196,6 +197,47 @@ class _TokenRefused(Exception):
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"the token endpoint answers {status}: {text}")
+
+
+class _TooLarge(httpx2.RequestError):
+    """A reply that is not read to its end."""
+
+    def __init__(self, status: int, declared: int | None) -> None:
+        size = f"{declared} bytes" if declared else "more"
+        super().__init__(f"{status} with {size}, and at most {MAX_REPLY_BYTES} bytes are read")
+
+
+class _Capped(httpx2.SyncByteStream):
+    """A reply's bytes as they come over the wire, as long as they are not too many."""
+
+    def __init__(self, stream: httpx2.SyncByteStream, status: int) -> None:
+        self._stream = stream
+        self._status = status
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._stream:
+            size += len(chunk)
+            if size > MAX_REPLY_BYTES:
+                raise _TooLarge(self._status, None)
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _cap(response: httpx2.Response) -> None:
+    """Let nobody read more of a reply than is honest, neither we nor what fetches tokens; one in memory is read already.
+
+    Raises:
+        _TooLarge: it says itself that it is larger.
+    """
+    if response.is_closed or not isinstance(response.stream, httpx2.SyncByteStream):
+        return
+    declared = response.headers.get("Content-Length", "")
+    if declared.isdecimal() and int(declared) > MAX_REPLY_BYTES:
+        raise _TooLarge(response.status_code, int(declared))
+    response.stream = _Capped(response.stream, response.status_code)
 
 
 @dataclass(slots=True)
@@ -247,7 +289,10 @@ class Session:
             follow_redirects=False,
             headers={"Accept": "application/json", "User-Agent": "finance-workflow-sync", **(headers or {})},
             verify=verify if verify is not None else True,
+            event_hooks={"response": [_cap]},
         )
+        self._root = f"{str(self._client.base_url).rstrip('/')}/"
+        self._headers = {name.lower(): (name, value) for name, value in self._client.headers.multi_items()}
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -274,8 +319,7 @@ class Session:
         *,
         params: Mapping[str, str] | None = None,
         json_body: Any = None,
-        form: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        content: bytes = b"",
         headers: Mapping[str, str] | None = None,
         allow: frozenset[int] = frozenset(),
         changes: bool | None = None,
@@ -286,9 +330,8 @@ class Session:
             method: The HTTP method.
             path: Below the base address, or a whole address on the same host.
             params: Query arguments.
-            json_body: Sent as JSON. Only one of the three bodies.
-            form: Sent as a form.
-            content: Sent as it is.
+            json_body: Sent as JSON.
+            content: Sent as it is, where there is no JSON to be sent.
             headers: On top of the session's.
             allow: Statuses from 400 on that the connector wants to see instead of an error.
             changes: Whether it changes something outside; by default everything but GET and HEAD does.
@@ -298,17 +341,13 @@ class Session:
         """
         changes = method not in {"GET", "HEAD"} if changes is None else changes
         trace: _Trace = getattr(self._local, "trace", None) or _Trace()
-        extra = {**(headers or {})}
+        extra = dict(headers or {})
         if trace.trace_id:
             extra["traceparent"] = f"00-{trace.trace_id}-{trace.trace_id[:16]}-01"
-        body = (
-            json.dumps(json_body, ensure_ascii=False, separators=(",", ":")).encode()
-            if json_body is not None
-            else content
-        )
         if json_body is not None:
+            content = _COMPACT.encode(json_body).encode()
             extra.setdefault("Content-Type", "application/json")
-        request = self._client.build_request(method, path, params=params, content=body, data=form, headers=extra)
+        request = self._built(method, self._address(path, params), extra, content)
         started = self._timer()
         try:
             reply = self._send(request)
@@ -326,6 +365,11 @@ class Session:
         except _TokenRefused as error:
             self._note(trace, request, started, error="token refused")
             raise ConfigurationError(f"{self.system} refuses our credentials: {error}", system=self.system) from error
+        except _TooLarge as error:
+            self._note(trace, request, started, error="too large")
+            raise (AnswerLost if changes else TransientError)(
+                f"{self.system} answers {error}", system=self.system, facts={"url": str(request.url)}
+            ) from error
         except httpx2.RequestError as error:
             self._note(trace, request, started, error=type(error).__name__)
             if changes:
@@ -344,18 +388,39 @@ class Session:
         self._judge(reply, changes=changes, allow=allow)
         return reply
 
+    def _built(self, method: str, address: str, extra: Mapping[str, str], content: bytes) -> httpx2.Request:
+        """What the client would build, in a quarter of the time."""
+        url = httpx2.URL(address)
+        named = {"host": ("Host", url.netloc.decode("ascii"))} | self._headers
+        named |= {name.lower(): (name, value) for name, value in extra.items()}
+        if content or method in {"POST", "PUT", "PATCH"}:
+            named["content-length"] = ("Content-Length", str(len(content)))
+        cookies, stream = self._client.cookies, httpx2.ByteStream(content)
+        request = httpx2.Request(method, url, headers=list(named.values()), cookies=cookies, stream=stream)
+        request.read()
+        return request
+
+    def _address(self, path: str, params: Mapping[str, str] | None) -> str:
+        whole = path if path.startswith(("http://", "https://")) else self._root + path.lstrip("/")
+        if not params:
+            return whole
+        return f"{whole}{'&' if '?' in path else '?'}{urlencode(params)}"
+
     def _send(self, request: httpx2.Request) -> Reply:
         response = self._client.send(request, stream=True)
+        url = str(request.url)
+        if response.is_closed:
+            return Reply(response.status_code, response.headers, response.content, url)
         try:
             chunks, size = [], 0
             for chunk in response.iter_bytes():
                 size += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    raise httpx2.ReadError(f"the reply is larger than {MAX_BODY_BYTES} bytes", request=request)
+                if size > MAX_REPLY_BYTES:
+                    raise _TooLarge(response.status_code, None)
                 chunks.append(chunk)
         finally:
             response.close()
-        return Reply(response.status_code, response.headers, b"".join(chunks), str(request.url))
+        return Reply(response.status_code, response.headers, b"".join(chunks), url)
 
     def _note(
         self,
@@ -371,15 +436,15 @@ class Session:
         trace.calls.append(
             Call(
                 method=request.method,
-                url=str(request.url),
+                url=reply.url if reply else str(request.url),
                 status=reply.status if reply else None,
                 duration_ms=round((self._timer() - started) * 1000, 3),
                 request_bytes=len(sent),
                 response_bytes=len(reply.content) if reply else 0,
                 error=error,
                 quota=_quota(reply.headers) if reply else None,
-                sent=sent.decode(errors="replace") if keep else "",
-                answered=reply.text if reply and keep else "",
+                sent=_recorded(sent) if keep else "",
+                answered=_recorded(reply.content) if reply and keep else "",
             )
         )
 
@@ -415,7 +480,16 @@ def _retry_after_s(headers: httpx2.Headers) -> float | None:
     return max(0.0, (until - answered).total_seconds())
 
 
+def _recorded(body: bytes) -> str:
+    """The beginning of a body. Where a character is cut in two, its first half is left out."""
+    if len(body) <= RECORDED_BYTES:
+        return body.decode(errors="replace")
+    return body[:RECORDED_BYTES].decode(errors="replace").rstrip("\ufffd")
+
+
 def _quota(headers: httpx2.Headers) -> Quota | None:
+    if not any(name[:12].lower() == b"x-ratelimit-" for name, _ in headers.raw):
+        return None
     limit, remaining, reset = (_number(headers.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset"))
     if limit is None and remaining is None:
         return None

@@ -111,5 +111,8 @@ SYSTEM = System(
         "supplier's number. Where a service has it switched on, RequestID makes SAP repeat its first answer."
     ),
     connect=connect,
-    holdings={"purchase_order": sap_s4hana_holdings.purchase_orders, "supplier_invoice": sap_s4hana_holdings.supplier_invoices},
+    holdings={
+        "purchase_order": sap_s4hana_holdings.purchase_orders,
+        "supplier_invoice": sap_s4hana_holdings.supplier_invoices,
+    },
 )

@@ -16,7 +16,9 @@ PAGE_SIZE = 100
 
 def purchase_orders(session: Session) -> Iterator[Holding]:
     """Every order with the net amount of its live items, and our reference on it."""
-    for found in _every(session, ORDERS, "A_PurchaseOrder", ("PurchaseOrder",), {"$expand": "to_PurchaseOrderItem"}, "purchase order"):
+    for found in _every(
+        session, ORDERS, "A_PurchaseOrder", ("PurchaseOrder",), {"$expand": "to_PurchaseOrderItem"}, "purchase order"
+    ):
         items = live_items(found)
         currency = found.text("DocumentCurrency")
         yield Holding(
@@ -31,7 +33,9 @@ def purchase_orders(session: Session) -> Iterator[Holding]:
 
 def supplier_invoices(session: Session) -> Iterator[Holding]:
     """Every supplier invoice with its gross amount, and the supplier's own number on it."""
-    for found in _every(session, INVOICES, "A_SupplierInvoice", ("SupplierInvoice", "FiscalYear"), {}, "supplier invoice"):
+    for found in _every(
+        session, INVOICES, "A_SupplierInvoice", ("SupplierInvoice", "FiscalYear"), {}, "supplier invoice"
+    ):
         yield Holding(
             kind="supplier_invoice",
             external_id=f"{found.bare('SupplierInvoice')}/{found.text('FiscalYear')}",
@@ -42,7 +46,9 @@ def supplier_invoices(session: Session) -> Iterator[Holding]:
         )
 
 
-def _every(session: Session, service: str, entity_set: str, key: tuple[str, ...], query: Mapping[str, str], what: str) -> Iterator[Entity]:
+def _every(
+    session: Session, service: str, entity_set: str, key: tuple[str, ...], query: Mapping[str, str], what: str
+) -> Iterator[Entity]:
     """All entities of a set, page after page by ascending key: what is added while we read comes at the end."""
     position: list[tuple[str, Literal]] = []
     while True:

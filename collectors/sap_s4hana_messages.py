@@ -27,6 +27,7 @@ MESSAGES: dict[str, str] = {
     "F5/117":                      "duplicate_invoice",
     "M8/462":                      "duplicate_invoice",
     "06/027":                      "supplier_unknown",      # not created for the purchasing organization
+    "ME/802":                      "supplier_blocked",      # blocked (the number is not confirmed, see supplier_refusal)
     "06/016":                      "effect_conflict",       # external document number already assigned
     "SG/105":                      "currency_unknown",      # no exchange rate (recalled)
     "MMPUR_INTEGRATION_PO/002":    "document_locked",       # locked in another session
@@ -91,7 +92,8 @@ def accepted_but_unread(what: str) -> Iterator[None]:
 def supplier_refusal(session: Session, error: SyncError, supplier: str, *, default: str) -> SyncError:
     """The error, or a better one where SAP's message has no kind and the supplier turns out to be the reason.
 
-    The message numbers for blocked suppliers are not published; the flags on the supplier are.
+    Of the message numbers for blocked suppliers the table knows one, and SAP publishes none; the flags on the supplier
+    are published.
     """
     if error.code != default:
         return error

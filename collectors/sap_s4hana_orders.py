@@ -13,8 +13,8 @@ from collectors.odata_values import Entity, bare, key, literal, one_of
 from collectors.sap_s4hana_bodies import SYSTEM, asked, order_body, requisition_body
 from collectors.sap_s4hana_feeds import LINE_ITEMS
 from collectors.sap_s4hana_messages import accepted_but_unread, kind_of, refusal, supplier_refusal
-from sync_engine.model.documents import PurchaseOrder, Requisition
-from sync_engine.model.errors import BusinessRejection, MappingError
+from sync_engine.model.documents import Enrichment, PurchaseOrder, Requisition
+from sync_engine.model.errors import BusinessRejection, MappingError, SyncError
 from sync_engine.model.flows import MINUTE
 from sync_engine.model.money import rounded
 from sync_engine.model.ports import Answer, Ask, Identifier, Json
@@ -65,7 +65,8 @@ def read_budget_context(session: Session, ask: Ask) -> Answer:
     closed = [told for told in outcome.errors if kind_of(told) == "period_closed"]
     other = tuple(told for told in outcome.errors if told not in budget and told not in closed)
     if other or (not outcome.done and not budget and not closed):
-        raise refusal(Outcome(outcome.status, {}, other or outcome.told), doing="the requisition", default="refused")
+        error = refusal(Outcome(outcome.status, {}, other or outcome.told), doing="the requisition", default="refused")
+        raise _because_of_a_supplier(session, error, requisition, requisition.enrichment)
     exceeded = any(told.severity == "error" for told in budget)
     facts: Json = {
         "erp_budget": {
@@ -78,6 +79,16 @@ def read_budget_context(session: Session, ask: Ask) -> Answer:
     if closed:
         facts["period_closed"] = closed[0].text
     return Answer(facts=facts)
+
+
+def _because_of_a_supplier(
+    session: Session, error: SyncError, requisition: Requisition, enrichment: Enrichment
+) -> SyncError:
+    """The refusal, or a better one where SAP's message has no kind and one of the suppliers turns out to be the reason."""
+    for number in dict.fromkeys(enrichment.suppliers.get(line.supplier, "") for line in requisition.lines):
+        if number:
+            error = supplier_refusal(session, error, number, default="refused")
+    return error
 
 
 def _read_cost_centres(session: Session, ask: Ask, requisition: Requisition) -> list[dict[str, str]]:

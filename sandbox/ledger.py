@@ -2,6 +2,9 @@
 
 Rows are plain dictionaries with JSON values. A table can be read by key, by a declared index, and by what changed since
 a moment, each without walking the table, so that a long company history stays quick to poll.
+
+A row is written anew at the end of the file's table, so that the file keeps the order of changes, also of those of one
+moment. The same changes and the same saves make the same file, byte for byte.
 """
 
 import json
@@ -17,7 +20,7 @@ Row = dict[str, Any]
 
 
 class Table:
-    """Rows by key, in the order they were last changed.
+    """Rows by key, and the order in which they were last changed.
 
     Args:
         name: The table's name.
@@ -27,7 +30,7 @@ class Table:
     def __init__(self, name: str, indexed: tuple[str, ...] = ()) -> None:
         self.name = name
         self.rows: dict[str, Row] = {}
-        self.dirty: set[str] = set()
+        self._unsaved: dict[str, None] = {}
         self._changed_at: dict[str, datetime] = {}
         self._changes: list[tuple[datetime, int, str]] = []
         self._ordinal = 0
@@ -38,8 +41,14 @@ class Table:
     def put(self, key: str, row: Row, at: datetime) -> Row:
         """Store `row` under `key` as changed at `at`; a mutated row must be put again. Returns the row."""
         self._load(key, row, at)
-        self.dirty.add(key)
+        self._unsaved[key] = None
         return row
+
+    def unsaved(self) -> list[str]:
+        """The keys of what changed since it was last asked, in the order of their last changes."""
+        keys = sorted(self._unsaved, key=self._newest.__getitem__)
+        self._unsaved.clear()
+        return keys
 
     def _load(self, key: str, row: Row, at: datetime) -> None:
         self.rows[key] = row
@@ -115,7 +124,7 @@ class Ledger:
             table = Table(name, indexed)
             if self._db is not None:
                 for key, at, row in self._db.execute(
-                    "SELECT key, at, row FROM entry WHERE tab = ? ORDER BY at, rowid", (name,)
+                    "SELECT key, at, row FROM entry WHERE tab = ? ORDER BY rowid", (name,)
                 ):
                     table._load(key, json.loads(row), datetime.fromisoformat(at))  # noqa: SLF001 - one module
             self._tables[name] = table
@@ -134,16 +143,13 @@ class Ledger:
         """Write what changed since the last save; returns how many rows that was. Without a file it forgets to care."""
         written = 0
         for table in self._tables.values():
-            if self._db is not None and table.dirty:
+            keys = table.unsaved()
+            written += len(keys)
+            if self._db is not None and keys:
                 self._db.executemany(
-                    "INSERT INTO entry VALUES (?, ?, ?, ?) ON CONFLICT (tab, key) DO UPDATE SET at = excluded.at, row = excluded.row",
-                    [
-                        (table.name, key, table.changed_at(key).isoformat(), json.dumps(table.rows[key]))
-                        for key in table.dirty
-                    ],
+                    "REPLACE INTO entry VALUES (?, ?, ?, ?)",
+                    [(table.name, key, table.changed_at(key).isoformat(), json.dumps(table.rows[key])) for key in keys],
                 )
-            written += len(table.dirty)
-            table.dirty.clear()
         if self._db is not None:
             self._db.executemany(
                 "INSERT INTO number VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

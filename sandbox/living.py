@@ -7,7 +7,8 @@ The switchboard speaks JSON on a port of its own, for the command line in anothe
     GET  /troubles   every trouble so far; ?open=true for those that last
     POST /break      {"system": "s4hana", "name": "cost_centre_blocked", "value": "4711"}
     POST /repair     the same: takes it back
-    POST /submit     {"unit": "DE-SOUTH", "amount": "12500", "contract": false}
+    POST /submit     {"unit": "DE-SOUTH", "amount": "12500", "contract": false}: everybody hurries to decide it.
+                     "approve": false has the approval tool refuse it; "hurry": false leaves it to office hours
 """
 
 from collections.abc import Callable, Mapping
@@ -101,8 +102,8 @@ class Switchboard(Standin):
         asked = _asked(request, "unit")
         try:
             amount = _amount(asked.get("amount"))
-            contract = asked.get("contract", True) is not False
-            requisition_id = self._company.submit_now(str(asked["unit"]), amount, contract=contract)
+            answers = {name: _yes_or_no(asked, name) for name in ("contract", "hurry", "approve")}
+            requisition_id = self._company.submit_now(str(asked["unit"]), amount, **answers)
         except ValueError as error:
             return json_response(400, {"error": str(error)})
         return json_response(200, {"requisition": requisition_id})
@@ -123,6 +124,18 @@ def _amount(given: object) -> Decimal | None:
     if not 0 < amount < LARGEST_AMOUNT:
         raise ValueError(f"{amount} is no amount to ask for")
     return amount
+
+
+def _yes_or_no(asked: Mapping[str, Any], name: str) -> bool:
+    """An answer that is yes unless somebody says no.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    answer = asked.get(name, True)
+    if answer is True or answer is False:
+        return answer
+    raise ValueError(f"{name} is true or false, not {answer!r}")
 
 
 def _asked(request: Request, *names: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 import httpx2
 
@@ -43,7 +44,16 @@ class InProcessTransport(httpx2.BaseTransport):
         standin = self._standins.get(request.url.host)
         if standin is None:
             raise httpx2.ConnectError(f"nobody listens on {request.url.host}", request=request)
-        response = standin.handle(Request.of(request.method, str(request.url), dict(request.headers), request.read()))
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        response = standin.handle(
+            Request(
+                request.method,
+                path,
+                parse_qs(query, keep_blank_values=True) if query else {},
+                {name.decode("ascii").lower(): value.decode("latin-1") for name, value in request.headers.raw},
+                request.read(),
+            )
+        )
         if response.lost:
             self._stopwatch.elapsed_s += self._timeout_s
             raise httpx2.ReadTimeout("no reply", request=request)

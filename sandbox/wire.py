@@ -67,11 +67,14 @@ class Response:
     lost: bool = False
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
 def json_response(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
     """A response with a JSON body."""
     return Response(
         status,
-        json.dumps(content, separators=(",", ":")).encode(),
+        _COMPACT.encode(content).encode(),
         {"Content-Type": "application/json", **(headers or {})},
     )
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from sandbox.basware import CODING_ROWS_PER_PAGE, Basware
-from sandbox.basware_tenant import PROCESSING_STATUSES
+from sandbox.basware.api import CODING_ROWS_PER_PAGE, Basware
+from sandbox.basware.tenant import PROCESSING_STATUSES
 from sandbox.ledger import Ledger
 from sandbox.wire import Request
 

@@ -1,8 +1,5 @@
 """The company in the sandbox works, errs and repairs by its seed, in its office hours, and never orders by itself."""
 
-import base64
-import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -11,183 +8,35 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
-import httpx2
 import pytest
 from stdnum import get_cc_module
 
 from collectors import basware, coupa, sap_s4hana, servicenow
-from sandbox import company_odds as odds
-from sandbox.company import BREAKABLE, KINDS, Company
-from sandbox.company_bad_systems import DISTURBANCES
-from sandbox.company_billing import due_day, slipped
-from sandbox.company_calendar import WorkCalendar
-from sandbox.company_people import AWAY, back_at, unit_of
-from sandbox.company_suppliers import erp_term, founding_suppliers, spoilt
-from sandbox.company_units import load_units
-from sandbox.living import LivingCompany
-from sandbox.s4hana_messages import Rejected
-from sandbox.wire import Request
-
-START = datetime(2026, 8, 3, 5, 0, tzinfo=UTC)
-REPOSITORY = Path(__file__).parents[2]
-ROOT = "/sap/opu/odata/sap/"
-UNITS = load_units()
-
-
-class Clock:
-    """Tells a time that only the test moves."""
-
-    def __init__(self, now=START):
-        self.now = now
-
-    def __call__(self):
-        return self.now
-
-
-def company(seed=7, folder=None, clock=None, **how):
-    return Company(clock or Clock(), seed, START, folder, **how)
-
-
-def live(there, until):
-    """Let the company act until a moment or for so many days, as the fast clock would."""
-    clock = there._office.clock
-    until = START + timedelta(days=until) if not isinstance(until, datetime) else until
-    while (at := there.next_action_at()) is not None and at <= until:
-        clock.now = max(clock.now, at)
-        there.act(clock.now)
-    clock.now = until
-    there.act(until)
-    return there
-
-
-def digest(there):
-    """One hash over everything all five ledgers hold."""
-    there.save()
-    sha = hashlib.sha256()
-    ledgers = {"company": there.ledger, **{name: standin.ledger for name, standin in there.standins.items()}}
-    for name, ledger in sorted(ledgers.items()):
-        sha.update(json.dumps([name, sorted(ledger._numbers.items())]).encode())
-        for table_name, table in sorted(ledger._tables.items()):
-            for key in sorted(table.rows):
-                row = [table_name, key, table.changed_at(key).isoformat(), table.rows[key]]
-                sha.update(json.dumps(row, sort_keys=True).encode())
-    return sha.hexdigest()
-
-
-def call_sap(there, path, body):
-    """One write through the ERP's API, as any caller would make it."""
-    sap = there.standins["s4hana"]
-    sap.faults.reply_lost_share = 0.0
-    headers = {"authorization": "Basic " + base64.b64encode(b"finsync:sandbox").decode(), "host": "s4hana"}
-    fetch = {**headers, "x-csrf-token": "Fetch"}
-    reply = sap.handle(Request.of("GET", f"{ROOT}API_PURCHASEORDER_PROCESS_SRV/", fetch))
-    proof = {"x-csrf-token": reply.headers["x-csrf-token"], "cookie": reply.headers["Set-Cookie"].partition(";")[0]}
-    reply = sap.handle(Request.of("POST", ROOT + path, {**headers, **proof}, json.dumps(body).encode()))
-    assert reply.status == 201, reply.body
-    return json.loads(reply.body)["d"]
-
-
-def sap_day(day):
-    return f"/Date({int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000})/"
-
-
-def order(there, unit="DE-SOUTH", quantity="10", price="40.00", need_by=None, category="Spare parts", **more):
-    """An order in the ERP, posted through its API; returns its number."""
-    whose = UNITS[unit]
-    source = there._office.sources(whose, category)[0]
-    account = {"GLAccount": "51600000", "CostCenter": whose.cost_centre("01")}
-    day = need_by or there._office.now.date() + timedelta(days=5)
-    item = {
-        "PurchaseOrderItem": "10",
-        "PurchaseOrderItemText": "Drive belt",
-        "OrderQuantity": quantity,
-        "PurchaseOrderQuantityUnit": "EA",
-        "NetPriceAmount": price,
-        "NetPriceQuantity": "1",
-        "TaxCode": {"DE": "V1", "GB": "U1", "US": "I1", "JP": "J1"}[whose.country],
-        "AccountAssignmentCategory": "K",
-        "to_AccountAssignment": [account],
-        "to_ScheduleLine": [{"ScheduleLine": "1", "ScheduleLineDeliveryDate": sap_day(day)}],
-    }
-    body = {
-        "CompanyCode": whose.company_code,
-        "PurchaseOrderType": "NB",
-        "Supplier": source.number,
-        "PurchasingOrganization": whose.purchasing_organization,
-        "PurchasingGroup": whose.purchasing_group,
-        "DocumentCurrency": whose.currency,
-        "to_PurchaseOrderItem": [item],
-        **more,
-    }
-    return call_sap(there, "API_PURCHASEORDER_PROCESS_SRV/A_PurchaseOrder", body)["PurchaseOrder"]
-
-
-def post_invoice(there, invoice, factor="1"):
-    """Post what AP automation holds through the ERP's API; returns number/year."""
-    lines = invoice["_received"]["lines"]
-    body = {
-        "CompanyCode": invoice["companyCode"],
-        "DocumentDate": sap_day(date.fromisoformat(invoice["invoiceDate"][:10])),
-        "PostingDate": sap_day(there._office.now.date()),
-        "InvoicingParty": invoice["supplierCode"],
-        "SupplierInvoiceIDByInvcgParty": invoice["invoiceNumber"],
-        "DocumentCurrency": invoice["currencyCode"],
-        "InvoiceGrossAmount": str(sum(Decimal(line["amount"]) for line in lines) * Decimal(factor)),
-        "PaymentTerms": erp_term(invoice["paymentTermCode"]),
-        "DueCalculationBaseDate": sap_day(date.fromisoformat(invoice["baseLineDate"][:10])),
-        "NetPaymentDays": str(
-            (date.fromisoformat(invoice["dueDate"][:10]) - date.fromisoformat(invoice["baseLineDate"][:10])).days
-        ),
-        "TaxIsCalculatedAutomatically": True,
-        "to_SuplrInvcItemPurOrdRef": [
-            {
-                "PurchaseOrder": line["order_number"],
-                "PurchaseOrderItem": line["order_line"],
-                "SupplierInvoiceItemAmount": str(Decimal(line["amount"]) * Decimal(factor)),
-                "QuantityInPurchaseOrderUnit": line["quantity"],
-                "PurchaseOrderQuantityUnit": line["unit"],
-            }
-            for line in lines
-        ],
-    }
-    told = call_sap(there, "API_SUPPLIERINVOICE_PROCESS_SRV/A_SupplierInvoice", body)
-    return f"{told['SupplierInvoice']}/{told['FiscalYear']}"
-
-
-def ask_groups(there, requisition_id, unit):
-    """A request in the approval tool, as anybody may enter one there; returns the parent's sys_id."""
-    tool = there.standins["servicenow"]
-    values = {"short_description": f"Approve requisition {requisition_id}", "correlation_display": str(requisition_id)}
-    parent = tool.insert("sc_request", values, "finsync")["sys_id"]
-    for name in (UNITS[unit].finance_group, UNITS[unit].procurement_group):
-        group = tool.tables["sys_user_group"].find("name", name)[0]["sys_id"]
-        request = {"parent": parent, "assignment_group": group, "approval": "requested"}
-        tool.insert("sysapproval_group", request, "finsync")
-    return parent
-
-
-def requisitions(there):
-    return list(there.standins["coupa"].ledger.table("requisition"))
-
-
-def approvals(there):
-    return list(there.standins["coupa"].ledger.table("approval"))
-
-
-def unit_of_requisition(row):
-    return UNITS[row["department"]["name"].rpartition(" ")[0]]
-
-
-def planned_at(there, name):
-    """When the first action of a name is to be done."""
-    rows = there.ledger.table("agenda").rows.values()
-    return min(datetime.fromisoformat(row["at"]) for row in rows if row and row["name"] == name)
-
-
-def kinds(there):
-    return Counter(episode.kind for episode in there.troubles())
+from sandbox.company import BREAKABLE, KINDS, Company, odds
+from sandbox.company.bad_systems import DISTURBANCES
+from sandbox.company.billing import due_day, slipped
+from sandbox.company.calendar import WorkCalendar
+from sandbox.company.people import AWAY, back_at, unit_of
+from sandbox.company.suppliers import erp_term, founding_suppliers, spoilt
+from sandbox.s4hana import Rejected
+from tests.sandbox.company_days import (
+    REPOSITORY,
+    START,
+    UNITS,
+    Clock,
+    approvals,
+    ask_groups,
+    company,
+    digest,
+    kinds,
+    live,
+    order,
+    planned_at,
+    post_invoice,
+    requisitions,
+    unit_of_requisition,
+)
 
 
 @pytest.fixture(scope="module")
@@ -233,23 +82,27 @@ def test_the_same_seed_makes_the_same_company_and_another_seed_another():
     assert first != other
 
 
-def test_the_order_of_python_s_sets_has_no_say_in_it():
+def test_the_order_of_python_s_sets_has_no_say_in_it(tmp_path):
     program = (
-        "import sys; sys.path.insert(0, 'tests/sandbox'); "
-        "import test_company as t; print(t.digest(t.live(t.company(), 3)))"
+        "import sys; from pathlib import Path; from tests.sandbox.company_days import company, digest, live; "
+        "there = company(folder=Path(sys.argv[1])); "
+        "print([digest(live(there, day / 2)) for day in range(1, 7)]); there.close()"
     )
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", program],
+    digests, files = set(), []
+    for hash_seed in ("1", "2"):
+        told = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / hash_seed)],
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": "."},
             capture_output=True,
             text=True,
             check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    }
+        )
+        digests.add(told.stdout)
+        files.append({path.name: path.read_bytes() for path in (tmp_path / hash_seed).iterdir()})
     assert len(digests) == 1
+    assert len(files[0]) == 5
+    assert files[0] == files[1]
 
 
 def test_a_company_that_was_closed_and_opened_goes_on_as_if_it_had_not_been(tmp_path):
@@ -760,69 +613,3 @@ def test_the_erp_s_refusal_of_a_receipt_is_tried_again_the_next_day():
     there.repair("s4hana", period_closed="1010")
     live(there, 26)
     assert sap.received(order=number, item=10) > 0
-
-
-@pytest.fixture
-def living(tmp_path):
-    clock = Clock()
-    there = LivingCompany(tmp_path, {}, clock=clock).start()
-    there.clock = clock
-    yield there
-    if there._heart.is_alive():
-        there.stop()
-
-
-def test_the_switchboard_tells_what_is_and_breaks_and_repairs(living):
-    with httpx2.Client(base_url=living.urls["control"]) as control:
-        status = control.get("/status").json()
-        assert set(status["systems"]) == {"coupa", "servicenow", "s4hana", "basware", "control"}
-        assert status["failure"] == ""
-        asked = {"system": "s4hana", "name": "cost_centre_blocked", "value": "4711"}
-        assert control.post("/break", json=asked).json()["done"]
-        assert control.get("/status").json()["open_troubles"] == 1
-        told = control.get("/troubles?open=true").json()["troubles"]
-        assert [each["kind"] for each in told] == ["cost_centre_blocked by hand"]
-        assert control.post("/repair", json=asked).status_code == 200
-        assert control.get("/troubles?open=true").json()["troubles"] == []
-        assert control.post("/submit", json={"unit": "DE-SOUTH", "amount": "12500"}).json()["requisition"] >= 2001
-        assert set(control.get("/levers").json()) == set(BREAKABLE)
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/break", b"no json"),
-        ("/break", b'{"system": "coupa"}'),
-        ("/break", b'{"system": "coupa", "name": "fire", "value": 1}'),
-        ("/submit", b'{"unit": "MARS"}'),
-        ("/submit", b'{"unit": "DE-SOUTH", "amount": "much"}'),
-        ("/submit", b'{"unit": "DE-SOUTH", "amount": -5}'),
-    ],
-)
-def test_the_switchboard_refuses_what_cannot_be_meant(living, path, body):
-    answer = httpx2.post(living.urls["control"] + path, content=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
-
-
-def test_the_living_company_acts_by_itself_and_goes_on_after_a_restart(living, tmp_path):
-    living.clock.now = START + timedelta(hours=6)
-    deadline = time.monotonic() + 20
-    while not requisitions(living.company) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    living.stop()
-    assert living.failure == ""
-    count = len(requisitions(living.company))
-    assert count > 0
-    again = LivingCompany(tmp_path, {}, seed=99, clock=living.clock)
-    assert len(requisitions(again.company)) == count
-    assert again.company.seed == 7
-    for server in again._servers.values():
-        server.server_close()
-    again.company.close()
-
-
-def test_a_port_that_is_taken_leaves_nothing_half_open(living, tmp_path):
-    taken = int(living.urls["coupa"].rsplit(":", 1)[1])
-    with pytest.raises(OSError, match="in use"):
-        LivingCompany(tmp_path / "second", {"coupa": taken}, clock=Clock())

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox.coupa import SCOPES, Coupa
-from sandbox.coupa_lists import ATTRIBUTES
+from sandbox.coupa.api import SCOPES, Coupa
+from sandbox.coupa.lists import ATTRIBUTES
 from sandbox.ledger import Ledger
 from sandbox.wire import Request
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -10,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from sandbox.company.suppliers import TERM_DAYS
+from sandbox.company.units import config_entries
 from sandbox.ledger import Ledger
-from sandbox.s4hana import S4Hana
-from sandbox.s4hana_messages import Rejected
+from sandbox.s4hana import Rejected, S4Hana
 from sandbox.server import StandinServer
 from sandbox.wire import Request
 
@@ -21,6 +23,7 @@ ORDERS, INVOICES = "API_PURCHASEORDER_PROCESS_SRV", "API_SUPPLIERINVOICE_PROCESS
 RECEIPTS, LINES = "API_MATERIAL_DOCUMENT_SRV", "API_GLACCOUNTLINEITEM"
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CENTRE, SUPPLIER = "10101301", "10300080"
+PAYMENT_TERMS = config_entries("payment_terms")
 
 
 class Clock:
@@ -371,8 +374,10 @@ def test_a_variance_blocks_payment_and_does_not_fail_the_posting(sap, received, 
         (lambda sap: None, {"CompanyCode": ""}, "ME/801"),
         (lambda sap: None, {"InvoiceGrossAmount": "500.00", "TaxIsCalculatedAutomatically": False}, "M8/534"),
         (lambda sap: None, {"DocumentCurrency": "USD"}, "M8/802"),
+        (lambda sap: None, {"PaymentTerms": "NT30"}, "M8/803"),
+        (lambda sap: sap.block_supplier(number=SUPPLIER, kind="deletion"), {}, "ME/810"),
     ],
-    ids=["closed period", "blocked supplier", "no company", "does not add up", "other currency"],
+    ids=["closed period", "blocked", "no company", "does not add up", "other currency", "unknown terms", "deleted"],
 )
 def test_an_invoice_is_refused(sap, spoil, more, code):
     number = sap.buy()
@@ -401,6 +406,20 @@ def test_a_second_invoice_with_the_same_number_is_a_warning_or_an_error_as_the_s
         check_duplicates=True,
     )
     assert codes(sap.ask("POST", f"{INVOICES}/A_SupplierInvoice", again))[0] == "M8/462"
+
+
+@pytest.mark.parametrize(("word", "terms"), PAYMENT_TERMS.items())
+def test_terms_of_payment_are_due_after_their_days_and_not_after_the_digits_of_their_key(sap, word, terms):
+    base = date(2026, 3, 2)
+    number = sap.buy()
+    told = {"PaymentTerms": terms, "DueCalculationBaseDate": "/Date(1772409600000)/"}
+    sap.bill(number, "5", "200.00", **told)
+    named = sap.bill(number, "5", "200.00", reference="RE-18", **told, NetPaymentDays="0")
+    first, second = sap.invoices.values()
+    net_days = int(re.search(r"NET (\d+)$", word)[1])
+    assert first["_due"] == (base + timedelta(days=net_days)).isoformat()
+    assert TERM_DAYS[word] == net_days
+    assert (named["NetPaymentDays"], second["_due"]) == ("0", base.isoformat())
 
 
 def test_a_parked_invoice_is_posted_later(sap):

@@ -12,10 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox import s4hana_wire
 from sandbox.ledger import Ledger
-from sandbox.s4hana import S4Hana
-from sandbox.s4hana_wire import DAYS, DECIMALS, LENGTHS, MOMENTS, TIMES, UPPER_CASE
+from sandbox.s4hana import S4Hana, wire
+from sandbox.s4hana.wire import DAYS, DECIMALS, LENGTHS, MOMENTS, TIMES, UPPER_CASE
 from sandbox.wire import Request
 
 EDMX = Path(__file__).parents[2].parent / "shared" / "contracts" / "sap_s4hana" / "edmx"
@@ -347,7 +346,7 @@ def test_a_body_that_does_not_fit_the_metadata_is_refused(sap, spoiled):
 
 def test_the_suppliers_number_is_turned_to_capitals(sap):
     assert {"SupplierInvoiceIDByInvcgParty"} <= UPPER_CASE
-    assert s4hana_wire.stored("SupplierInvoiceIDByInvcgParty", "Re-2026/17a") == "RE-2026/17A"
+    assert wire.stored("SupplierInvoiceIDByInvcgParty", "Re-2026/17a") == "RE-2026/17A"
 
 
 def test_a_change_needs_the_etag_of_what_was_read(sap):
@@ -459,7 +458,7 @@ def test_news_can_come_twice(sap):
 
 
 def test_the_examples_in_the_modules_hold():
-    assert doctest.testmod(s4hana_wire).failed == 0
+    assert doctest.testmod(wire).failed == 0
 
 
 def metadata(service):

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox.ledger import Ledger
 from sandbox.servicenow import ServiceNow
-from sandbox.servicenow_query import parse
-from sandbox.servicenow_tables import TABLES
+from sandbox.servicenow.query import parse
+from sandbox.servicenow.tables import TABLES
 from sandbox.wire import Request
 
 CONTRACTS = Path(__file__).parents[2].parent / "shared" / "contracts" / "servicenow"
