@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -104,12 +105,20 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise PydanticCustomError("field_invalid", "it contains a NUL character, which no text of a document has")
+    return value
+
+
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Moment = Annotated[datetime, AfterValidator(_plausible), AfterValidator(_utc)]
 Day = Annotated[date, AfterValidator(_plausible)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), AfterValidator(_storable)]
+Ordinal = Annotated[int, Field(ge=0, lt=2**31)]
+"""A line's or a version's number, as far as the database counts."""
 Share = Annotated[Decimal, BeforeValidator(_amount)]
 
 
@@ -141,7 +150,7 @@ class Distribution(Canonical):
 class Line(Canonical):
     """One line of a requisition, order or invoice; its distributions sum to its amount."""
 
-    number: int
+    number: Ordinal
     description: Text = ""
     quantity: Amount
     unit: Text = "EA"
@@ -174,15 +183,15 @@ class InvoiceLine(Line):
     """A line of an invoice, and the order line it bills."""
 
     order_number: Text = ""
-    order_line: int | None = None
+    order_line: Ordinal | None = None
 
 
 class ReceiptLine(Canonical):
     """One line of a goods receipt; a reversal carries a negative quantity."""
 
-    number: int
+    number: Ordinal
     order_number: Name
-    order_line: int
+    order_line: Ordinal
     quantity: Amount
     unit: Text = "EA"
 
@@ -201,6 +210,13 @@ class Document(Canonical):
     def payload_hash(self) -> bytes:
         """SHA-256 of the canonical JSON form: what an approval and an idempotency key are bound to."""
         return hashlib.sha256(self.canonical_json()).digest()
+
+    @property
+    def stated_amount(self) -> tuple[Decimal, str] | None:
+        """What it is about in money, gross where it says so, and the currency; None for a document without an amount."""
+        values = self.__dict__
+        amount, currency = values.get("gross_amount", values.get("amount")), values.get("currency")
+        return None if amount is None or currency is None else (amount, currency)
 
     def canonical_json(self) -> bytes:
         """The document's one JSON form: fields in declared order, amounts as text, times in UTC."""
@@ -347,7 +363,7 @@ class PurchaseOrder(Document):
     ordered_on: Day
     need_by_on: Day | None = None
     lines: tuple[Line, ...]
-    version: int = 1
+    version: Ordinal = 1
     erp_number: Text = ""
 
     @model_validator(mode="after")
@@ -364,7 +380,7 @@ class ChangeOrder(Document):
 
     order_number: Name
     source_order_id: Name
-    version: int
+    version: Ordinal
     requested_by: Person
     currency: Currency
     amount: Amount

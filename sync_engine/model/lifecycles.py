@@ -128,7 +128,8 @@ REQUISITION = Lifecycle(DocumentType.REQUISITION, Status("received", _A.PENDING,
     *_in(["received", "awaiting_budget", "awaiting_approval", "approved"], "withdrawn", "cancelled", approval_status=_A.WITHDRAWN),
     *_in(["received", "awaiting_budget"], "procurement_approved", approval_status=_A.APPROVED),  # R048: approved, awaiting budget
     Move("awaiting_approval",  "procurement_approved",  "awaiting_approval"),
-    *_in(["received", "awaiting_budget", "awaiting_approval", "approved", "refused"], "abandoned", "cancelled", approval_status=_A.WITHDRAWN),
+    *_in(["received", "awaiting_budget", "awaiting_approval", "approved"], "abandoned", "cancelled", approval_status=_A.WITHDRAWN),
+    Move("refused",            "abandoned",             "cancelled"),  # a refusal is not withdrawn by giving up
     *_in(["approved", "ordering", "ordered"], "approval_contradicted", approval_status=_A.CONFLICT),
 ])
 

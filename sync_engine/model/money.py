@@ -5,14 +5,21 @@ accountants do, and a split never loses or invents a minor unit.
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import cache
 
 from babel.core import get_global
 from babel.numbers import get_currency_precision
 
-MAX_AMOUNT = Decimal("1e14")
-"""Larger than any order; a figure beyond it is a unit mistake, and numeric(20,6) could not hold it."""
+MAX_AMOUNT = Decimal("1e13")
+"""Larger than any order; a figure beyond it is a unit mistake. numeric(20,6) holds 14 digits before the point, and an
+amount has to fit in group currency too, at whatever rate."""
+
+MAX_DIGITS, MAX_DECIMALS = 28, 20
+"""More digits than decimal arithmetic keeps are no exact amount any more."""
+
+_WIDE = Context(prec=2 * MAX_DIGITS)
+"""Room for the product of two amounts."""
 
 
 @cache
@@ -42,7 +49,7 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
     >>> rounded(Decimal("10.005"), "EUR"), rounded(Decimal("10.5"), "JPY")
     (Decimal('10.01'), Decimal('11'))
     """
-    return amount.quantize(_quantum(currency), rounding=ROUND_HALF_UP)
+    return amount.quantize(_quantum(currency), rounding=ROUND_HALF_UP, context=_WIDE)
 
 
 def is_whole_minor_units(amount: Decimal, currency: str) -> bool:
@@ -58,8 +65,8 @@ def parse_amount(text: object) -> Decimal:
     """The Decimal that `text` spells.
 
     Raises:
-        ValueError: not a number, not finite, or beyond `MAX_AMOUNT`. Floats are refused: they have already lost
-            what they were.
+        ValueError: not a number, not finite, beyond `MAX_AMOUNT` or finer than `MAX_DECIMALS`. Floats are refused: they
+            have already lost what they were.
     """
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
         raise ValueError(f"{text!r} is not an exact amount")  # noqa: TRY004 - one kind of error for bad input
@@ -67,9 +74,14 @@ def parse_amount(text: object) -> Decimal:
         amount = Decimal(text.strip()) if isinstance(text, str) else Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not an amount") from None
-    if not amount.is_finite() or abs(amount) > MAX_AMOUNT:
-        raise ValueError(f"{text!r} is not an amount a document can carry")
+    if not (amount.is_finite() and abs(amount) <= MAX_AMOUNT and _is_exact(amount)):
+        raise ValueError(f"{repr(text)[:80]} is not an amount a document can carry")
     return amount
+
+
+def _is_exact(amount: Decimal) -> bool:
+    _, digits, exponent = amount.as_tuple()
+    return isinstance(exponent, int) and exponent >= -MAX_DECIMALS and len(digits) <= MAX_DIGITS
 
 
 def split(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[Decimal]:
@@ -79,6 +91,8 @@ def split(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[Dec
 
     >>> split(Decimal("100.00"), [Decimal(1)] * 3, "EUR")
     [Decimal('33.34'), Decimal('33.33'), Decimal('33.33')]
+
+    What a total has beyond the minor unit stays visible in the first of them, for whoever checks the amounts.
 
     Raises:
         ValueError: no positive weight.
@@ -94,4 +108,5 @@ def split(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[Dec
     by_remainder = sorted(range(len(shares)), key=lambda i: (-abs(exact[i] - shares[i]), i))
     for i in by_remainder[: abs(left_over)]:
         shares[i] += step
+    shares[by_remainder[0]] += total - sum(shares, Decimal(0))
     return shares

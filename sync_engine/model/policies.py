@@ -238,6 +238,21 @@ def normalised_reference(reference: str) -> str:
     return kept.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ").lstrip("0") or kept
 
 
+def nearly_the_same_reference(one: str, other: str) -> bool:
+    """Whether two invoice references are the same once normalised, or but for two neighbours that have changed places.
+
+    >>> nearly_the_same_reference("RE-4711", "04711"), nearly_the_same_reference("RE-4711", "RE-4171")
+    (True, True)
+    >>> nearly_the_same_reference("RE-4711", "RE-4712")
+    False
+    """
+    first, second = normalised_reference(one), normalised_reference(other)
+    if first == second or len(first) != len(second):
+        return first == second
+    apart = [i for i in range(len(first)) if first[i] != second[i]]
+    return len(apart) == 2 and apart[1] == apart[0] + 1 and sorted(first) == sorted(second)
+
+
 def normalised_name(name: str) -> str:
     """A company name without legal form, case and punctuation.
 
@@ -251,7 +266,7 @@ def normalised_name(name: str) -> str:
 def duplicate_invoices(new: Bill, known: Iterable[Bill], *, days: int, name_score: int) -> tuple[Reason, ...]:
     """Bills that agree on all four fields, or on three exactly and on the fourth nearly (PRODUCT.md 2F).
 
-    Nearly is: the same reference once normalised; a date within `days`; a value off by at most one per cent; a vendor
+    Nearly is: the same reference once normalised, or with two neighbours swapped; a date within `days`; a value off by at most one per cent; a vendor
     whose normalised name scores at least `name_score` of 100.
     """
     reasons = []
@@ -265,7 +280,7 @@ def duplicate_invoices(new: Bill, known: Iterable[Bill], *, days: int, name_scor
             other.supplier == new.supplier,
         )
         near = (
-            normalised_reference(other.reference) == normalised_reference(new.reference),
+            nearly_the_same_reference(other.reference, new.reference),
             abs((other.invoiced_on - new.invoiced_on).days) <= days and other.reference == new.reference,
             abs(other.amount - new.amount) * 100 <= max(abs(new.amount), abs(other.amount)),
             fuzz.token_sort_ratio(normalised_name(other.supplier_name), normalised_name(new.supplier_name))

@@ -59,7 +59,8 @@ class Ask:
     subject: Mapping[str, Any] = field(default_factory=dict)
 
     def reference(self, length: int) -> str:
-        """Our business reference for this effect, the same whoever asks and however often."""
+        """Our business reference for this effect, `length` characters that fit the system's field: the same whoever
+        asks and however often, so that what was done once is found again."""
         return ids.reference(self.document_id, self.purpose, length)
 
 
@@ -182,8 +183,8 @@ class Sketch:
 class Feed:
     """A way to read what changed.
 
-    `read(session, cursor, now)` brings one page; an empty cursor means from the beginning. `understand(body,
-    mappings)` turns one record into news or raises MappingError; `sketch(body)` never raises.
+    `read(session, cursor, now)` brings one page; an empty cursor means from the beginning. `understand(record,
+    mappings)` turns one record into news or raises MappingError; `sketch(record)` never raises.
     """
 
     name: str
@@ -192,6 +193,7 @@ class Feed:
     """With no successful read for so long, figures that depend on this feed turn grey."""
     read: Callable[[Any, Json, datetime], Page]
     understand: Callable[[Record, Mappings], News]
+    """What one record means, in our words; MappingError with field, value and exception code parks it alone."""
     sketch: Callable[[Record], Sketch | None]
 
 
