@@ -5,8 +5,9 @@ from enum import StrEnum
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config import FOLDER
@@ -41,19 +42,43 @@ class Settings(BaseSettings):
     engine_database_url: SecretStr | None = None
     app_database_url: SecretStr | None = None
     gate_database_url: SecretStr | None = None
-    app_url: str = "http://127.0.0.1:8501"
+    app_url: str = ""
+    """What people type to open the application; remediation tasks link to it. By default the host and port it listens on."""
+    app_host: str = "127.0.0.1"
     app_port: int = 8501
-    session_hours: float = 12.0
+    api_host: str = "127.0.0.1"
+    api_port: int = 8510
+    session_hours: float = Field(default=12.0, gt=0, le=24 * 7)
+    oidc_metadata_url: str = ""
+    """The identity provider's `.well-known/openid-configuration`."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_domain: str = ""
+    """Only accounts of this domain (their `hd` claim, or their verified e-mail address) are let in; empty: every account that
+    the provider vouches for and has given a role."""
+    cookie_secret: SecretStr = SecretStr("")
+    """Signs the cookie of people who have logged in; at least 32 characters."""
 
     @field_validator("home", "config")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
 
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        if not self.app_url:
+            self.app_url = f"http://{self.app_host}:{self.app_port}"
+        return self
+
     @property
     def is_production(self) -> bool:
         """Whether half measures are refused."""
         return self.mode is Mode.PRODUCTION
+
+    @property
+    def has_identity_provider(self) -> bool:
+        """Whether people can log in."""
+        return bool(self.oidc_metadata_url and self.oidc_client_id and self.oidc_client_secret.get_secret_value() and self.cookie_secret.get_secret_value())
 
 
 @cache

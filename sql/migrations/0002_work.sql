@@ -34,6 +34,8 @@ CREATE TABLE work_item (
 );
 -- By due time within a lane: what waits for the future costs a claim nothing, however much of it there is.
 CREATE INDEX work_due ON work_item (system, due_at) WHERE status = 'due';
+-- In the order in which a lane takes its work: a long backlog costs a claim nothing either.
+CREATE INDEX work_in_turn ON work_item (system, priority, due_at) WHERE status = 'due';
 CREATE INDEX work_in_call ON work_item (system, lease_until) WHERE status = 'in_call';
 
 -- Written before every call that changes something outside. Keys are kept for ever: vendors forget theirs in hours.
@@ -236,6 +238,23 @@ CREATE TABLE job_run (
     outcome     text        NOT NULL DEFAULT 'running' CHECK (outcome IN ('running', 'done', 'failed')),
     detail      text        NOT NULL DEFAULT '',
     PRIMARY KEY (job_id, planned_at)
+);
+CREATE INDEX job_run_started ON job_run (started_at);
+-- How each job stands in each engine: when it runs next, what its last run there came to. One row however often it runs, written
+-- now and then and at every change of outcome, so that reading a feed every two seconds is not a row every two seconds.
+CREATE TABLE job_state (
+    job_id      text        NOT NULL,
+    engine_id   text        NOT NULL,
+    singleton   boolean     NOT NULL,
+    next_run_at timestamptz,
+    started_at  timestamptz,
+    finished_at timestamptz,
+    outcome     text        NOT NULL CHECK (outcome IN ('waiting', 'running', 'done', 'failed')),
+    detail      text        NOT NULL DEFAULT '',
+    runs        bigint      NOT NULL DEFAULT 0,
+    failures    bigint      NOT NULL DEFAULT 0,
+    noted_at    timestamptz NOT NULL,
+    PRIMARY KEY (job_id, engine_id)
 );
 
 CREATE TABLE engine_instance (

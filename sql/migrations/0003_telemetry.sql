@@ -77,20 +77,6 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
 AS $$ SELECT worked_s(calendar_name, to_at) - worked_s(calendar_name, from_at) $$;
 
--- The moment by which `seconds` of working time have passed since `from_at`; NULL where the calendar is not filled that far.
-CREATE FUNCTION business_deadline(calendar_name text, from_at timestamptz, seconds numeric) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-SET search_path FROM CURRENT
-AS $$
-    SELECT opens_at + make_interval(secs => (worked_s(calendar_name, from_at) + seconds - worked_before_s)::double precision)
-      FROM calendar_interval
-     WHERE calendar = calendar_name
-       AND worked_before_s < worked_s(calendar_name, from_at) + seconds
-       AND worked_before_s + extract(epoch FROM closes_at - opens_at) >= worked_s(calendar_name, from_at) + seconds
-     ORDER BY opens_at
-     LIMIT 1
-$$;
-
 -- Business units as the configuration names them: what a page needs to show and sum.
 CREATE TABLE business_unit (
     code         text PRIMARY KEY,
@@ -146,6 +132,49 @@ CREATE TABLE alert (
     CONSTRAINT one_alert_per_deadline UNIQUE (rule, document_id, deadline_on)
 );
 CREATE INDEX alert_open ON alert (business_unit, fired_at) WHERE resolved_at IS NULL;
+
+-- A past that was made by the engine on a fast clock (the demo): one row at most, none in a company's own database. While it is
+-- being made, "now" is where it has come to, so that no page takes yesterday's work for three months of silence.
+CREATE TABLE produced_past (
+    single      boolean     PRIMARY KEY DEFAULT true CHECK (single),
+    seed        integer     NOT NULL,
+    begins_at   timestamptz NOT NULL,
+    ends_at     timestamptz NOT NULL,
+    reached_at  timestamptz NOT NULL,
+    rests       boolean     NOT NULL DEFAULT false,  -- stopped in good order: may be gone on with from reached_at
+    finished_at timestamptz,
+    CONSTRAINT past_lies_in_order CHECK (begins_at <= reached_at AND reached_at <= ends_at)
+);
+CREATE FUNCTION business_now() RETURNS timestamptz
+LANGUAGE sql VOLATILE
+SET search_path FROM CURRENT
+AS $$ SELECT coalesce((SELECT reached_at FROM produced_past WHERE finished_at IS NULL), clock_timestamp()) $$;
+
+-- Gives recordings that are committed their place in the published stream; answers how many. One transaction at a time does it and
+-- keeps the lock until it is committed, so a reader who sees a position sees every lower one: "position > the last I had" loses
+-- nothing, however late a recording was committed. Whoever finds the lock taken goes on with what has been published.
+CREATE FUNCTION publish_recordings(most integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    published integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('finsync publish ' || current_schema(), 0)) THEN
+        RETURN 0;
+    END IF;
+    WITH newest AS (
+        SELECT coalesce((SELECT position FROM recording WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1), 0) AS position
+    ), waiting AS (
+        SELECT recording_id, event_count, written_order FROM recording
+         WHERE position IS NULL AND event_count > 0 ORDER BY written_order LIMIT least(most, 10000)
+    ), numbered AS (
+        SELECT w.recording_id, n.position + sum(w.event_count) OVER (ORDER BY w.written_order) AS position FROM waiting w CROSS JOIN newest n
+    )
+    UPDATE recording r SET position = n.position FROM numbered n WHERE r.recording_id = n.recording_id;
+    GET DIAGNOSTICS published = ROW_COUNT;
+    RETURN published;
+END $$;
 
 -- Monthly partitions of what only grows, made ahead; the engine may ask for them although it owns nothing. Rows that come for
 -- a month without one go to the default partition, and that month stays there.

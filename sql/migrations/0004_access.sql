@@ -89,7 +89,8 @@ END $$;
 -- A person sees their own commands whatever the unit; asks only in their own name, with the rights they have, for now.
 CREATE POLICY own_commands ON command FOR SELECT TO finsync_app USING (actor = (SELECT session_user_id()));
 CREATE POLICY ask_in_own_name ON command FOR INSERT TO finsync_app
-    WITH CHECK (actor = (SELECT session_user_id()) AND roles = (SELECT session_roles()) AND status = 'asked');
+    WITH CHECK (actor = (SELECT session_user_id()) AND roles = (SELECT session_roles()) AND status = 'asked'
+                AND (business_unit = '' OR (SELECT session_sees_all()) OR business_unit = ANY ((SELECT session_units())::text[])));
 
 -- Messages as they came hold everything a system said: only a session that sees all units may read them.
 ALTER TABLE inbound_message ENABLE ROW LEVEL SECURITY;
@@ -107,16 +108,16 @@ GRANT SELECT, INSERT ON event, event_object, recording, document_payload, docume
 GRANT UPDATE (folded_at) ON recording TO finsync_engine;
 GRANT UPDATE (outcome, settled_at, sends, last_sent_at, fencing_token, engine_id) ON intent TO finsync_engine;
 GRANT SELECT, INSERT, UPDATE ON document, document_identifier, order_movement, budget, budget_reservation, work_item, feed_state,
-    system_state, exception_case, redrive, redrive_item, job_run, engine_instance, business_unit, objective, alert, app_user TO finsync_engine;
+    system_state, exception_case, redrive, redrive_item, job_run, job_state, engine_instance, business_unit, objective, alert, app_user TO finsync_engine;
 GRANT SELECT, INSERT, UPDATE, DELETE ON document_link_wanted, inbound_pending, calendar_interval TO finsync_engine;
-GRANT DELETE ON business_unit, objective TO finsync_engine;
+GRANT DELETE ON business_unit, objective, job_run, job_state TO finsync_engine;
 GRANT SELECT ON command, app_session TO finsync_engine;
 GRANT UPDATE (status, result, settled_at, business_unit) ON command TO finsync_engine;
 GRANT SELECT ON app_user TO finsync_engine;
 
 GRANT SELECT ON event, event_object, document, document_payload, document_identifier, document_link, document_link_wanted,
     order_movement, budget, budget_reservation, work_item, intent, inbound_message, inbound_disposition, inbound_pending,
-    feed_state, system_state, exception_case, case_event, redrive, redrive_item, job_run, engine_instance, attempt, attempt_body,
+    feed_state, system_state, exception_case, case_event, redrive, redrive_item, job_run, job_state, engine_instance, attempt, attempt_body,
     calendar_interval, business_unit, config_version, objective, alert, command, recording TO finsync_app;
 GRANT INSERT (command_id, actor, roles, action, arguments, reason, business_unit, asked_at) ON command TO finsync_app;
 
@@ -146,5 +147,104 @@ REVOKE ALL ON FUNCTION open_session(text, text, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION open_session(text, text, interval) TO finsync_gate;
 GRANT SELECT, INSERT, UPDATE ON app_user TO finsync_gate;
 GRANT EXECUTE ON FUNCTION end_session() TO finsync_app;
--- The demo's operations desk asks in its own name, on the engine's connection, while the clock is a fast one.
+-- The demo's past is made by the engine's role, whose operations desk asks in its own name while the clock is a fast one.
 GRANT INSERT ON command TO finsync_engine;
+GRANT SELECT, INSERT, UPDATE ON produced_past TO finsync_engine;
+GRANT SELECT ON produced_past TO finsync_app;
+
+-- Readers of the published stream publish what has been committed since; they can do nothing else to a recording.
+REVOKE ALL ON FUNCTION publish_recordings(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION publish_recordings(integer) TO finsync_app, finsync_engine;
+
+-- Two functions answer across business units: figures without any document in them, and what every unit may know of a supplier.
+-- They run as the owner, whom FORCE binds, so while they run they carry a mark that the owner's policy asks for. Setting the mark
+-- opens nothing to anybody else: for the other roles there is no such policy.
+DO $$
+DECLARE
+    counted text;
+BEGIN
+    FOREACH counted IN ARRAY ARRAY['work_item', 'exception_case', 'attempt', 'intent', 'document', 'document_identifier', 'document_payload']
+    LOOP
+        EXECUTE format('CREATE POLICY owners_functions_see_all ON %I FOR SELECT TO CURRENT_USER
+            USING (current_setting(''finsync.own_function'', true) = ''on'')', counted);
+    END LOOP;
+END $$;
+
+-- How the machinery stands, for monitoring. Every part costs a bounded number of index entries, however much there is: counts stop
+-- at 100000, attempts are those of the last five minutes, at most 50000.
+CREATE FUNCTION operating_figures() RETURNS TABLE (figure text, about text, detail text, value double precision)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM set_config('finsync.own_function', 'on', true);
+    RETURN QUERY
+    WITH moment AS MATERIALIZED (SELECT business_now() AS now),
+    lane AS (SELECT system FROM system_state UNION SELECT 'finsync'),
+    recent AS (
+        SELECT a.system, a.outcome FROM moment m CROSS JOIN LATERAL (
+            SELECT system, outcome FROM attempt WHERE recorded_at > m.now - interval '5 minutes' ORDER BY recorded_at DESC LIMIT 50000) a)
+    SELECT 'work_due'::text, l.system, ''::text, (SELECT count(*) FROM (
+               SELECT 1 FROM work_item w WHERE w.system = l.system AND w.status = 'due' AND w.due_at <= m.now LIMIT 100000) c)::double precision
+      FROM lane l CROSS JOIN moment m
+    UNION ALL
+    SELECT 'work_oldest_s', l.system, '', coalesce((
+               SELECT extract(epoch FROM m.now - w.due_at) FROM work_item w
+                WHERE w.system = l.system AND w.status = 'due' AND w.due_at <= m.now ORDER BY w.due_at LIMIT 1), 0)::double precision
+      FROM lane l CROSS JOIN moment m
+    UNION ALL
+    SELECT 'work_in_call', l.system, '', (SELECT count(*) FROM (
+               SELECT 1 FROM work_item w WHERE w.system = l.system AND w.status = 'in_call' LIMIT 100000) c)::double precision
+      FROM lane l
+    UNION ALL
+    SELECT 'exceptions_open', k.category, '', count(c.category)::double precision
+      FROM (VALUES ('master_data'), ('policy'), ('erp_posting'), ('external_outage')) AS k(category)
+      LEFT JOIN (SELECT category FROM exception_case WHERE closed_at IS NULL LIMIT 100000) c USING (category)
+     GROUP BY k.category
+    UNION ALL
+    SELECT 'attempts', r.system, r.outcome, count(*)::double precision FROM recent r GROUP BY r.system, r.outcome
+    UNION ALL
+    SELECT 'intents_unsettled', s.system, '', (SELECT count(*) FROM (
+               SELECT 1 FROM intent i WHERE i.system = s.system AND i.outcome IN ('open', 'unknown') LIMIT 100000) c)::double precision
+      FROM system_state s
+    UNION ALL
+    SELECT 'feed_age_s', f.system, f.feed, extract(epoch FROM m.now - f.last_success_at)::double precision
+      FROM feed_state f CROSS JOIN moment m WHERE f.last_success_at IS NOT NULL
+    UNION ALL
+    SELECT 'feed_failures', f.system, f.feed, f.consecutive_failures::double precision FROM feed_state f
+    UNION ALL
+    SELECT 'breaker_open', s.system, '', (s.breaker = 'open')::int::double precision FROM system_state s
+    UNION ALL
+    SELECT 'messages_pending', '', '', (SELECT count(*) FROM (SELECT 1 FROM inbound_pending LIMIT 100000) c)::double precision
+    UNION ALL
+    SELECT 'messages_oldest_s', '', '', coalesce((
+               SELECT extract(epoch FROM m.now - p.due_at) FROM inbound_pending p WHERE p.due_at <= m.now ORDER BY p.due_at LIMIT 1), 0)::double precision
+      FROM moment m
+    UNION ALL
+    SELECT 'engines_alive', '', '', count(*)::double precision FROM engine_instance
+     WHERE stopped_at IS NULL AND last_seen_at > clock_timestamp() - interval '60 seconds';
+    PERFORM set_config('finsync.own_function', '', true);
+END $$;
+REVOKE ALL ON FUNCTION operating_figures() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION operating_figures() TO finsync_app, finsync_engine;
+
+-- What any business unit may know of a supplier by procurement's id: whether one can buy from it. Suppliers belong to no unit.
+CREATE FUNCTION supplier_standing(of_system text, external_ids text[])
+RETURNS TABLE (external_id text, state text, name text, erp_number text, payment_term text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM set_config('finsync.own_function', 'on', true);
+    RETURN QUERY
+    SELECT i.external_id, d.state, p.canonical->>'name', p.canonical->>'erp_number', p.canonical->>'payment_term'
+      FROM document_identifier i
+      JOIN document d ON d.document_id = i.document_id AND d.document_type = 'supplier'
+      JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
+     WHERE i.system = of_system AND i.kind = 'supplier' AND i.external_id = ANY (external_ids) AND session_user_id() IS NOT NULL;
+    PERFORM set_config('finsync.own_function', '', true);
+END $$;
+REVOKE ALL ON FUNCTION supplier_standing(text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION supplier_standing(text, text[]) TO finsync_app;

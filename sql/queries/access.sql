@@ -1,9 +1,9 @@
 -- People and their sessions.
 
 -- name: put_person(user_id, name, roles, units, now)!
--- A person with the rights they have from now on.
+-- A person with the rights they have from now on. Whoever was shut out stays out: to log in again is not to be let in again.
 INSERT INTO app_user (user_id, name, roles, units, updated_at) VALUES (:user_id, :name, :roles, :units, :now)
-ON CONFLICT (user_id) DO UPDATE SET name = excluded.name, roles = excluded.roles, units = excluded.units, is_active = true, updated_at = excluded.updated_at;
+ON CONFLICT (user_id) DO UPDATE SET name = excluded.name, roles = excluded.roles, units = excluded.units, updated_at = excluded.updated_at;
 
 -- name: people()
 -- Everybody who may use the application, by name.

@@ -21,16 +21,22 @@ SELECT c.command_id, c.actor, c.action, c.arguments, c.reason, c.asked_at, u.rol
 UPDATE command SET status = :status, result = :result::jsonb, business_unit = :business_unit, settled_at = :now WHERE command_id = :command_id;
 
 -- name: lock_cases(case_id)
--- The cases a command is about, with their documents and work, held until the transaction ends.
+-- Hold the cases a command is about until the transaction ends, in id order so that two holders never cross.
+SELECT case_id FROM exception_case WHERE case_id = ANY (:case_id::uuid[]) ORDER BY case_id FOR UPDATE;
+
+-- name: cases(case_id)
+-- The cases a command is about, with their documents and work. Asked once they are held: who holds them first is seen by the next.
 SELECT c.case_id, c.document_id, c.message_id, c.work_item_id, c.flow, c.step, c.code, c.retryable, c.status, c.blocks, c.owner, c.business_unit,
-       c.group_amount, c.version, c.closed_at, c.number, c.message, d.requester, d.state,
+       c.group_amount, c.version, c.closed_at, c.number, c.message, d.requester, d.source_system, d.state,
+       coalesce(p.canonical->'requester'->>'email', '') AS requester_email,
        (SELECT r.asked_by || ' at ' || to_char(r.asked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
           FROM redrive_item i JOIN redrive r USING (redrive_id)
          WHERE i.case_id = c.case_id AND i.status IN ('queued', 'sent', 'accepted') LIMIT 1) AS being_reprocessed_by
-  FROM exception_case c LEFT JOIN document d ON d.document_id = c.document_id
+  FROM exception_case c
+  LEFT JOIN document d ON d.document_id = c.document_id
+  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
  WHERE c.case_id = ANY (:case_id::uuid[])
- ORDER BY c.case_id
-   FOR UPDATE OF c;
+ ORDER BY c.case_id;
 
 -- name: release_work(work_item_id, redrive_id, now)
 -- Let parked or waiting items go on now, looking before they send. Returns those that could.

@@ -1,9 +1,10 @@
 -- Taking in what systems tell us.
 
 -- name: register_feed(system, feed, silent_after_s, now)!
--- A feed begins where nothing has been read; one that is known keeps its place.
+-- A feed begins where nothing has been read; one that is known keeps its place and is read at once: an engine has just started, and
+-- nobody knows for how long there was none.
 INSERT INTO feed_state (system, feed, due_at, silent_after_s) VALUES (:system, :feed, :now, :silent_after_s)
-ON CONFLICT (system, feed) DO UPDATE SET silent_after_s = excluded.silent_after_s;
+ON CONFLICT (system, feed) DO UPDATE SET silent_after_s = excluded.silent_after_s, due_at = least(feed_state.due_at, excluded.due_at);
 
 -- name: register_system(system, role, title, requests_per_s, burst, now)!
 -- A system's shared rate limit begins full; a known system keeps its state.

@@ -61,5 +61,5 @@ SELECT (SELECT count(*) FROM document WHERE document_type = 'requisition') AS re
        (SELECT count(*) FROM event WHERE source = 'finsync' AND state_from IS NOT NULL AND activity NOT IN
            ('exception_raised', 'exception_closed', 'news_superseded', 'news_out_of_order', 'change_came_too_late', 'reprocessing_asked')) AS transitions,
        (SELECT count(*) FROM event) AS events,
-       (SELECT jsonb_object_agg(category, n) FROM (SELECT category, count(*) AS n FROM exception_case GROUP BY category) c) AS exceptions_by_category,
+       (SELECT coalesce(jsonb_object_agg(category, n), '{}') FROM (SELECT category, count(*) AS n FROM exception_case GROUP BY category) c) AS exceptions_by_category,
        (SELECT count(*) FROM exception_case WHERE closed_at IS NULL) AS exceptions_open;

@@ -6,9 +6,9 @@
 INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root)
 VALUES (:recording_id, :engine_id, :now, :event_count, :merkle_root);
 
--- name: move_documents(document_id, expected_version, expected_seq, version, payload_version, state, approval_status, posting_status, state_since, correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
--- Put each document where its moves have brought it, provided nobody moved it or noted anything about it since it was read.
--- The caller compares the row count: one row less means that nothing of this recording may stand.
+-- name: revise_documents(document_id, expected_version, expected_seq, version, payload_version, state, approval_status, posting_status, state_since, correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name, requester, submitted_at, need_by_on, due_on, source_at, closed_at, events, now)!
+-- Put each document where its moves have brought it, with what it is described by, provided nobody moved it or noted anything
+-- about it since it was read. The caller compares the row count: one row less means that nothing of this recording may stand.
 UPDATE document d
    SET version = u.version, payload_version = u.payload_version, state = u.state, approval_status = u.approval_status,
        posting_status = u.posting_status, state_since = u.state_since, correlation_id = u.correlation_id, title = u.title,
@@ -26,6 +26,18 @@ UPDATE document d
        AS u(document_id, expected_version, expected_seq, version, payload_version, state, approval_status, posting_status, state_since,
             correlation_id, title, business_unit, company_code, currency, amount, group_amount, supplier, supplier_name,
             requester, submitted_at, need_by_on, due_on, source_at, closed_at, events)
+ WHERE d.document_id = u.document_id AND d.version = u.expected_version AND d.last_event_seq = u.expected_seq
+RETURNING 1;
+
+-- name: move_documents(document_id, expected_version, expected_seq, version, state, approval_status, posting_status, state_since, closed_at, events, now)!
+-- The same for documents of which nothing but the status has changed.
+UPDATE document d
+   SET version = u.version, state = u.state, approval_status = u.approval_status, posting_status = u.posting_status,
+       state_since = u.state_since, closed_at = u.closed_at, updated_at = :now, last_event_seq = d.last_event_seq + u.events,
+       last_event_at = CASE WHEN u.events > 0 THEN :now ELSE d.last_event_at END
+  FROM unnest(:document_id::uuid[], :expected_version::int[], :expected_seq::int[], :version::int[], :state::text[], :approval_status::text[],
+              :posting_status::text[], :state_since::timestamptz[], :closed_at::timestamptz[], :events::int[])
+       AS u(document_id, expected_version, expected_seq, version, state, approval_status, posting_status, state_since, closed_at, events)
  WHERE d.document_id = u.document_id AND d.version = u.expected_version AND d.last_event_seq = u.expected_seq
 RETURNING 1;
 
@@ -133,9 +145,10 @@ SELECT :recording_id, u.ordinal, :now, u.document_id, u.qualifier, u.business_un
   FROM unnest(:ordinal::int[], :document_id::uuid[], :qualifier::text[], :business_unit::text[])
        AS u(ordinal, document_id, qualifier, business_unit);
 
--- name: settle_work(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, now)!
--- Put each held item where its outcome has brought it. Only the holder may: a stale fencing token changes nothing, and the
--- caller compares the row count. News that came while the item was held makes a waiting item due at once.
+-- name: settle_work(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, held_as, now)!
+-- Put each held item where its outcome has brought it. Only the holder may: a stale fencing token changes nothing, nor does an
+-- item that is not held as it was claimed (a recording sent again because nobody knew whether it stood); the caller compares
+-- the row count. News that came while the item was held makes a waiting item due at once.
 UPDATE work_item w
    SET status = u.status, step = u.step, system = u.system, business_unit = u.business_unit,
        due_at = CASE WHEN u.status = 'due' AND w.wakes <> u.wakes THEN least(u.due_at, :now) ELSE u.due_at END,
@@ -148,7 +161,7 @@ UPDATE work_item w
               :tries::int[], :ask_first::boolean[], :unknown_since::timestamptz[], :waiting_for::text[], :facts::text[], :redrive_id::uuid[])
        AS u(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries,
             ask_first, unknown_since, waiting_for, facts, redrive_id)
- WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status IN ('in_call', 'due')
+ WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status = :held_as
 RETURNING 1;
 
 -- name: insert_work(work_item_id, document_id, subject_id, business_unit, flow, step, system, due_at, objective_at, priority, facts, now)!

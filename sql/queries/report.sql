@@ -1,6 +1,11 @@
 -- What the pages ask. :units limits to business units beside what the session may see (NULL: all it may see). :as_of is the
 -- time of the question, :since and :until the period, the end exclusive. Amounts are in group currency unless said otherwise.
 
+-- name: now()^
+-- The time a page speaks of: the database's, or where a past that is still being produced has come to (begins_at and ends_at are
+-- NULL otherwise).
+SELECT business_now() AS as_of, p.begins_at, p.ends_at FROM (SELECT 1) one LEFT JOIN produced_past p ON p.finished_at IS NULL;
+
 -- name: watermark()$
 -- The newest recording: whatever a page showed after it is still true.
 SELECT recording_id FROM recording ORDER BY recording_id DESC LIMIT 1;
@@ -26,6 +31,25 @@ SELECT business_unit, count(*) AS documents, coalesce(sum(group_amount), 0) AS v
  WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])
  GROUP BY business_unit ORDER BY value DESC;
 
+-- name: finality_gap_rows(units, as_of)
+-- The requisitions behind the gap, most money first, with the hours since their approval.
+SELECT document_id, number, business_unit, currency, amount, group_amount, state, posting_status, coalesce(approved_at, state_since) AS approved_at,
+       extract(epoch FROM :as_of - coalesce(approved_at, state_since)) AS age_s
+  FROM finality_gap
+ WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])
+ ORDER BY group_amount DESC NULLS LAST, document_id;
+
+-- name: finality_gap_by_day(units, since, until)
+-- The gap as it was at the end of each day (and at :until, on the last): count and value of requisitions approved by then and
+-- neither ordered nor ended by then.
+SELECT day::date AS day, count(c.document_id) AS documents, coalesce(sum(c.group_amount), 0) AS value
+  FROM generate_series(date_trunc('day', :since::timestamptz), :until::timestamptz, interval '1 day') AS day
+  LEFT JOIN (SELECT document_id, group_amount, approved_at, coalesce(ordered_at, closed_at, 'infinity') AS settled_at
+               FROM cycle_time
+              WHERE approved_at IS NOT NULL AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
+    ON c.approved_at < least(day + interval '1 day', :until) AND c.settled_at >= least(day + interval '1 day', :until)
+ GROUP BY day ORDER BY day;
+
 -- name: flow_by_day(units, since, until)
 -- Per day: requisitions submitted and ordered, invoices received and ready for payment, exceptions raised and closed.
 SELECT day::date AS day,
@@ -37,32 +61,68 @@ SELECT day::date AS day,
   FROM generate_series(date_trunc('day', :since::timestamptz), :until::timestamptz - interval '1 second', interval '1 day') AS day
  ORDER BY day;
 
--- name: cycle_times(units, since, until)
--- Requisitions ordered in the period, with wall and business seconds from first submit to the order, and to posting where reached.
-SELECT document_id, number, business_unit, requester, supplier_name, group_amount, submitted_at, approved_at, ordered_at, posted_at,
-       to_approved_s, to_ordered_s, to_ordered_business_s, to_posted_s, to_posted_business_s
-  FROM cycle_time
- WHERE ordered_at >= :since AND ordered_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- ORDER BY ordered_at;
+-- name: cycle_times(units, since, until, as_of, which, clock)
+-- Requisitions, slowest first. which: ordered, posted, approved_to_ordered (reached that stop in the period); submitted (in the
+-- period, not ended otherwise, clocks that agree), under_way, ended (of those submitted in the period); contradicting (a stop in the period lies
+-- before the submit). s: the duration in question in seconds of the :clock, with the longest of its stages.
+WITH c AS MATERIALIZED (
+    SELECT *, CASE WHEN :which = 'posted' THEN CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END
+                   WHEN :which = 'approved_to_ordered' THEN CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END
+                   WHEN ordered_at IS NOT NULL THEN CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END
+                   WHEN :clock = 'wall' THEN extract(epoch FROM coalesce(closed_at, :as_of) - submitted_at)
+                   ELSE business_s(calendar, submitted_at, coalesce(closed_at, :as_of)) END AS s
+      FROM cycle_time
+     WHERE (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+       AND CASE :which WHEN 'posted' THEN posted_at >= :since AND posted_at < :until
+                       WHEN 'ordered' THEN ordered_at >= :since AND ordered_at < :until
+                       WHEN 'approved_to_ordered' THEN ordered_at >= :since AND ordered_at < :until AND approved_at IS NOT NULL
+                       WHEN 'submitted' THEN submitted_at >= :since AND submitted_at < :until AND (to_ordered_s >= 0 OR ordered_at IS NULL AND closed_at IS NULL)
+                       WHEN 'under_way' THEN submitted_at >= :since AND submitted_at < :until AND ordered_at IS NULL AND closed_at IS NULL
+                       WHEN 'ended' THEN submitted_at >= :since AND submitted_at < :until AND ordered_at IS NULL AND closed_at IS NOT NULL
+                       WHEN 'contradicting' THEN ordered_at >= :since AND ordered_at < :until AND (to_ordered_s < 0 OR approved_to_ordered_s < 0)
+                                                 OR posted_at >= :since AND posted_at < :until AND to_posted_s < 0
+                       ELSE false END
+)
+SELECT c.document_id, c.number, c.business_unit, c.requester, c.supplier_name, c.state, c.currency, c.amount, c.group_amount, c.submitted_at, c.approved_at, c.ordered_at, c.posted_at, c.closed_at,
+       c.s, longest.stage AS longest_stage, longest.s AS longest_s, longest.went_back, (SELECT count(*) FROM exception_case x WHERE x.document_id = c.document_id) AS exceptions
+  FROM c
+  -- Document by document: their number is not known beforehand, and a join planned for few of them would be slow with many.
+  LEFT JOIN LATERAL (
+      SELECT t.stage, sum(CASE :clock WHEN 'wall' THEN t.wall_s ELSE t.business_s END) AS s, sum(count(*)) OVER () > count(*) OVER () AS went_back
+        FROM stage_time t WHERE t.document_id = c.document_id GROUP BY t.stage ORDER BY s DESC LIMIT 1) longest ON true
+ ORDER BY c.s DESC NULLS LAST, c.document_id;
+
+-- name: cycle_time_summary(units, since, until, clock)^
+-- Requisitions ordered in the period: how many, and percentiles of first submit to order in seconds of the :clock. Clocks that
+-- contradict each other (ordered before submitted) are in no percentile.
+SELECT count(*) AS n, percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
+  FROM (SELECT business_unit, CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS s
+          FROM cycle_time WHERE ordered_at >= :since AND ordered_at < :until AND to_ordered_s >= 0) c
+ WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[]);
 
 -- name: cycle_time_by_week(units, since, until, clock)
 -- Percentiles of first submit to order, of requisitions ordered in each week, by business unit; the row without a unit is all of
--- them. Seconds of the :clock ("wall" or "business").
+-- them. Seconds of the :clock ("wall" or "business"); clocks that contradict each other are left out.
 SELECT date_trunc('week', ordered_at)::date AS week, business_unit, count(*) AS n,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
   FROM (SELECT *, CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS s FROM cycle_time) c
- WHERE ordered_at >= :since AND ordered_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ WHERE ordered_at >= :since AND ordered_at < :until AND to_ordered_s >= 0 AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
  GROUP BY GROUPING SETS ((1), (1, 2)) ORDER BY week, business_unit NULLS FIRST;
 
--- name: cycle_time_cohort(units, since, until)
--- Requisitions submitted in the period: how many, how many of them are ordered, ended otherwise, or still under way.
-SELECT business_unit, count(*) AS submitted, count(ordered_at) AS ordered,
+-- name: cycle_time_cohort(units, since, until, zone)
+-- Requisitions submitted in the period: how many, how many of them are ordered, ended otherwise, or still under way; in all, by
+-- business unit, and by week of the :zone.
+SELECT business_unit, week, count(*) AS submitted, count(ordered_at) AS ordered,
        count(*) FILTER (WHERE ordered_at IS NULL AND closed_at IS NOT NULL) AS ended_otherwise,
        count(*) FILTER (WHERE ordered_at IS NULL AND closed_at IS NULL) AS under_way
-  FROM cycle_time
- WHERE submitted_at >= :since AND submitted_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY business_unit ORDER BY business_unit;
+  FROM (SELECT business_unit, date_trunc('week', submitted_at AT TIME ZONE :zone)::date AS week, ordered_at, closed_at
+          FROM cycle_time
+         WHERE submitted_at >= :since AND submitted_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
+ GROUP BY GROUPING SETS ((), (business_unit), (week))
+HAVING count(*) > 0
+ ORDER BY week NULLS FIRST, business_unit NULLS FIRST;
 
 -- name: stage_times(units, since, until, document_type, clock)
 -- How long stays in each stage took that ended in the period: number of stays and documents, percentiles in seconds of the :clock.
@@ -74,34 +134,65 @@ SELECT stage, count(*) AS stays, count(DISTINCT document_id) AS documents,
  GROUP BY stage ORDER BY total_s DESC;
 
 -- name: stuck(units, document_types, as_of, peers_since)
--- Everything open, with its business age in its present stage against the stays its peers (same type and stage) ended since
--- :peers_since. level: stuck (over their P95, past the step's objective, or blocked by an exception), watch (over P85), else moving.
--- Stages that wait for something outside by agreement (goods until the need-by date, payment until the due date) are stuck only
--- when that date has passed.
-WITH peer AS (
-    SELECT document_type, stage, count(*) AS n, percentile_cont(ARRAY[0.5, 0.85, 0.95]) WITHIN GROUP (ORDER BY business_s) AS p
-      FROM stage_time WHERE left_at >= :peers_since GROUP BY document_type, stage
-), aged AS (
-    SELECT o.*, business_s(o.calendar, o.state_since, :as_of) AS age_business_s, extract(epoch FROM :as_of - o.state_since) AS age_wall_s,
-           p.n AS peers, p.p[1] AS peer_p50_s, p.p[2] AS peer_p85_s, p.p[3] AS peer_p95_s,
-           CASE WHEN o.reason IN ('waiting for goods') THEN o.need_by_on < :as_of::date
-                WHEN o.reason = 'waiting for payment' THEN o.due_on < :as_of::date
-                WHEN o.reason = 'waiting for the invoice' THEN business_s(o.calendar, o.state_since, :as_of) > 20 * 8 * 3600 END AS agreed_date_passed
+-- Everything open, with its business age in its present stage against the stays its peers ended since :peers_since: same type and
+-- stage in the same unit, or in every unit where that is fewer than 30 (peer_unit says which; fewer than 30 there too: no pace).
+-- pace: the share of those stays that were shorter. because, the first that holds: "exception" (one stops it), "date" (it waits by
+-- agreement, for goods until the need-by date, for the invoice 20 working days, for payment until the due date, and that has
+-- passed), "pace" (over the peers' P95; P85 for watch), "deadline" (past the step's objective). level: stuck, watch, moving.
+-- over_limit_s: business seconds of a stuck one since it should have moved. stage_p..: percentiles of the stage in every unit.
+-- known_as: what the ERP, the supplier and the approval tool call it.
+WITH open AS MATERIALIZED (
+    SELECT o.*, coalesce(now_s.worked, 0) - coalesce(since_s.worked, 0) AS age_business_s, extract(epoch FROM :as_of - o.state_since) AS age_wall_s
       FROM open_document o
-      LEFT JOIN peer p ON p.document_type = o.document_type AND p.stage = o.state AND p.n >= 30
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(o.state_since, i.closes_at) - i.opens_at) AS worked
+            FROM calendar_interval i WHERE i.calendar = o.calendar AND i.opens_at <= o.state_since ORDER BY i.opens_at DESC LIMIT 1) since_s ON true
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(:as_of, i.closes_at) - i.opens_at) AS worked
+            FROM calendar_interval i WHERE i.calendar = o.calendar AND i.opens_at <= :as_of ORDER BY i.opens_at DESC LIMIT 1) now_s ON true
      WHERE o.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR o.business_unit = ANY (:units::text[]))
+), peer AS MATERIALIZED (
+    SELECT document_type, stage, business_unit, count(*) AS n, percentile_cont(ARRAY[0.5, 0.85, 0.95]) WITHIN GROUP (ORDER BY business_s) AS p,
+           array_agg(business_s::float8 ORDER BY business_s) AS stays
+      FROM stage_time
+     WHERE left_at >= :peers_since AND (document_type, stage) IN (SELECT document_type, state FROM open) AND business_s >= 0
+     GROUP BY GROUPING SETS ((document_type, stage), (document_type, stage, business_unit))
+    HAVING count(*) >= 30
+), aged AS (
+    SELECT o.*, coalesce(u.n, a.n) AS peers, CASE WHEN u.n IS NOT NULL THEN o.business_unit END AS peer_unit,
+           coalesce(u.p, a.p) AS p, a.p AS p_all, width_bucket(o.age_business_s::float8, coalesce(u.stays, a.stays)) AS shorter,
+           CASE o.reason WHEN 'waiting for goods' THEN o.need_by_on < :as_of::date
+                         WHEN 'waiting for payment' THEN o.due_on < :as_of::date
+                         WHEN 'waiting for the invoice' THEN o.age_business_s > 20 * 8 * 3600 END AS agreed_date_passed,
+           o.reason IN ('waiting for goods', 'waiting for payment', 'waiting for the invoice') AS waits_by_agreement
+      FROM open o
+      LEFT JOIN peer u ON u.document_type = o.document_type AND u.stage = o.state AND u.business_unit = o.business_unit
+      LEFT JOIN peer a ON a.document_type = o.document_type AND a.stage = o.state AND a.business_unit IS NULL
+), judged AS (
+    SELECT *, CASE WHEN case_blocks THEN 'exception'
+                   WHEN waits_by_agreement THEN CASE WHEN agreed_date_passed THEN 'date' END
+                   WHEN age_business_s > p[3] AND age_business_s > 3600 THEN 'pace'
+                   WHEN objective_at < :as_of THEN 'deadline' END AS stuck_because
+      FROM aged
 )
 SELECT document_id, document_type, number, title, business_unit, supplier_name, requester, state, approval_status, posting_status, currency, amount, group_amount,
        state_since, need_by_on, due_on, step, system, waiting_for, objective_at, tries, case_id, case_code, case_category, case_message, case_version, owner_team, owner,
-       reason, age_business_s, age_wall_s, peers, peer_p50_s, peer_p85_s, peer_p95_s,
-       CASE WHEN agreed_date_passed IS NOT NULL AND case_id IS NULL THEN CASE WHEN agreed_date_passed THEN 'stuck' ELSE 'moving' END
-            WHEN case_id IS NOT NULL THEN 'stuck'
-            WHEN peer_p95_s IS NOT NULL AND age_business_s > peer_p95_s AND age_business_s > 3600 THEN 'stuck'
-            WHEN objective_at < :as_of THEN 'stuck'
-            WHEN peer_p85_s IS NOT NULL AND age_business_s > peer_p85_s AND age_business_s > 1800 THEN 'watch'
-            ELSE 'moving' END AS level
-  FROM aged
- ORDER BY CASE WHEN case_id IS NOT NULL THEN 0 ELSE 1 END, group_amount DESC NULLS LAST, document_id;
+       reason, age_business_s, age_wall_s, peers, p[1] AS peer_p50_s, p[2] AS peer_p85_s, p[3] AS peer_p95_s, peer_unit, shorter::float8 / peers AS pace,
+       CASE WHEN stuck_because IS NOT NULL THEN 'stuck'
+            WHEN NOT waits_by_agreement AND age_business_s > p[2] AND age_business_s > 1800 THEN 'watch'
+            ELSE 'moving' END AS level,
+       p_all[1] AS stage_p50_s, p_all[2] AS stage_p85_s, p_all[3] AS stage_p95_s,
+       (SELECT string_agg(CASE i.kind WHEN 'invoice_number' THEN substr(i.external_id, strpos(i.external_id, '/') + 1) ELSE i.external_id END, ', ' ORDER BY i.kind, i.external_id)
+          FROM document_identifier i JOIN system_state s USING (system)
+         WHERE i.document_id = judged.document_id AND (s.role = 'erp' OR i.kind IN ('invoice_number', 'request_number')) AND i.external_id <> judged.number) AS known_as,
+       coalesce(stuck_because, CASE WHEN NOT waits_by_agreement AND age_business_s > p[2] AND age_business_s > 1800 THEN 'pace' END) AS because,
+       CASE stuck_because WHEN 'exception' THEN business_s(calendar, case_raised_at, :as_of)
+                          WHEN 'date' THEN CASE reason WHEN 'waiting for the invoice' THEN age_business_s - 20 * 8 * 3600
+                                                       ELSE business_s(calendar, (CASE reason WHEN 'waiting for goods' THEN need_by_on ELSE due_on END + 1)::timestamptz, :as_of) END
+                          WHEN 'pace' THEN age_business_s - p[3]
+                          WHEN 'deadline' THEN business_s(calendar, objective_at, :as_of) END AS over_limit_s
+  FROM judged
+ ORDER BY CASE WHEN case_blocks THEN 0 ELSE 1 END, group_amount DESC NULLS LAST, document_id;
 
 -- name: exception_rate_by_unit(units, since, until, document_types)
 -- Documents that entered in the period and how many of them ever met an exception, by business unit, in count and value.
@@ -122,21 +213,26 @@ SELECT date_trunc('week', raised_at)::date AS week, category, count(*) AS raised
  GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: exception_causes(units, since, until)
--- Causes of the exceptions raised in the period: same kind, system and master data behind it. Most frequent first.
+-- Causes of the exceptions raised in the period: same kind, system and master data behind it. Most frequent first. A document with
+-- several exceptions of one cause counts its value once.
 SELECT fingerprint, code, category, system, count(*) AS raised, count(*) FILTER (WHERE closed_at IS NULL) AS open, count(DISTINCT document_id) AS documents,
-       coalesce(sum(group_amount), 0) AS value, min(raised_at) AS first_seen, max(last_seen_at) AS last_seen,
+       coalesce(sum(group_amount) FILTER (WHERE is_first), 0) AS value, min(raised_at) AS first_seen, max(last_seen_at) AS last_seen,
        count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM closed_at - raised_at)) FILTER (WHERE closed_at IS NOT NULL) AS p50_to_close_s
-  FROM exception_case
- WHERE raised_at >= :since AND raised_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+  FROM (SELECT *, row_number() OVER (PARTITION BY fingerprint, coalesce(document_id::text, number) ORDER BY raised_at) = 1 AS is_first
+          FROM exception_case
+         WHERE raised_at >= :since AND raised_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
  GROUP BY fingerprint, code, category, system ORDER BY raised DESC, value DESC;
 
 -- name: technical_failures(units, since, until)
--- Attempts and failed attempts by system: never mixed with exceptions, which are about documents.
-SELECT system, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS failed
+-- Attempts by system, how many failed, and of these how many by a limit of the system's: never mixed with exceptions, which are
+-- about documents. Attempts about no document (reading a feed) belong to no business unit: shown to those who see all of them.
+SELECT system, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS failed,
+       count(*) FILTER (WHERE http_status = 429) AS throttled, count(*) FILTER (WHERE try_number > 1) AS repeats,
+       max(recorded_at) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS last_failed_at
   FROM attempt
  WHERE recorded_at >= :since AND recorded_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]) OR business_unit = '')
- GROUP BY system ORDER BY system;
+ GROUP BY system ORDER BY failed DESC, system;
 
 -- name: open_exceptions(units, categories, codes, owner_teams, fingerprint, redrive_id, as_of)
 -- The queue: open exceptions, most urgent money first. urgency falls with the business days left to the nearest date.
@@ -156,6 +252,39 @@ SELECT e.case_id, e.version, e.document_id, e.number, e.document_type, e.title, 
    AND (:redrive_id::uuid IS NULL OR EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = :redrive_id::uuid AND i.case_id = e.case_id))
  ORDER BY priority DESC, e.raised_at, e.case_id;
 
+-- name: case(case_id)^
+-- One exception, open or closed, with its document and what is being done about it.
+SELECT e.case_id, e.version, e.document_id, e.message_id, e.work_item_id, e.number, e.document_type, e.title, e.business_unit, e.supplier_name, e.requester,
+       e.category, e.code, e.origin, e.retryable, e.fingerprint, e.system, e.flow, e.step, e.message, e.facts, e.currency, e.amount, e.group_amount, e.due_on,
+       e.need_by_on, e.status, e.blocks, e.owner_team, e.owner, e.raised_at, e.last_seen_at, e.occurrences, e.closed_at, e.closed_by, e.close_reason, e.state,
+       e.approval_status, e.posting_status, w.status AS work_status, w.step AS work_step, w.waiting_for, w.tries
+  FROM exception e
+  LEFT JOIN work_item w ON w.work_item_id = e.work_item_id
+ WHERE e.case_id = :case_id;
+
+-- name: new_causes(units, since)
+-- Causes first seen since a moment: what nobody has met before. Most money first.
+SELECT fingerprint, min(code) AS code, min(category) AS category, min(system) AS system, count(*) AS raised, count(*) FILTER (WHERE closed_at IS NULL) AS open,
+       coalesce(sum(group_amount) FILTER (WHERE is_first), 0) AS value, min(raised_at) AS first_seen, (array_agg(message ORDER BY raised_at DESC))[1] AS message
+  FROM (SELECT *, row_number() OVER (PARTITION BY fingerprint, coalesce(document_id::text, number) ORDER BY raised_at) = 1 AS is_first
+          FROM exception_case WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])) c
+ GROUP BY fingerprint
+HAVING min(raised_at) >= :since
+ ORDER BY value DESC, first_seen DESC;
+
+-- name: moved_since(units, since, until)^
+-- What happened in a stretch of time: exceptions raised and closed (how many by themselves), orders accepted by the ERP, invoices
+-- posted, decisions taken.
+SELECT (SELECT count(*) FROM exception_case c WHERE c.raised_at >= :since AND c.raised_at < :until AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS raised,
+       (SELECT count(*) FROM exception_case c WHERE c.closed_at >= :since AND c.closed_at < :until AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS closed,
+       (SELECT count(*) FROM exception_case c WHERE c.closed_at >= :since AND c.closed_at < :until AND c.close_reason = 'self_cured' AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS self_cured,
+       count(*) FILTER (WHERE activity = 'order_accepted') AS ordered,
+       count(*) FILTER (WHERE activity = 'invoice_posted') AS posted,
+       count(*) FILTER (WHERE activity IN ('approval_completed', 'approval_refused')) AS decided
+  FROM event
+ WHERE recorded_at >= :since AND recorded_at < :until AND activity IN ('order_accepted', 'invoice_posted', 'approval_completed', 'approval_refused')
+   AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]));
+
 -- name: closed_today(units, as_of)^
 -- What was closed in the last 24 hours, and how much of it by itself.
 SELECT count(*) AS closed, count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured
@@ -174,46 +303,79 @@ SELECT r.redrive_id, r.asked_by, r.asked_at, r.reason_code, r.reason, r.scope, r
   FROM redrive r JOIN redrive_item i USING (redrive_id)
  GROUP BY r.redrive_id ORDER BY r.asked_at DESC LIMIT :limit;
 
+-- name: redrive(redrive_id)^
+-- One reprocessing, as far as the session may see it.
+SELECT redrive_id, asked_by, asked_at, reason_code, reason, scope, item_count, group_amount, finished_at FROM redrive WHERE redrive_id = :redrive_id;
+
 -- name: redrive_items(redrive_id)
 -- The items of a reprocessing, each with its result.
-SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, i.status, i.result, i.updated_at
+SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.status, i.result, i.updated_at
   FROM redrive_item i JOIN exception_case c USING (case_id)
  WHERE i.redrive_id = :redrive_id ORDER BY i.status, c.number;
 
 -- name: slo_now(units, as_of)
--- Each objective over its rolling window: documents whose deadline fell in it, how many were good, the share, the budget left,
--- and the share of bad ones in the last hour, six hours, day and three days. No documents: NULL, not 100 %.
-WITH e AS (
-    SELECT *, good_at IS NOT NULL AND good_at <= deadline_at AS good
+-- Each objective over its rolling window: documents whose deadline fell in it, how many were good, the share, the budget left, the
+-- same share in the window before and in this calendar month (UTC), and for every window that alerts look at how many were due and
+-- bad and how fast that burns the budget. No documents: NULL, not 100 %.
+WITH e AS MATERIALIZED (
+    SELECT objective, :as_of::timestamptz - deadline_at AS age, deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month,
+           good_at IS NOT NULL AND good_at <= deadline_at AS good,
+           row_number() OVER (PARTITION BY objective ORDER BY deadline_at DESC, document_id) AS recency
       FROM slo_event WHERE deadline_at <= :as_of AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), counted AS (
+    SELECT o.name, count(*) FILTER (WHERE e.age < w.length) AS due, count(*) FILTER (WHERE e.age < w.length AND e.good) AS good,
+           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length) AS due_before,
+           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length AND e.good) AS good_before,
+           count(*) FILTER (WHERE e.this_month) AS due_month, count(*) FILTER (WHERE e.this_month AND e.good) AS good_month,
+           count(*) FILTER (WHERE e.recency <= 5) AS due_last5, count(*) FILTER (WHERE e.recency <= 5 AND NOT e.good) AS bad_last5,
+           count(*) FILTER (WHERE e.age < '5 minutes') AS due_5m, count(*) FILTER (WHERE e.age < '5 minutes' AND NOT e.good) AS bad_5m,
+           count(*) FILTER (WHERE e.age < '30 minutes') AS due_30m, count(*) FILTER (WHERE e.age < '30 minutes' AND NOT e.good) AS bad_30m,
+           count(*) FILTER (WHERE e.age < '1 hour') AS due_1h, count(*) FILTER (WHERE e.age < '1 hour' AND NOT e.good) AS bad_1h,
+           count(*) FILTER (WHERE e.age < '2 hours') AS due_2h, count(*) FILTER (WHERE e.age < '2 hours' AND NOT e.good) AS bad_2h,
+           count(*) FILTER (WHERE e.age < '6 hours') AS due_6h, count(*) FILTER (WHERE e.age < '6 hours' AND NOT e.good) AS bad_6h,
+           count(*) FILTER (WHERE e.age < '1 day') AS due_1d, count(*) FILTER (WHERE e.age < '1 day' AND NOT e.good) AS bad_1d,
+           count(*) FILTER (WHERE e.age < '3 days') AS due_3d, count(*) FILTER (WHERE e.age < '3 days' AND NOT e.good) AS bad_3d
+      FROM objective o
+     CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length) w
+      LEFT JOIN e ON e.objective = o.name
+     GROUP BY o.name
 )
-SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.clock, o.threshold_s,
-       count(e.document_id) AS due, count(*) FILTER (WHERE e.good) AS good, count(*) FILTER (WHERE NOT e.good) AS bad,
-       avg(e.good::int) AS attained,
-       1 - count(*) FILTER (WHERE NOT e.good) / nullif((1 - o.target) * count(e.document_id), 0) AS budget_left,
-       avg((NOT e.good)::int) FILTER (WHERE e.deadline_at > :as_of - interval '1 hour') / (1 - o.target) AS burn_1h,
-       avg((NOT e.good)::int) FILTER (WHERE e.deadline_at > :as_of - interval '6 hours') / (1 - o.target) AS burn_6h,
-       avg((NOT e.good)::int) FILTER (WHERE e.deadline_at > :as_of - interval '1 day') / (1 - o.target) AS burn_1d,
-       avg((NOT e.good)::int) FILTER (WHERE e.deadline_at > :as_of - interval '3 days') / (1 - o.target) AS burn_3d
-  FROM objective o
-  LEFT JOIN e ON e.objective = o.name AND e.deadline_at > :as_of - make_interval(days => o.window_days)
- GROUP BY o.name ORDER BY budget_left NULLS LAST, o.name;
+SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.clock, o.threshold_s, o.document_type, o.start_activity, o.good_activities,
+       c.due, c.good, c.due - c.good AS bad, c.good::numeric / nullif(c.due, 0) AS attained,
+       1 - (c.due - c.good) / nullif((1 - o.target) * c.due, 0) AS budget_left,
+       c.due_before, c.good_before, c.due_month, c.good_month, c.due_last5, c.bad_last5,
+       c.due_5m, c.bad_5m, c.due_30m, c.bad_30m, c.due_1h, c.bad_1h, c.due_2h, c.bad_2h, c.due_6h, c.bad_6h, c.due_1d, c.bad_1d, c.due_3d, c.bad_3d,
+       c.bad_1h / nullif((1 - o.target) * c.due_1h, 0) AS burn_1h, c.bad_6h / nullif((1 - o.target) * c.due_6h, 0) AS burn_6h,
+       c.bad_1d / nullif((1 - o.target) * c.due_1d, 0) AS burn_1d, c.bad_3d / nullif((1 - o.target) * c.due_3d, 0) AS burn_3d
+  FROM objective o JOIN counted c USING (name)
+ ORDER BY budget_left NULLS LAST, o.name;
 
--- name: slo_by_day(objective, units, since, until)
--- One objective by the day on which deadlines fell.
-SELECT deadline_at::date AS day, count(*) AS due, count(*) FILTER (WHERE good_at <= deadline_at) AS good
+-- name: slo_by_day(units, since, until, zone)
+-- Every objective by the day of a time zone on which deadlines fell, in (:since, :until].
+SELECT objective, (deadline_at AT TIME ZONE :zone::text)::date AS day, count(*) AS due, count(*) FILTER (WHERE good_at <= deadline_at) AS good
   FROM slo_event
- WHERE objective = :objective AND deadline_at >= :since AND deadline_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY 1 ORDER BY 1;
+ WHERE deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: slo_bad(objective, units, since, until)
--- Documents that missed an objective, latest deadline first.
-SELECT document_id, number, business_unit, group_amount, started_at, deadline_at, good_at,
-       extract(epoch FROM coalesce(good_at, :until) - deadline_at) AS late_s
-  FROM slo_event
- WHERE objective = :objective AND deadline_at >= :since AND deadline_at < :until AND (good_at IS NULL OR good_at > deadline_at)
-   AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- ORDER BY deadline_at DESC;
+-- Documents that missed an objective, deadlines in (:since, :until], latest first. Late in wall seconds, so far where they are still
+-- open. Why: the first exception that was open between start and finish, else the system whose call failed then, else nothing known.
+SELECT s.document_id, d.document_type, s.number, s.business_unit, d.supplier_name, d.state, s.group_amount, s.started_at, s.deadline_at, s.good_at,
+       extract(epoch FROM least(s.good_at, :until) - s.deadline_at) AS late_s, x.case_id, x.code, x.message, x.owner_team, a.system AS failed_system
+  FROM slo_event s
+  JOIN document d USING (document_id)
+  LEFT JOIN LATERAL (
+      SELECT c.case_id, c.code, c.message, c.owner_team FROM exception_case c
+       WHERE c.document_id = s.document_id AND c.raised_at < least(s.good_at, :until) AND coalesce(c.closed_at, 'infinity') > s.started_at
+       ORDER BY c.raised_at LIMIT 1) x ON true
+  LEFT JOIN LATERAL (
+      SELECT t.system FROM attempt t
+       WHERE x.case_id IS NULL AND t.document_id = s.document_id AND t.outcome IN ('not_sent', 'unknown', 'failed')
+         AND t.started_at >= s.started_at AND t.started_at < least(s.good_at, :until)
+       ORDER BY t.started_at DESC LIMIT 1) a ON true
+ WHERE s.objective = :objective AND s.deadline_at > :since AND s.deadline_at <= :until AND (s.good_at IS NULL OR s.good_at > s.deadline_at)
+   AND (:units::text[] IS NULL OR s.business_unit = ANY (:units::text[]))
+ ORDER BY s.deadline_at DESC, s.document_id;
 
 -- name: invoice_risk(units, as_of, days)
 -- Invoices not yet ready for payment whose due date is near or past, most money first.
@@ -231,57 +393,91 @@ SELECT a.alert_id, a.rule, a.severity, a.state, a.message, a.owner_team, a.group
  WHERE a.resolved_at IS NULL AND (:units::text[] IS NULL OR a.business_unit = ANY (:units::text[]))
  ORDER BY a.state DESC, a.group_amount DESC NULLS LAST;
 
--- name: systems(as_of)
--- Every connected system with its last good contact, its limits and what waits for it.
-SELECT s.system, s.role, s.title, s.breaker, s.breaker_since, s.paused_until, s.consecutive_failures, s.last_success_at, s.last_failure_at, s.last_error,
-       s.requests_per_s, s.quota_limit, s.quota_remaining, s.quota_reset_at,
-       coalesce(w.waiting, 0) AS waiting, coalesce(w.value, 0) AS waiting_value, w.oldest_at, coalesce(w.due_soon, 0) AS waiting_due_soon, coalesce(w.in_call, 0) AS in_call
+-- name: systems(units, as_of)
+-- Every connected system with its last good contact, its limits and what waits for it. What a system said is shown to sessions that
+-- see every unit: it may quote any document.
+SELECT s.system, s.role, s.title, s.breaker, s.breaker_since, s.paused_until, s.consecutive_failures, s.last_success_at, s.last_failure_at,
+       CASE WHEN session_sees_all() THEN s.last_error ELSE '' END AS last_error,
+       s.requests_per_s, s.quota_limit, s.quota_remaining, s.quota_reset_at, s.quota_seen_at,
+       coalesce(w.documents, 0) AS waiting, coalesce(w.value, 0) AS waiting_value, w.oldest_at, coalesce(w.due_soon, 0) AS waiting_due_soon, coalesce(w.in_call, 0) AS in_call,
+       coalesce(f.feeds, 0) AS feeds, coalesce(f.silent, 0) AS silent_feeds
   FROM system_state s
-  LEFT JOIN (SELECT i.system, count(*) FILTER (WHERE i.status = 'due' AND i.due_at <= :as_of OR i.tries > 0) AS waiting, count(*) FILTER (WHERE i.status = 'in_call') AS in_call,
-                    sum(d.group_amount) FILTER (WHERE i.status = 'due' AND i.due_at <= :as_of OR i.tries > 0) AS value,
-                    min(i.step_since) FILTER (WHERE i.status = 'due' AND i.due_at <= :as_of OR i.tries > 0) AS oldest_at,
-                    count(*) FILTER (WHERE (i.status = 'due' AND i.due_at <= :as_of OR i.tries > 0) AND coalesce(d.due_on, d.need_by_on) <= :as_of::date + 2) AS due_soon
-               FROM work_item i JOIN document d USING (document_id) WHERE i.status IN ('due', 'in_call') GROUP BY i.system) w USING (system)
- ORDER BY s.system;
+  LEFT JOIN (SELECT system, count(*) AS documents, sum(group_amount) AS value, min(waiting_since) AS oldest_at, count(*) FILTER (WHERE in_call) AS in_call,
+                    count(*) FILTER (WHERE needed_on <= :as_of::date + 2) AS due_soon
+               FROM (SELECT i.system, d.document_id, d.group_amount, coalesce(d.due_on, d.need_by_on) AS needed_on, min(i.step_since) AS waiting_since, bool_or(i.status = 'in_call') AS in_call
+                       FROM work_item i JOIN document d USING (document_id)
+                      WHERE (i.status = 'in_call' OR i.status = 'due' AND (i.due_at <= :as_of OR i.tries > 0)) AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+                      GROUP BY i.system, d.document_id) one
+              GROUP BY system) w USING (system)
+  LEFT JOIN (SELECT system, count(*) AS feeds, count(*) FILTER (WHERE coalesce(last_success_at < :as_of - make_interval(secs => silent_after_s::double precision), true)) AS silent
+               FROM feed_state GROUP BY system) f USING (system)
+ ORDER BY s.title;
 
--- name: operations(since, until)
--- Each system's operations in the period: how often, how they ended, how long they took.
-SELECT system, operation, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('done', 'adopted', 'absent', 'waiting')) AS succeeded,
+-- name: operations(systems, units, since, until)
+-- Each system's operations in the period: how often, how they ended, how long they took (all attempts). Reads of a feed belong to
+-- no unit. Attempts = succeeded + refused (a business answer) + failed (technical).
+SELECT system, operation, min(effect) AS effect, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('done', 'adopted', 'absent', 'waiting')) AS succeeded,
        count(*) FILTER (WHERE outcome = 'refused') AS refused, count(*) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS failed,
        count(*) FILTER (WHERE http_status = 429) AS throttled, count(*) FILTER (WHERE try_number > 1) AS repeats, max(recorded_at) AS last_at,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50_ms, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY duration_ms) AS p99_ms
-  FROM attempt WHERE recorded_at >= :since AND recorded_at < :until
- GROUP BY system, operation ORDER BY system, failed DESC, operation;
-
--- name: calls_by_hour(since, until)
--- Attempts by system and hour, and how many failed.
-SELECT system, date_trunc('hour', recorded_at) AS hour, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS failed
-  FROM attempt WHERE recorded_at >= :since AND recorded_at < :until
- GROUP BY system, hour ORDER BY system, hour;
+  FROM attempt
+ WHERE recorded_at >= :since AND recorded_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+   AND (:systems::text[] IS NULL OR system = ANY (:systems::text[]))
+ GROUP BY system, operation ORDER BY failed DESC, system, operation;
 
 -- name: inbound_by_outcome(since, until)
--- Messages taken in during the period, by what became of them.
-SELECT m.system, coalesce(d.outcome, 'waiting') AS outcome, count(*) AS messages
+-- Messages taken in during the period, by system and what has become of them by now: received = applied + unchanged + superseded +
+-- ignored + parked + waiting, to the row.
+SELECT m.system, count(*) AS received, count(*) FILTER (WHERE d.outcome = 'applied') AS applied, count(*) FILTER (WHERE d.outcome = 'unchanged') AS unchanged,
+       count(*) FILTER (WHERE d.outcome = 'superseded') AS superseded, count(*) FILTER (WHERE d.outcome = 'ignored') AS ignored,
+       count(*) FILTER (WHERE d.outcome = 'parked') AS parked, count(*) FILTER (WHERE d.outcome IS NULL) AS waiting
   FROM inbound_message m
-  LEFT JOIN LATERAL (SELECT outcome FROM inbound_disposition x WHERE x.message_id = m.message_id ORDER BY disposed_at DESC LIMIT 1) d ON true
+  LEFT JOIN (SELECT DISTINCT ON (message_id) message_id, outcome FROM inbound_disposition WHERE disposed_at >= :since ORDER BY message_id, disposed_at DESC) d USING (message_id)
  WHERE m.received_at >= :since AND m.received_at < :until
- GROUP BY 1, 2 ORDER BY 1, 2;
+ GROUP BY 1 ORDER BY 1;
 
 -- name: engines()
--- Engines and when they were last heard of.
-SELECT engine_id, started_at, last_seen_at, stopped_at, release FROM engine_instance ORDER BY last_seen_at DESC;
+-- Engines and when they were last heard of; alive: within a minute, and not stopped.
+SELECT engine_id, started_at, last_seen_at, stopped_at, release, stopped_at IS NULL AND last_seen_at > clock_timestamp() - interval '60 seconds' AS is_alive,
+       extract(epoch FROM clock_timestamp() - last_seen_at) AS age_s
+  FROM engine_instance ORDER BY is_alive DESC, last_seen_at DESC;
 
 -- name: jobs(limit)
--- Scheduled runs, newest first.
-SELECT job_id, planned_at, engine_id, started_at, finished_at, outcome, detail FROM job_run ORDER BY started_at DESC LIMIT :limit;
+-- Scheduled runs, newest first, with when the job runs next: every run of a job that runs once for all engines, and of a job that
+-- every engine runs the last one in each (how many there were and how many failed since the engine began). A run is "lost"
+-- when its engine died in it.
+WITH planned AS (
+    SELECT s.job_id, min(s.next_run_at) AS next_run_at
+      FROM job_state s JOIN engine_instance e USING (engine_id)
+     WHERE e.stopped_at IS NULL AND e.last_seen_at > clock_timestamp() - interval '60 seconds'
+     GROUP BY s.job_id
+)
+SELECT r.job_id, r.planned_at, r.engine_id, r.started_at, r.finished_at,
+       CASE WHEN r.outcome = 'running' AND NOT EXISTS (
+                 SELECT 1 FROM engine_instance e
+                  WHERE e.engine_id = r.engine_id AND e.stopped_at IS NULL AND e.last_seen_at > clock_timestamp() - interval '60 seconds')
+            THEN 'lost' ELSE r.outcome END AS outcome,
+       r.detail, p.next_run_at, r.runs, r.failures
+  FROM (
+    (SELECT job_id, planned_at, engine_id, started_at, finished_at, outcome, detail, NULL::bigint AS runs, NULL::bigint AS failures
+       FROM job_run ORDER BY started_at DESC LIMIT :limit)
+    UNION ALL
+    SELECT job_id, started_at, engine_id, started_at, finished_at, outcome, detail, runs, failures FROM job_state WHERE NOT singleton AND started_at IS NOT NULL
+  ) r
+  LEFT JOIN planned p USING (job_id)
+ ORDER BY r.started_at DESC LIMIT :limit;
 
 -- name: search(text, prefix)
--- Documents by any number of any system: exact ones first, then those that begin so. :text and :prefix in lower case.
+-- Documents by any number of any system: exact ones first, then those that begin so. :text and :prefix in lower case. The number a
+-- supplier gave an invoice is kept behind the supplier's, for two suppliers may use the same one.
 SELECT * FROM (
     SELECT DISTINCT ON (d.document_id) d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.currency, d.amount, d.state, d.submitted_at,
            h.system AS found_as_system, h.kind AS found_as_kind, h.external_id AS found_as, h.exact
       FROM (SELECT document_id, system, kind, external_id, lower(external_id) = :text AS exact FROM document_identifier WHERE lower(external_id) LIKE :prefix
+            UNION ALL
+            SELECT document_id, system, kind, external_id, lower(substr(external_id, strpos(external_id, '/') + 1)) = :text
+              FROM document_identifier WHERE kind = 'invoice_number' AND lower(substr(external_id, strpos(external_id, '/') + 1)) LIKE :prefix
             UNION ALL
             SELECT document_id, 'finsync', 'number', number, lower(number) = :text FROM document WHERE lower(number) LIKE :prefix
             UNION ALL
@@ -325,6 +521,14 @@ SELECT e.document_id, e.seq, e.document_type, e.activity, e.event_at, e.observed
   FROM event e JOIN document d USING (document_id)
  WHERE e.document_id = ANY (:document_id::uuid[])
  ORDER BY e.event_at, e.recorded_at, e.document_id, e.seq;
+
+-- name: stays_of(document_id)
+-- The stays of one document in its stages, in order; the last one is where it is now and has not ended. Wall and business seconds.
+SELECT stage, next_stage, activity, entered_at, left_at, wall_s, business_s FROM stage_time WHERE document_id = :document_id
+UNION ALL
+SELECT d.state, NULL, NULL, d.state_since, NULL, extract(epoch FROM business_now() - d.state_since), business_s(b.calendar, d.state_since, business_now())
+  FROM document d LEFT JOIN business_unit b ON b.code = d.business_unit WHERE d.document_id = :document_id AND d.closed_at IS NULL
+ ORDER BY entered_at, left_at NULLS LAST;
 
 -- name: attempts_of(document_id)
 -- Every call made for these documents.
@@ -371,47 +575,417 @@ SELECT m.order_document_id, o.number AS order_number, m.order_line, m.kind, m.qu
   FROM order_movement m JOIN document o ON o.document_id = m.order_document_id JOIN document s ON s.document_id = m.source_document_id
  WHERE m.order_document_id = ANY (:document_id::uuid[]) ORDER BY m.order_document_id, m.order_line, m.kind, m.moved_on;
 
--- name: commands(actor, action, status, since, until, limit)
--- What people asked for, newest first.
-SELECT c.command_id, c.actor, c.roles, c.action, c.arguments, c.reason, c.business_unit, c.asked_at, c.status, c.result, c.settled_at
+-- name: commands(units, since, until, text, statuses, limit)
+-- What people asked for, newest first, with the first document it was about. :text (lower case): a part of who asked, of the reason, or the document's number.
+SELECT c.command_id, c.actor, array_to_string(c.roles, ', ') AS roles, c.action, c.reason, c.business_unit, c.asked_at, c.status, c.result->>'sentence' AS answer, c.settled_at,
+       c.result->>'redrive_id' AS redrive_id, coalesce(jsonb_array_length(c.arguments->'cases'), 0) AS exceptions, coalesce(x.number, d.number) AS number,
+       coalesce(x.document_id, d.document_id) AS document_id, c.arguments - 'cases' AS details
   FROM command c
- WHERE c.asked_at >= :since AND c.asked_at < :until
-   AND (:actor::text IS NULL OR c.actor = :actor::text) AND (:action::text IS NULL OR c.action = :action::text) AND (:status::text IS NULL OR c.status = :status::text)
- ORDER BY c.asked_at DESC LIMIT :limit;
+  LEFT JOIN exception_case x ON x.case_id = (c.arguments->'cases'->0->>'case_id')::uuid
+  LEFT JOIN document d ON d.document_id::text = c.arguments->>'document_id'
+ WHERE (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[])) AND (:statuses::text[] IS NULL OR c.status = ANY (:statuses::text[]))
+   AND (CASE WHEN :text::text IS NULL THEN c.asked_at >= :since AND c.asked_at < :until
+             ELSE strpos(lower(c.actor), :text::text) > 0 OR strpos(lower(c.reason), :text::text) > 0 OR lower(coalesce(x.number, d.number)) = :text::text END)
+ ORDER BY c.asked_at DESC, c.command_id LIMIT :limit;
 
 -- name: decisions(units, since, until, text, limit)
--- Who approved or refused what, where, when and why; newest first.
-SELECT e.event_at, e.recorded_at, e.activity, e.system, e.actor, e.attributes, d.document_id, d.document_type, d.number, d.business_unit, d.currency, d.amount
-  FROM event e JOIN document d USING (document_id)
- WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_approved', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted', 'abandoned', 'reprocessing_asked')
-   AND e.recorded_at >= :since AND e.recorded_at < :until AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
-   AND (:text::text IS NULL OR d.number = :text::text OR e.actor ILIKE '%%' || :text::text || '%%')
- ORDER BY e.recorded_at DESC LIMIT :limit;
+-- Who approved or refused what, newest first: one row per decision recorded in the period, with when the document was last changed by
+-- the system it came from, and under which numbers it stands in the ERP. With :text (lower case) the period does not count: any
+-- number of the document or its family, or a part of who decided.
+WITH wanted AS (
+    SELECT f.document_id FROM document_identifier i JOIN document n USING (document_id) JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(i.external_id) = :text::text
+    UNION
+    SELECT f.document_id FROM document n JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(n.number) = :text::text
+), decision AS (
+    SELECT e.document_id, e.seq, e.document_type, e.correlation_id, e.business_unit, e.recorded_at, e.event_at, e.activity, e.system, e.actor, e.attributes
+      FROM event e
+     WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
+       AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
+       AND (CASE WHEN :text::text IS NULL THEN e.recorded_at >= :since AND e.recorded_at < :until
+                 ELSE e.document_id IN (SELECT document_id FROM wanted) OR strpos(lower(e.actor), :text::text) > 0 OR strpos(lower(e.attributes->>'approved_by'), :text::text) > 0 END)
+     ORDER BY e.recorded_at DESC, e.document_id, e.seq LIMIT :limit
+), family AS (
+    SELECT d.correlation_id, string_agg(i.external_id, ', ' ORDER BY i.external_id) FILTER (WHERE i.kind = 'purchase_order') AS erp_orders,
+           string_agg(i.external_id, ', ' ORDER BY i.external_id) FILTER (WHERE i.kind = 'supplier_invoice') AS erp_invoices,
+           string_agg(i.external_id, ', ' ORDER BY i.external_id) FILTER (WHERE i.kind = 'accounting_document') AS accounting_documents
+      FROM document d JOIN document_identifier i USING (document_id) JOIN system_state s ON s.system = i.system AND s.role = 'erp'
+     WHERE d.correlation_id IN (SELECT correlation_id FROM decision)
+     GROUP BY d.correlation_id
+), change AS (
+    SELECT p.document_id, max(p.recorded_at) AS changed_at, count(*) AS changes
+      FROM document_payload p
+     WHERE p.document_id IN (SELECT document_id FROM decision) AND p.payload_version > 1 AND p.author IN (SELECT system FROM system_state)
+     GROUP BY p.document_id
+)
+SELECT e.document_id || ' ' || e.seq AS decision_id, e.document_id, d.document_type, d.number, d.title, d.business_unit, d.requester, d.supplier_name, d.currency, d.amount, d.group_amount,
+       e.event_at AS decided_at, e.recorded_at, e.activity, e.system,
+       CASE WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+            WHEN e.attributes ? 'within_approval' THEN 'within the approval of the order'
+            WHEN e.activity IN ('procurement_rejected', 'approval_contradicted') THEN coalesce(
+                (SELECT string_agg(DISTINCT p.canonical->'decided_by'->>'name', ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
+                   JOIN document_payload p ON p.document_id = a.document_id AND p.payload_version = a.payload_version
+                  WHERE l.to_document_id = e.document_id AND l.relation = 'decides' AND p.canonical->>'decision' = 'rejected'), '')
+            ELSE e.actor END AS decided_by,
+       e.attributes->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
+       d.state, d.approval_status, d.posting_status, f.erp_orders, f.erp_invoices, f.accounting_documents
+  FROM decision e JOIN document d USING (document_id)
+  LEFT JOIN change c USING (document_id)
+  LEFT JOIN family f ON f.correlation_id = e.correlation_id
+ ORDER BY e.recorded_at DESC, e.document_id, e.seq;
 
 -- name: controls(units, since, until)
--- Each control with how often it was evaluated, passed, objected and was overridden by a person.
-SELECT control, sum(evaluated) AS evaluated, sum(objected) AS objected, sum(overridden) AS overridden
-  FROM (SELECT CASE e.step WHEN 'check_policies' THEN 'budget, duplicates and approval route' WHEN 'check_segregation' THEN 'segregation of duties'
-                           WHEN 'check_duplicate' THEN 'duplicate invoices' WHEN 'match_invoice' THEN 'three-way match' WHEN 'exclude_duplicates' THEN 'duplicate suppliers'
-                           WHEN 'validate_supplier' THEN 'supplier tax number' END AS control,
-               1 AS evaluated, (e.activity = 'exception_raised' OR e.activity = 'match_blocked')::int AS objected, 0 AS overridden
-          FROM event e
-         WHERE e.recorded_at >= :since AND e.recorded_at < :until AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
-           AND e.step IN ('check_policies', 'check_segregation', 'check_duplicate', 'match_invoice', 'exclude_duplicates', 'validate_supplier')
-           AND e.activity NOT IN ('receipt_awaited', 'exception_closed')
-        UNION ALL
-        SELECT CASE x.step WHEN 'check_policies' THEN 'budget, duplicates and approval route' WHEN 'check_duplicate' THEN 'duplicate invoices'
-                           WHEN 'exclude_duplicates' THEN 'duplicate suppliers' ELSE 'supplier tax number' END, 0, 0, 1
-          FROM command c JOIN exception_case x ON x.case_id = (c.arguments->'cases'->0->>'case_id')::uuid
-         WHERE c.action = 'accept' AND c.status = 'done' AND c.asked_at >= :since AND c.asked_at < :until) t
+-- Each control with the documents it looked at in the period, those it objected to, and how often a person let one pass all the same.
+SELECT control, count(DISTINCT document_id) FILTER (WHERE verdict IN ('evaluated', 'objected')) AS evaluated, count(DISTINCT document_id) FILTER (WHERE verdict = 'objected') AS objected,
+       count(*) FILTER (WHERE verdict = 'overridden') AS overridden
+  FROM control_check
+ WHERE happened_at >= :since AND happened_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
  GROUP BY control ORDER BY control;
 
 -- name: config_versions()
--- Which versions of the configuration have been in force since when.
-SELECT kind, version, promoted_at, promoted_by, encode(sha256, 'hex') AS sha256 FROM config_version ORDER BY promoted_at DESC, kind;
+-- Which versions of the configuration came into force when and by whom, and when the next one of their kind took over (NULL: in force).
+SELECT kind || ' ' || version AS version_id, kind, version, promoted_at, promoted_by, encode(sha256, 'hex') AS sha256, lead(promoted_at) OVER (PARTITION BY kind ORDER BY promoted_at, version) AS superseded_at
+  FROM config_version ORDER BY promoted_at DESC, kind;
 
--- name: integrity(since)^
--- Recordings and their events, counted both ways: what the recordings say they hold, and what is there.
-SELECT count(*) AS recordings, coalesce(sum(event_count), 0) AS events_said,
-       (SELECT count(*) FROM event e WHERE e.recorded_at >= :since AND e.source = 'finsync') AS events_there, max(recorded_at) AS newest
-  FROM recording WHERE recorded_at >= :since;
+-- name: integrity(since, until)^
+-- Recordings and their events, counted both ways: what the recordings of the period say they hold, what is there, and how many differ.
+SELECT count(*) AS recordings, coalesce(sum(r.event_count), 0) AS events_said, coalesce(sum(e.events), 0) AS events_there,
+       count(*) FILTER (WHERE r.event_count <> coalesce(e.events, 0)) AS differing, max(r.recorded_at) AS newest
+  FROM recording r
+  LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE source = 'finsync' AND recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
+ WHERE r.recorded_at >= :since AND r.recorded_at < :until;
+
+-- name: slo_by_unit(objective, units, since, until)
+-- One objective by business unit, deadlines in (:since, :until], most missed first.
+SELECT business_unit, count(*) AS due, count(*) FILTER (WHERE good_at <= deadline_at) AS good, count(*) - count(*) FILTER (WHERE good_at <= deadline_at) AS bad
+  FROM slo_event
+ WHERE objective = :objective AND deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ GROUP BY 1 ORDER BY bad DESC, due DESC, 1;
+
+-- name: waiting_documents(system, units, as_of)
+-- The documents behind `waiting`: whose next step asks a system now, is in the call, or is being repeated. Most money first.
+SELECT i.system, d.document_id, d.document_type, d.number, d.business_unit, d.supplier_name, d.group_amount, coalesce(d.due_on, d.need_by_on) AS needed_on,
+       coalesce(d.due_on, d.need_by_on) - :as_of::date AS days_left, string_agg(DISTINCT i.step, ', ') AS steps, max(i.tries) AS tries, min(i.step_since) AS waiting_since,
+       extract(epoch FROM :as_of - min(i.step_since)) AS age_s
+  FROM work_item i JOIN document d USING (document_id) JOIN system_state s ON s.system = i.system
+ WHERE (i.status = 'in_call' OR i.status = 'due' AND (i.due_at <= :as_of OR i.tries > 0)) AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+   AND (:system::text IS NULL OR i.system = :system::text)
+ GROUP BY i.system, d.document_id
+ ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
+
+-- name: feeds(as_of)
+-- Each feed with its watermark, how long ago it was last read, and when its silence counts. Longest silence first.
+SELECT f.system, s.title, f.feed, f.complete_until, f.last_success_at, extract(epoch FROM :as_of - f.last_success_at) AS age_s, f.silent_after_s, f.consecutive_failures,
+       CASE WHEN session_sees_all() THEN f.last_error ELSE '' END AS last_error,
+       coalesce(f.last_success_at < :as_of - make_interval(secs => f.silent_after_s::double precision), true) AS is_silent
+  FROM feed_state f JOIN system_state s USING (system)
+ ORDER BY is_silent DESC, age_s DESC NULLS FIRST, f.system, f.feed;
+
+-- name: calls_over_time(systems, units, since, until, origin, bucket_s)
+-- Attempts by system and stretch of :bucket_s seconds counted from :origin, and how many failed technically. No row: no call.
+SELECT system, date_bin(make_interval(secs => :bucket_s::double precision), recorded_at, :origin::timestamptz) AS began_at, count(*) AS attempts,
+       count(*) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS failed
+  FROM attempt
+ WHERE recorded_at >= :since AND recorded_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+   AND (:systems::text[] IS NULL OR system = ANY (:systems::text[]))
+ GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: failed_calls(systems, operation, units, since, until, limit)
+-- Attempts that failed technically, newest first, each with its document, what that is worth and when it is needed (R132).
+SELECT a.attempt_id, a.recorded_at, a.system, a.operation, a.outcome, a.http_status, a.error_code, a.message, a.try_number, a.duration_ms::double precision / 1000 AS duration_s,
+       a.document_id, d.document_type, d.number, d.business_unit, d.group_amount, coalesce(d.due_on, d.need_by_on) AS needed_on
+  FROM attempt a LEFT JOIN document d USING (document_id)
+ WHERE a.recorded_at >= :since AND a.recorded_at < :until AND a.outcome IN ('not_sent', 'unknown', 'failed')
+   AND (:systems::text[] IS NULL OR a.system = ANY (:systems::text[])) AND (:operation::text IS NULL OR a.operation = :operation::text)
+   AND (:units::text[] IS NULL OR a.business_unit = ANY (:units::text[]))
+ ORDER BY a.recorded_at DESC, a.attempt_id LIMIT :limit;
+
+-- name: parked_messages(systems, units, as_of)
+-- Messages nobody could read that still stand open as exceptions, oldest first.
+SELECT c.case_id, c.system, c.code, c.message, c.number, c.document_type, c.business_unit, c.owner_team, c.raised_at, c.occurrences, c.group_amount, c.document_id, c.retryable,
+       extract(epoch FROM :as_of - c.raised_at) AS age_s
+  FROM exception_case c
+ WHERE c.closed_at IS NULL AND EXISTS (SELECT 1 FROM inbound_disposition x WHERE x.message_id = c.message_id AND x.outcome = 'parked') AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))
+   AND (:systems::text[] IS NULL OR c.system = ANY (:systems::text[]))
+ ORDER BY c.raised_at, c.case_id;
+
+-- name: unsettled_intents(systems, units, as_of)
+-- What was sent and has no answer that we know of, longest ago first: it is looked up in the target before anything is sent again.
+SELECT i.idempotency_key, i.system, i.operation, i.step, i.sends, i.first_sent_at, i.last_sent_at, i.outcome, extract(epoch FROM :as_of - i.last_sent_at) AS age_s,
+       d.document_id, d.document_type, d.number, d.business_unit, d.group_amount
+  FROM intent i JOIN document d USING (document_id)
+ WHERE i.outcome IN ('open', 'unknown') AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:systems::text[] IS NULL OR i.system = ANY (:systems::text[]))
+ ORDER BY i.last_sent_at, i.idempotency_key;
+
+-- name: audit_summary(units, since, until)^
+-- The period in figures: decisions (approved, not approved), decisions whose document was changed after them by its source, requests of
+-- people by outcome, what people let pass against a control, and since when anything has been recorded at all.
+WITH decision AS (
+    SELECT e.document_id, e.recorded_at, e.activity FROM event e
+     WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
+       AND e.recorded_at >= :since AND e.recorded_at < :until AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
+), change AS (
+    SELECT p.document_id, max(p.recorded_at) AS changed_at FROM document_payload p
+     WHERE p.document_id IN (SELECT document_id FROM decision) AND p.payload_version > 1 AND p.author IN (SELECT system FROM system_state)
+     GROUP BY p.document_id
+), asked AS (
+    SELECT status FROM command WHERE asked_at >= :since AND asked_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+)
+SELECT (SELECT count(*) FROM decision) AS decisions,
+       (SELECT count(*) FROM decision WHERE activity IN ('approval_completed', 'review_approved', 'change_approved')) AS approved,
+       (SELECT count(*) FROM decision JOIN change USING (document_id) WHERE changed_at > recorded_at) AS changed_after,
+       (SELECT count(*) FROM asked) AS requests, (SELECT count(*) FROM asked WHERE status IN ('denied', 'conflict', 'failed')) AS requests_not_done,
+       (SELECT count(*) FROM asked WHERE status = 'asked') AS requests_waiting,
+       (SELECT count(*) FROM control_check WHERE verdict = 'overridden' AND happened_at >= :since AND happened_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) AS overridden,
+       (SELECT recorded_at FROM recording ORDER BY recording_id LIMIT 1) AS first_at;
+
+-- name: approvals_of(document_id)
+-- Everybody who was asked to decide about a document, and what they said, in order.
+SELECT a.number, a.source_system AS system, p.canonical->'approver'->>'name' AS approver, p.canonical->'decided_by'->>'name' AS decided_by, p.canonical->'decided_by'->>'user' AS login,
+       p.canonical->>'group' AS asked_group, p.canonical->>'decision' AS decision, (p.canonical->>'requested_at')::timestamptz AS requested_at,
+       (p.canonical->>'decided_at')::timestamptz AS decided_at, p.canonical->>'comment' AS comment
+  FROM document_link l JOIN document a ON a.document_id = l.from_document_id
+  JOIN document_payload p ON p.document_id = a.document_id AND p.payload_version = a.payload_version
+ WHERE l.to_document_id = :document_id AND l.relation = 'decides'
+ ORDER BY decided_at NULLS LAST, requested_at, a.number;
+
+-- name: changes_of(document_id)
+-- Every version of a document's content: who wrote it, when, with which hash and mapping, and which of its fields differ from before.
+SELECT p.payload_version, p.recorded_at, p.author, p.author IN (SELECT system FROM system_state) AS is_from_source, encode(p.payload_hash, 'hex') AS payload_hash, p.mapping_version,
+       (SELECT string_agg(k.key, ', ' ORDER BY k.key)
+          FROM (SELECT key FROM jsonb_object_keys(p.canonical) key UNION SELECT key FROM jsonb_object_keys(b.canonical) key) k
+         WHERE p.canonical->k.key IS DISTINCT FROM b.canonical->k.key) AS fields
+  FROM document_payload p
+  LEFT JOIN document_payload b ON b.document_id = p.document_id AND b.payload_version = p.payload_version - 1
+ WHERE p.document_id = :document_id ORDER BY p.payload_version;
+
+-- name: postings_of(document_id)
+-- How the ledger took a document's journey, in order: what was accepted, refused, posted, blocked, cleared or reversed, and under which number.
+SELECT e.event_at, e.recorded_at, e.activity, e.system, e.actor, d.document_id, d.document_type, d.number, e.posting_status, e.attributes->>'message' AS message, i.erp_numbers
+  FROM document r JOIN document d ON d.correlation_id = r.correlation_id
+  JOIN event e ON e.document_id = d.document_id
+   AND e.activity IN ('order_accepted', 'order_refused', 'answer_lost', 'commitment_confirmed', 'order_number_returned', 'change_accepted', 'change_refused', 'order_cancelled',
+                      'invoice_posted', 'invoice_blocked', 'posting_refused', 'payment_ready', 'payment_cleared', 'posting_applied', 'clearing_applied', 'reversal_applied')
+  LEFT JOIN LATERAL (SELECT string_agg(x.external_id, ', ' ORDER BY x.external_id) AS erp_numbers
+                       FROM document_identifier x JOIN system_state s ON s.system = x.system AND s.role = 'erp' WHERE x.document_id = d.document_id) i ON true
+ WHERE r.document_id = :document_id
+ ORDER BY e.event_at, e.recorded_at, d.number, e.seq;
+
+-- name: control_rows(control, verdict, units, since, until)
+-- The documents behind a control's figure, newest first: 'objected' one row per document (its newest objection), 'overridden' one per decision.
+SELECT row_number() OVER (ORDER BY k.happened_at DESC, k.document_id, k.control)::text AS row_id, k.control, k.document_id, d.document_type, d.number, d.business_unit, d.supplier_name, d.group_amount,
+       k.happened_at, k.actor, k.code, k.said, k.case_id, c.closed_at, c.closed_by, c.close_reason, d.state
+  FROM (SELECT DISTINCT ON (control, document_id, CASE WHEN verdict = 'overridden' THEN happened_at END) *
+          FROM control_check
+         WHERE verdict = :verdict AND (:control::text IS NULL OR control = :control::text)
+           AND happened_at >= :since AND happened_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+         ORDER BY control, document_id, CASE WHEN verdict = 'overridden' THEN happened_at END, happened_at DESC) k
+  JOIN document d USING (document_id)
+  LEFT JOIN exception_case c ON c.case_id = k.case_id
+ ORDER BY k.happened_at DESC, k.document_id, k.control;
+
+-- name: integrity_rows(since, until)
+-- The recordings of the period whose events are not as many as they say, oldest first.
+SELECT r.recording_id, r.engine_id, r.recorded_at, r.event_count AS events_said, coalesce(e.events, 0) AS events_there
+  FROM recording r
+  LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE source = 'finsync' AND recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
+ WHERE r.recorded_at >= :since AND r.recorded_at < :until AND r.event_count <> coalesce(e.events, 0)
+ ORDER BY r.recorded_at;
+
+-- name: history_gaps()
+-- Documents whose history is not 1, 2, 3 ... up to what they say is their last event, all time.
+SELECT d.document_id, d.document_type, d.number, d.business_unit, d.last_event_seq AS events_said, coalesce(e.events, 0) AS events_there
+  FROM document d
+  LEFT JOIN (SELECT document_id, count(*) AS events, max(seq) AS last FROM event GROUP BY document_id) e USING (document_id)
+ WHERE coalesce(e.events, 0) <> d.last_event_seq OR e.last <> d.last_event_seq
+ ORDER BY d.number;
+
+-- name: recordings_to_verify(since, until, limit)
+-- The newest recordings of the period with the root they carry.
+SELECT recording_id, recorded_at, event_count, merkle_root FROM recording WHERE recorded_at >= :since AND recorded_at < :until ORDER BY recorded_at DESC, recording_id DESC LIMIT :limit;
+
+-- name: events_to_verify(recording_id, since, until)
+-- The events of these recordings with every column their hash is made of, in their order.
+SELECT recording_id, ordinal, document_id, activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, approval_status, posting_status, document_version, attributes
+  FROM event WHERE recorded_at >= :since AND recorded_at < :until AND recording_id = ANY (:recording_id::uuid[]) AND source = 'finsync'
+ ORDER BY recording_id, ordinal;
+
+-- name: stopped_by_day(units, document_types, since, until)
+-- Per day: how many documents an exception stopped at its end (and at :until, on the last), and how many stops began and ended in it.
+SELECT day::date AS day,
+       count(DISTINCT x.document_id) FILTER (WHERE x.raised_at < least(day + interval '1 day', :until) AND coalesce(x.closed_at, 'infinity') >= least(day + interval '1 day', :until)) AS stopped,
+       count(*) FILTER (WHERE x.raised_at >= day AND x.raised_at < day + interval '1 day') AS begun,
+       count(*) FILTER (WHERE x.closed_at >= day AND x.closed_at < day + interval '1 day') AS ended
+  FROM generate_series(date_trunc('day', :since::timestamptz), :until::timestamptz - interval '1 microsecond', interval '1 day') AS day
+  LEFT JOIN (SELECT document_id, raised_at, closed_at FROM exception_case
+              WHERE blocks AND document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) x
+    ON x.raised_at < day + interval '1 day' AND coalesce(x.closed_at, 'infinity') >= day
+ GROUP BY day ORDER BY day;
+
+-- name: cycle_time_figures(units, before, since, until, clock, zone)
+-- Requisitions that reached a stop between :before and :until, in the period (from :since on) and in the one before it, in all,
+-- by business unit, and by week of the :zone. measure: ordered, posted (from first submit), approved_to_ordered. documents
+-- reached the stop; n of them have clocks that agree (nothing ends before it begins); percentiles of those in seconds of the :clock.
+WITH c AS MATERIALIZED (
+    SELECT business_unit, approved_at, ordered_at, posted_at, to_ordered_s, to_posted_s, approved_to_ordered_s,
+           CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS to_ordered,
+           CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END AS to_posted,
+           CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END AS approved_to_ordered
+      FROM cycle_time
+     WHERE (ordered_at >= :before AND ordered_at < :until OR posted_at >= :before AND posted_at < :until)
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), reached AS (
+    SELECT 'ordered' AS measure, business_unit, ordered_at AS at, to_ordered AS s, to_ordered_s AS wall_s FROM c WHERE ordered_at >= :before AND ordered_at < :until
+    UNION ALL
+    SELECT 'posted', business_unit, posted_at, to_posted, to_posted_s FROM c WHERE posted_at >= :before AND posted_at < :until
+    UNION ALL
+    SELECT 'approved_to_ordered', business_unit, ordered_at, approved_to_ordered, approved_to_ordered_s FROM c WHERE ordered_at >= :before AND ordered_at < :until AND approved_at IS NOT NULL
+)
+SELECT measure, in_period, business_unit, week, count(*) AS documents, count(*) FILTER (WHERE wall_s >= 0) AS n,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p85_s,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p95_s
+  FROM (SELECT measure, business_unit, at >= :since AS in_period, date_trunc('week', at AT TIME ZONE :zone)::date AS week, s, wall_s FROM reached) r
+ GROUP BY GROUPING SETS ((measure, in_period), (measure, in_period, business_unit), (measure, in_period, week))
+ ORDER BY measure, in_period, week NULLS FIRST, business_unit NULLS FIRST;
+
+-- name: cycle_time_honest(units, since, until, as_of, clock)^
+-- The same duration over everything submitted in the period, open ones counted with the age they have (Kaplan-Meier): percentiles
+-- of the time to the order, NULL where so many are still under way that it is not reached. What ended otherwise will never be
+-- ordered and is left out, as are clocks that contradict each other. n: how many count; under_way: of these still open. Seconds of the :clock.
+WITH t AS (
+    SELECT (ordered_at IS NOT NULL)::int AS done,
+           CASE WHEN ordered_at IS NOT NULL THEN CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END
+                WHEN :clock = 'wall' THEN extract(epoch FROM :as_of - submitted_at)
+                ELSE business_s(calendar, submitted_at, :as_of) END AS s
+      FROM cycle_time
+     WHERE submitted_at >= :since AND submitted_at < :until AND (to_ordered_s >= 0 OR ordered_at IS NULL AND closed_at IS NULL)
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), at_time AS (
+    SELECT s, sum(done) AS done, sum(count(*)) OVER (ORDER BY s DESC) AS at_risk, count(*) AS leave FROM t GROUP BY s
+), alive AS (
+    SELECT s, done, leave, exp(sum(ln(greatest(1 - done::float8 / at_risk::float8, 1e-300))) OVER (ORDER BY s)) AS share FROM at_time
+)
+SELECT coalesce(sum(leave), 0)::bigint AS n, coalesce(sum(leave - done), 0)::bigint AS under_way,
+       min(s) FILTER (WHERE share <= 0.5) AS p50_s, min(s) FILTER (WHERE share <= 0.15) AS p85_s, min(s) FILTER (WHERE share <= 0.05) AS p95_s
+  FROM alive;
+
+-- name: cycle_time_stages(units, since, until, stop, clock, stage)
+-- Where the time of the requisitions that reached the :stop ("ordered" or "posted") in the period went, so that the parts add up to
+-- the whole: the stages of each until its order, what lies before the first of them ("not_yet_here": submitted, and not yet read
+-- by us), and for those posted what came after the order, cut at the last delivery and the last invoice. Without a :stage one row
+-- per stage: documents that spent time there, in so many stays, percentiles over documents. With one, a row per document in it.
+-- Seconds of the :clock.
+WITH c AS MATERIALIZED (
+    SELECT document_id, calendar, ordered_at, received_at, invoiced_at, posted_at,
+           CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS to_ordered,
+           CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END AS to_posted
+      FROM cycle_time
+     WHERE CASE :stop WHEN 'posted' THEN posted_at ELSE ordered_at END >= :since AND CASE :stop WHEN 'posted' THEN posted_at ELSE ordered_at END < :until
+       AND to_ordered_s >= 0 AND (:stop <> 'posted' OR to_posted_s >= 0) AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), stay AS (
+    SELECT t.document_id, t.stage, sum(CASE :clock WHEN 'wall' THEN t.wall_s ELSE t.business_s END) AS s, count(*) AS stays
+      FROM stage_time t JOIN c USING (document_id)
+     WHERE t.document_type = 'requisition' AND t.left_at <= c.ordered_at
+     GROUP BY t.document_id, t.stage
+), cut AS (
+    SELECT c.*, d.goods_at, greatest(d.goods_at, least(coalesce(c.invoiced_at, d.goods_at), c.posted_at)) AS bill_at
+      FROM c CROSS JOIN LATERAL (SELECT greatest(c.ordered_at, least(coalesce(c.received_at, c.ordered_at), c.posted_at)) AS goods_at) d
+     WHERE :stop = 'posted'
+), leg AS (
+    SELECT document_id, to_posted - to_ordered AS after_s,
+           CASE :clock WHEN 'wall' THEN extract(epoch FROM goods_at - ordered_at) ELSE business_s(calendar, ordered_at, goods_at) END AS goods_s,
+           CASE :clock WHEN 'wall' THEN extract(epoch FROM bill_at - goods_at) ELSE business_s(calendar, goods_at, bill_at) END AS bill_s
+      FROM cut
+), part AS (
+    SELECT document_id, stage, s, stays FROM stay
+    UNION ALL
+    SELECT document_id, 'not_yet_here', sum(s), 1 FROM (SELECT document_id, to_ordered AS s FROM c UNION ALL SELECT document_id, -s FROM stay) rest GROUP BY document_id
+    UNION ALL
+    SELECT document_id, after.stage, after.s, 1
+      FROM leg CROSS JOIN LATERAL (VALUES ('waiting_for_goods', goods_s), ('waiting_for_the_invoice', bill_s), ('matching_and_posting', after_s - goods_s - bill_s)) after (stage, s)
+)
+SELECT stage, CASE WHEN :stage::text IS NOT NULL THEN document_id END AS document_id, count(*) AS documents, sum(stays)::bigint AS stays, sum(s)::float8 AS total_s,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
+  FROM part
+ WHERE :stage::text IS NULL OR stage = :stage
+ GROUP BY 1, 2 ORDER BY total_s DESC, document_id;
+
+-- name: exception_rate(units, before, since, until, document_types, categories, zone)
+-- Documents that entered between :before and :until and how many of them ever met an exception (of the :categories), in count and
+-- value: in the period (from :since on) and in the one before it; in all, by business unit, by type, and by week of the :zone.
+WITH entered AS (
+    SELECT d.business_unit, d.document_type, coalesce(d.group_amount, 0) AS value, d.submitted_at >= :since AS in_period,
+           date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.document_id IS NOT NULL AS met
+      FROM document d
+      LEFT JOIN (SELECT DISTINCT document_id FROM exception_case WHERE :categories::text[] IS NULL OR category = ANY (:categories::text[])) x USING (document_id)
+     WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :before AND d.submitted_at < :until AND NOT d.is_test
+       AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+)
+SELECT in_period, business_unit, document_type, week, count(*) AS entered, count(*) FILTER (WHERE met) AS with_exception,
+       sum(value) AS value, coalesce(sum(value) FILTER (WHERE met), 0) AS value_with_exception
+  FROM entered
+ GROUP BY GROUPING SETS ((in_period), (in_period, business_unit), (in_period, document_type), (in_period, week))
+ ORDER BY in_period, week NULLS FIRST, document_type NULLS FIRST, business_unit NULLS FIRST;
+
+-- name: exception_rate_causes(units, since, until, document_types, categories)
+-- Each document that entered in the period with each cause it met: exceptions of that cause, how many of them are open, closed and
+-- cured by themselves, and how many were there again within 30 days of being closed.
+WITH x AS (
+    SELECT c.*, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
+      FROM exception_case c
+     WHERE c.document_id IS NOT NULL AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
+)
+SELECT d.document_id, d.document_type, d.business_unit, coalesce(d.group_amount, 0) AS value, d.submitted_at, x.code, x.category, count(DISTINCT x.fingerprint) AS fingerprints,
+       count(*) AS exceptions, count(*) FILTER (WHERE x.closed_at IS NULL) AS open, count(x.closed_at) AS closed,
+       count(*) FILTER (WHERE x.close_reason = 'self_cured') AS self_cured, count(*) FILTER (WHERE x.came_back) AS came_back, min(x.raised_at) AS raised_at
+  FROM document d JOIN x USING (document_id)
+ WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
+   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+ GROUP BY d.document_id, x.code, x.category ORDER BY d.document_id, raised_at, x.code;
+
+-- name: exception_rate_rows(units, since, until, document_types, categories, zone)
+-- The documents that entered in the period and ever met an exception (of the :categories), most money first; with the newest of
+-- them that is open.
+SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.requester, d.currency, d.amount, d.group_amount, d.state, d.submitted_at,
+       date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.exceptions, x.open, x.closed, x.self_cured, x.codes, x.categories, x.raised_at, x.case_id,
+       (SELECT string_agg(CASE i.kind WHEN 'invoice_number' THEN substr(i.external_id, strpos(i.external_id, '/') + 1) ELSE i.external_id END, ', ' ORDER BY i.kind, i.external_id)
+          FROM document_identifier i JOIN system_state s USING (system)
+         WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind IN ('invoice_number', 'request_number')) AND i.external_id <> d.number) AS known_as
+  FROM document d
+  JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE closed_at IS NULL) AS open, count(closed_at) AS closed,
+               count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, array_agg(DISTINCT code ORDER BY code) AS codes,
+               array_agg(DISTINCT category ORDER BY category) AS categories, min(raised_at) AS raised_at,
+               (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE closed_at IS NULL))[1] AS case_id
+          FROM exception_case WHERE :categories::text[] IS NULL OR category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
+ WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
+   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+ ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
+
+-- name: exception_time_to_close(units, since, until, document_types, categories, as_of)^
+-- How long exceptions of the documents that entered in the period took from being raised to being closed, those still open counted
+-- with the age they have (Kaplan-Meier); business and wall seconds, NULL where so many are open that it is not reached.
+WITH t AS (
+    SELECT (c.closed_at IS NOT NULL)::int AS done, business_s(b.calendar, c.raised_at, coalesce(c.closed_at, :as_of)) AS business_s,
+           extract(epoch FROM coalesce(c.closed_at, :as_of) - c.raised_at) AS wall_s
+      FROM document d JOIN exception_case c USING (document_id) LEFT JOIN business_unit b ON b.code = d.business_unit
+     WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
+       AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
+), at_time AS (
+    SELECT 'business' AS clock, business_s AS s, sum(done) AS done, sum(count(*)) OVER (ORDER BY business_s DESC) AS at_risk, count(*) AS leave FROM t WHERE business_s >= 0 GROUP BY business_s
+    UNION ALL
+    SELECT 'wall', wall_s, sum(done), sum(count(*)) OVER (ORDER BY wall_s DESC), count(*) FROM t WHERE wall_s >= 0 GROUP BY wall_s
+), alive AS (
+    SELECT clock, s, done, leave, exp(sum(ln(greatest(1 - done::float8 / at_risk::float8, 1e-300))) OVER (PARTITION BY clock ORDER BY s)) AS share FROM at_time
+)
+SELECT coalesce(sum(leave) FILTER (WHERE clock = 'wall'), 0)::bigint AS n, coalesce(sum(leave - done) FILTER (WHERE clock = 'wall'), 0)::bigint AS open,
+       min(s) FILTER (WHERE clock = 'business' AND share <= 0.5) AS p50_business_s,
+       min(s) FILTER (WHERE clock = 'business' AND share <= 0.15) AS p85_business_s, min(s) FILTER (WHERE clock = 'wall' AND share <= 0.5) AS p50_wall_s
+  FROM alive;
+
+-- name: rights_to_rewrite()
+-- Which of the program's roles could change or remove what may only be added to: none should.
+SELECT r.role, t.relation, p.privilege
+  FROM unnest(ARRAY['finsync_engine', 'finsync_app', 'finsync_gate']) AS r(role)
+ CROSS JOIN unnest(ARRAY['event', 'event_object', 'attempt', 'attempt_body', 'inbound_message', 'document_payload', 'case_event', 'config_version']) AS t(relation)
+ CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p(privilege)
+ WHERE has_table_privilege(r.role, t.relation, p.privilege)
+ ORDER BY 1, 2, 3;

@@ -21,8 +21,11 @@ SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS l
 -- name: claim_calls(system, wanted, engine_id, lease_until, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit
 -- and the circuit breaker decide how many: tokens refill with time; an open breaker lets one probe through when its pause is
--- over. Returns each item with its document, payload, names and subject. SKIP LOCKED lets engines work side by side.
-WITH lane AS (
+-- over. Returns each item with its document, payload, names and subject. SKIP LOCKED lets engines work side by side. Each
+-- priority is read by itself, in the order of the index, so that a claim never sorts a backlog. Rows are found by ARRAY(...)
+-- and LATERAL ... OFFSET 0: nobody knows beforehand how few a claim brings, and a plan that hashes whole tables to be on the
+-- safe side reads everything there ever was.
+WITH RECURSIVE lane AS (
     SELECT s.system,
            CASE WHEN s.paused_until > :now THEN 0
                 WHEN s.breaker = 'open' THEN 1
@@ -32,24 +35,40 @@ WITH lane AS (
       FROM system_state s
      WHERE s.system = :system
        FOR UPDATE
-), due AS (
-    SELECT w.work_item_id, w.status AS was
-      FROM work_item w, lane
-     WHERE w.system = :system
-       AND ((w.status = 'due' AND w.due_at <= :now) OR (w.status = 'in_call' AND w.lease_until < :now))
-     ORDER BY w.priority, w.due_at
+), rank AS (
+    (SELECT w.priority FROM work_item w WHERE w.system = :system AND w.status = 'due' ORDER BY w.priority LIMIT 1)
+    UNION ALL
+    SELECT (SELECT w.priority FROM work_item w WHERE w.system = :system AND w.status = 'due' AND w.priority > rank.priority ORDER BY w.priority LIMIT 1)
+      FROM rank WHERE rank.priority IS NOT NULL
+), abandoned AS (
+    SELECT w.work_item_id, w.status, w.priority, w.due_at
+      FROM work_item w
+     WHERE w.system = :system AND w.status = 'in_call' AND w.lease_until < :now
+     ORDER BY w.lease_until
      LIMIT (SELECT least(:wanted, allowed) FROM lane)
        FOR UPDATE OF w SKIP LOCKED
+), ready AS (
+    SELECT turn.*
+      FROM rank, LATERAL (
+           SELECT w.work_item_id, w.status, w.priority, w.due_at
+             FROM work_item w
+            WHERE w.system = :system AND w.status = 'due' AND w.priority = rank.priority AND w.due_at <= :now
+            ORDER BY w.due_at
+            LIMIT (SELECT least(:wanted, allowed) FROM lane)
+              FOR UPDATE OF w SKIP LOCKED) turn
+), due AS (
+    SELECT work_item_id, status AS was FROM (SELECT * FROM abandoned UNION ALL SELECT * FROM ready) either
+     ORDER BY priority, due_at
+     LIMIT (SELECT least(:wanted, allowed) FROM lane)
 ), taken AS (
     UPDATE work_item w
        SET status = 'in_call', claimed_at = :now, lease_until = :lease_until, engine_id = :engine_id,
            fencing_token = w.fencing_token + 1,
            -- A lease that ran out leaves us not knowing: somebody may have sent and died before noting the answer.
-           ask_first = w.ask_first OR due.was = 'in_call',
-           unknown_since = CASE WHEN due.was = 'in_call' THEN coalesce(w.unknown_since, w.claimed_at) ELSE w.unknown_since END
-      FROM due
-     WHERE w.work_item_id = due.work_item_id
-    RETURNING w.*, due.was = 'in_call' AS abandoned, (SELECT is_probe FROM lane) AS is_probe
+           ask_first = w.ask_first OR w.status = 'in_call',
+           unknown_since = CASE WHEN w.status = 'in_call' THEN coalesce(w.unknown_since, w.claimed_at) ELSE w.unknown_since END
+     WHERE w.work_item_id = ANY (ARRAY(SELECT work_item_id FROM due))
+    RETURNING w.*
 ), spent AS (
     UPDATE system_state s
        SET tokens = greatest(0, least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken)),
@@ -60,7 +79,8 @@ WITH lane AS (
      WHERE s.system = lane.system
 )
 SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
-       t.unknown_since, t.claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, t.abandoned, t.is_probe,
+       t.unknown_since, t.claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id,
+       EXISTS (SELECT 1 FROM abandoned a WHERE a.work_item_id = t.work_item_id) AS abandoned, (SELECT is_probe FROM lane) AS is_probe,
        d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
        d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at, d.last_event_seq,
@@ -72,22 +92,31 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
                                   'close_reason', c.close_reason, 'closed_by', c.closed_by)
           FROM exception_case c WHERE c.case_id = t.subject_id) AS subject
   FROM taken t
-  JOIN document d USING (document_id)
-  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
+  JOIN document d ON d.document_id = t.document_id AND d.document_id = ANY (ARRAY(SELECT document_id FROM taken))
+  LEFT JOIN LATERAL (SELECT canonical, payload_hash FROM document_payload WHERE document_id = d.document_id AND payload_version = d.payload_version OFFSET 0) p ON true
  ORDER BY t.priority, t.due_at;
 
 -- name: claim_decisions(wanted, now)
 -- Take the oldest due items that are decided here. They are computed and recorded in the same transaction, so the row lock is
 -- the claim and a crash puts them back by itself. Documents somebody else holds are left for the next round.
-WITH due AS (
-    SELECT w.*
-      FROM work_item w
-     WHERE w.system = 'finsync' AND w.status = 'due' AND w.due_at <= :now
-     ORDER BY w.priority, w.due_at
-     LIMIT :wanted
-       FOR UPDATE OF w SKIP LOCKED
+WITH RECURSIVE rank AS (
+    (SELECT w.priority FROM work_item w WHERE w.system = 'finsync' AND w.status = 'due' ORDER BY w.priority LIMIT 1)
+    UNION ALL
+    SELECT (SELECT w.priority FROM work_item w WHERE w.system = 'finsync' AND w.status = 'due' AND w.priority > rank.priority ORDER BY w.priority LIMIT 1)
+      FROM rank WHERE rank.priority IS NOT NULL
+), ready AS (
+    SELECT turn.*
+      FROM rank, LATERAL (
+           SELECT w.*
+             FROM work_item w
+            WHERE w.system = 'finsync' AND w.status = 'due' AND w.priority = rank.priority AND w.due_at <= :now
+            ORDER BY w.due_at
+            LIMIT :wanted
+              FOR UPDATE OF w SKIP LOCKED) turn
+), due AS (
+    SELECT * FROM ready ORDER BY priority, due_at LIMIT :wanted
 ), held AS (
-    SELECT d.* FROM document d WHERE d.document_id IN (SELECT document_id FROM due) FOR UPDATE OF d SKIP LOCKED
+    SELECT d.* FROM document d WHERE d.document_id = ANY (ARRAY(SELECT document_id FROM due)) FOR UPDATE OF d SKIP LOCKED
 )
 SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.objective_at, t.tries, t.ask_first,
        t.unknown_since, :now AS claimed_at, t.fencing_token, t.wakes, t.waiting_for, t.facts, t.redrive_id, false AS abandoned, false AS is_probe,
@@ -102,7 +131,7 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
           FROM exception_case c WHERE c.case_id = t.subject_id) AS subject
   FROM due t
   JOIN held d USING (document_id)
-  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
+  LEFT JOIN LATERAL (SELECT canonical, payload_hash FROM document_payload WHERE document_id = d.document_id AND payload_version = d.payload_version OFFSET 0) p ON true
  ORDER BY t.priority, t.due_at;
 
 -- name: lock_documents(document_id)
@@ -120,10 +149,33 @@ SELECT d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.bu
 -- key, so that cells do not wait for each other.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || k, 0)) FROM unnest(:keys::text[]) AS k ORDER BY k;
 
+-- name: give_back(work_item_id, fencing_token)!
+-- Claimed and not begun: due again at once, for whoever comes.
+UPDATE work_item w
+   SET status = 'due', lease_until = NULL, engine_id = NULL
+  FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[]) AS u(work_item_id, fencing_token)
+ WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status = 'in_call';
+
+-- name: recover_claims(system, engine_id, held)
+-- Items this engine has claimed without ever hearing of it, because its connection was lost with the answer: nobody has begun
+-- anything for them, so they are due again at once. :held are those it does know of.
+WITH back AS (
+    UPDATE work_item w
+       SET status = 'due', lease_until = NULL, engine_id = NULL
+     WHERE w.system = :system AND w.status = 'in_call' AND w.engine_id = :engine_id AND NOT w.work_item_id = ANY (:held::uuid[])
+    RETURNING w.work_item_id, w.document_id, w.fencing_token, w.ask_first
+), never_sent AS (
+    UPDATE intent i
+       SET outcome = CASE WHEN b.ask_first THEN 'unknown' ELSE 'not_sent' END
+      FROM back b
+     WHERE i.document_id = b.document_id AND i.work_item_id = b.work_item_id AND i.fencing_token = b.fencing_token AND i.outcome = 'open'
+)
+SELECT work_item_id FROM back;
+
 -- name: held(work_item_id)
--- Which of these items are in a call, under which fencing token; held until the transaction ends.
-SELECT w.work_item_id, w.fencing_token
+-- How these items are held, and under which fencing token; as they are until the transaction ends.
+SELECT w.work_item_id, w.fencing_token, w.status
   FROM work_item w
- WHERE w.work_item_id = ANY (:work_item_id::uuid[]) AND w.status = 'in_call'
+ WHERE w.work_item_id = ANY (:work_item_id::uuid[])
  ORDER BY w.work_item_id
    FOR UPDATE;

@@ -4,7 +4,7 @@ CREATE VIEW open_document WITH (security_invoker = true) AS
 SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier, d.supplier_name, d.requester, d.state, d.approval_status, d.posting_status,
        d.currency, d.amount, d.group_amount, d.state_since, d.submitted_at, d.need_by_on, d.due_on, d.correlation_id, d.version,
        b.calendar, w.work_item_id, w.flow, w.step, w.system, w.status AS work_status, w.due_at, w.objective_at, w.step_since, w.tries, w.waiting_for,
-       c.case_id, c.code AS case_code, c.category AS case_category, c.message AS case_message, c.owner_team, c.owner, c.raised_at AS case_raised_at, c.version AS case_version,
+       c.case_id, c.code AS case_code, c.category AS case_category, c.message AS case_message, c.owner_team, c.owner, c.raised_at AS case_raised_at, c.version AS case_version, coalesce(c.blocks, false) AS case_blocks,
        CASE
            WHEN c.category = 'master_data' THEN 'master data'
            WHEN c.code IN ('budget_exceeded', 'budget_conflict') THEN 'budget refused'

@@ -5,7 +5,7 @@ session; every query of the application then runs in a transaction that carries 
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
@@ -44,7 +44,7 @@ class AppSession:
     """An open session: the person, and the secret that proves it to the database."""
 
     person: Person
-    token: str
+    token: str = field(repr=False)
 
 
 def put_people(connection: psycopg.Connection, people: Sequence[Person], *, now: datetime) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 
 from sync_engine.control.access import Person, acting
@@ -40,27 +41,29 @@ def ask(app: sa.Engine, token: str, person: Person, *, command_id: UUID, action:
     """Ask for something, once per `command_id`.
 
     Raises:
-        NotAllowed: said here for the person's sake; the database and the engine check again.
+        NotAllowed: said here for the person's sake; the database and the engine check again. Also when the session is over or
+            the person's rights are no longer those the page was drawn with.
     """
     rule = RULES[action]
     if not person.may(action):
         raise NotAllowed(f"Your role does not allow you to {rule.says}.")
     if rule.needs_reason and not reason.strip():
         raise NotAllowed(f"To {rule.says}, say why.")
-    with acting(app, token) as connection:
-        connection.execute(
-            sql("command.ask"),
-            {
-                "command_id": command_id,
-                "actor": person.user_id,
-                "roles": [role.value for role in sorted(person.roles)],
-                "action": action.value,
-                "arguments": json.dumps(arguments, default=str),
-                "reason": reason.strip(),
-                "business_unit": business_unit,
-                "now": now,
-            },
-        )
+    values = {
+        "command_id": command_id,
+        "actor": person.user_id,
+        "roles": [role.value for role in sorted(person.roles)],
+        "action": action.value,
+        "arguments": json.dumps(arguments, default=str),
+        "reason": reason.strip(),
+        "business_unit": business_unit,
+        "now": now,
+    }
+    try:
+        with acting(app, token) as connection:
+            connection.execute(sql("command.ask"), values)
+    except psycopg.errors.InsufficientPrivilege:
+        raise NotAllowed("Your session is over, or your rights have changed; sign in again.") from None
 
 
 def answer(app: sa.Engine, token: str, command_id: UUID) -> Answered | None:

@@ -5,7 +5,8 @@ page was drawn; the documents are those they saw, by id and version, or the comm
 """
 
 import json
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,15 +14,20 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from sync_engine.control.roles import ACCEPTABLE, RULES, Action, Role, may, sees
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
+from sync_engine.model import flows
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.lifecycles import LIFECYCLES
 
 BATCH = 20
+
+CLOSE_REASONS = frozenset({"fixed", "accepted_risk", "duplicate", "false_alarm"})
+"""Why a person may close an exception; the other reasons are the engine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,22 @@ class Asked:
 
 
 class Refusal(Exception):
-    """The command is not carried out; `status` is "denied" (no right) or "conflict" (something changed)."""
+    """The command is not carried out; `status` is "denied" (no right), "conflict" (something changed) or "failed" (it makes no
+    sense)."""
 
     def __init__(self, status: str, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class _Seen(BaseModel):
+    """A case as the asker saw it."""
+
+    case_id: UUID
+    version: int = Field(ge=0, lt=2**31)
+
+
+_SEEN = TypeAdapter(list[_Seen])
 
 
 @dataclass(slots=True)
@@ -62,24 +79,32 @@ def execute_commands(connection: psycopg.Connection, setup: Setup, *, engine_id:
     with connection.transaction():
         rows = store.rows(connection, "command.claim_commands", wanted=BATCH)
         for row in rows:
-            asked = Asked(
-                row["command_id"],
-                row["actor"],
-                Action(row["action"]),
-                row["arguments"],
-                row["reason"],
-                frozenset(Role(role) for role in row["roles"] or ()),
-                tuple(row["units"] or ()),
-                bool(row["is_active"]),
-            )
-            _carry_out(connection, asked, setup, engine_id, now)
+            _carry_out(connection, row, setup, engine_id, now)
     return len(rows)
 
 
-def _carry_out(connection: psycopg.Connection, asked: Asked, setup: Setup, engine_id: str, now: datetime) -> None:
+def _asked(row: Mapping[str, Any]) -> Asked:
+    if row["action"] not in set(Action):
+        raise Refusal("failed", f"Nobody here knows how to {str(row['action'])[:80]}.")
+    return Asked(
+        row["command_id"],
+        row["actor"],
+        Action(row["action"]),
+        row["arguments"] if isinstance(row["arguments"], dict) else {},
+        row["reason"],
+        frozenset(Role(role) for role in row["roles"] or ()),
+        tuple(row["units"] or ()),
+        bool(row["is_active"]),
+    )
+
+
+def _carry_out(connection: psycopg.Connection, row: Mapping[str, Any], setup: Setup, engine_id: str, now: datetime) -> None:
+    """Carry one command out and note what became of it. Whatever is wrong with it is its answer and stops no other; a database
+    that is not there leaves it to be done later."""
     units: set[str] = set()
     try:
         with connection.transaction():
+            asked = _asked(row)
             doing = Doing(connection, setup, Recording(engine_id, now, setup.new_id), now, units)
             _check(asked)
             result = _ACTIONS[asked.action](asked, doing)
@@ -87,16 +112,18 @@ def _carry_out(connection: psycopg.Connection, asked: Asked, setup: Setup, engin
             status = "done"
     except Refusal as refusal:
         status, result = refusal.status, {"sentence": str(refusal)}
-    except psycopg.Error as error:
-        if not store.is_stale(error):
-            raise
-        status, result = "conflict", {"sentence": "Something changed while it was being done; nothing of it was done. Look again."}
-    except (ValueError, KeyError) as error:
-        status, result = "failed", {"sentence": f"It could not be done: {error}. Nothing was changed."}
+    except psycopg.OperationalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one bad command must not stop the others
+        if isinstance(error, psycopg.Error) and store.is_stale(error):
+            status, result = "conflict", {"sentence": "Something changed while it was being done; nothing of it was done. Look again."}
+        else:
+            dump = traceback.format_exc(limit=-8)
+            status, result = "failed", {"sentence": "It could not be done, in a way nobody planned for. Nothing was changed.", "dump": dump}
     store.run(
         connection,
         "command.settle_command",
-        command_id=asked.command_id,
+        command_id=row["command_id"],
         status=status,
         result=json.dumps(result, default=str),
         business_unit=next(iter(units)) if len(units) == 1 else "",
@@ -114,8 +141,14 @@ def _check(asked: Asked) -> None:
 
 def _cases(asked: Asked, doing: Doing) -> list[dict[str, Any]]:
     """The cases the command names, each within the asker's sight and as the asker saw it."""
-    named = {UUID(one["case_id"]): int(one["version"]) for one in asked.arguments["cases"]}
-    rows = store.rows(doing.connection, "command.lock_cases", case_id=list(named))
+    try:
+        named = {one.case_id: one.version for one in _SEEN.validate_python(asked.arguments.get("cases"))}
+    except ValidationError:
+        raise Refusal("failed", "The command does not say which exceptions it is about.") from None
+    if not named:
+        raise Refusal("failed", "No exception is selected.")
+    store.run(doing.connection, "command.lock_cases", case_id=list(named))
+    rows = store.rows(doing.connection, "command.cases", case_id=list(named))
     visible = [row for row in rows if sees(asked.units, row["business_unit"])]
     if len(visible) < len(named):
         raise Refusal("denied", f"{len(named) - len(visible)} of the {len(named)} exceptions are not among those you may see.")
@@ -126,9 +159,20 @@ def _cases(asked: Asked, doing: Doing) -> list[dict[str, Any]]:
 
 
 def _one_case(asked: Asked, doing: Doing) -> dict[str, Any]:
-    case = _cases(asked, doing)[0]
+    cases = _cases(asked, doing)
+    if len(cases) > 1:
+        raise Refusal("failed", "This is done to one exception at a time.")
+    [case] = cases
     if case["closed_at"] is not None:
         raise Refusal("conflict", f"The exception of {case['number']} has been closed meanwhile.")
+    return case
+
+
+def _unchanged_case(asked: Asked, doing: Doing) -> dict[str, Any]:
+    """The one case, as the asker saw it: for what cannot be undone."""
+    case = _one_case(asked, doing)
+    if case["version"] != case["seen_version"]:
+        raise Refusal("conflict", "The exception has changed since you looked at it.")
     return case
 
 
@@ -171,8 +215,15 @@ def _reprocess(asked: Asked, doing: Doing) -> dict[str, Any]:
         store.run(doing.connection, "command.queue_cases", case_id=[case["case_id"] for case in going])
     else:
         doing.recording.finished_redrives.add(redrive_id)
-    sentence = f"{len(going)} of {len(cases)} are being reprocessed." if skipped else f"{len(going)} {'is' if len(going) == 1 else 'are'} being reprocessed."
-    return {"sentence": sentence, "redrive_id": str(redrive_id), "queued": len(going), "skipped": {str(case_id): why for case_id, why in skipped.items()}}
+    return {"sentence": _how_many(len(going), list(skipped.values())), "redrive_id": str(redrive_id), "queued": len(going), "skipped": {str(case_id): why for case_id, why in skipped.items()}}
+
+
+def _how_many(going: int, reasons: list[str]) -> str:
+    if not reasons:
+        return f"{going} {'is' if going == 1 else 'are'} being reprocessed."
+    if going:
+        return f"{going} of {going + len(reasons)} are being reprocessed."
+    return f"Nothing is reprocessed: {reasons[0]}." if len(set(reasons)) == 1 else "Nothing is reprocessed; each has its own reason."
 
 
 def _why_not(case: dict[str, Any]) -> str:
@@ -184,7 +235,7 @@ def _why_not(case: dict[str, Any]) -> str:
     if case["version"] != case["seen_version"]:
         return "it has changed since you looked at it"
     if case["retryable"] == "never":
-        return f"repeating does not help: {kind_of(case['code']).next_step}"
+        return f"repeating does not help: {kind_of(case['code']).next_step.rstrip('.')}"
     if case["work_item_id"] is None and case["message_id"] is None:
         return "there is nothing to repeat"
     return ""
@@ -227,12 +278,10 @@ def _note_redrive(asked: Asked, doing: Doing, redrive_id: UUID, cases: list[dict
 
 def _accept(asked: Asked, doing: Doing) -> dict[str, Any]:
     """A person takes responsibility for what a rule objects to, and the document goes on."""
-    case = _one_case(asked, doing)
+    case = _unchanged_case(asked, doing)
     if case["code"] not in ACCEPTABLE or case["work_item_id"] is None:
         raise Refusal("denied", f"Nobody may accept this: {kind_of(case['code']).title.lower()}.")
-    if case["version"] != case["seen_version"]:
-        raise Refusal("conflict", "The exception has changed since you looked at it.")
-    if case["requester"] and case["requester"].lower() in {asked.actor.lower(), asked.actor.split("@")[0].lower()}:
+    if _asked_for_it(asked.actor, case, doing.setup):
         raise Refusal("denied", "Whoever asked for it cannot accept it.")
     store.run(doing.connection, "command.accept_for_work", work_item_id=case["work_item_id"], code=case["code"])
     case["retryable"] = "after_fix"
@@ -245,9 +294,22 @@ def _accept(asked: Asked, doing: Doing) -> dict[str, Any]:
     return {"sentence": f"Accepted; {case['number']} goes on.", "redrive_id": str(redrive_id)}
 
 
+def _asked_for_it(actor: str, case: Mapping[str, Any], setup: Setup) -> bool:
+    """Whether somebody is the requester, whatever they are called where they asked: by name, by mail address or by the
+    identities table (D07)."""
+    requester = case["requester"]
+    if not requester:
+        return False
+    if requester.lower() in {actor.lower(), actor.partition("@")[0].lower()}:
+        return True
+    somebody = setup.mappings.employee("finsync", actor, actor if "@" in actor else "")
+    places = {case["source_system"], setup.role_of(flows.Role.PROCUREMENT, case["business_unit"])}
+    return any(setup.mappings.employee(place, requester, case["requester_email"]) == somebody for place in places)
+
+
 def _abandon(asked: Asked, doing: Doing) -> dict[str, Any]:
     """Give a document up: nothing more is done for it, its budget is free again, its exceptions are closed."""
-    case = _one_case(asked, doing)
+    case = _unchanged_case(asked, doing)
     heads = store.lock_heads(doing.connection, [case["document_id"]] if case["document_id"] else [])
     head = heads.get(case["document_id"])
     if head is None or not LIFECYCLES[head.document_type].allows(head.status, "abandoned"):
@@ -262,17 +324,22 @@ def _abandon(asked: Asked, doing: Doing) -> dict[str, Any]:
 
 
 def _close(asked: Asked, doing: Doing) -> dict[str, Any]:
-    case = _one_case(asked, doing)
+    case = _unchanged_case(asked, doing)
     if case["blocks"]:
         raise Refusal("conflict", f"{case['number']} cannot go on while this is unsettled: reprocess it, accept it or give it up.")
     reason = str(asked.arguments.get("close_reason", "accepted_risk"))
+    if reason not in CLOSE_REASONS:
+        raise Refusal("failed", f"An exception is closed as {', '.join(sorted(CLOSE_REASONS))}.")
     heads = store.lock_heads(doing.connection, [case["document_id"]] if case["document_id"] else [])
     doing.recording.close_case(case["case_id"], reason=reason, by=asked.actor, head=heads.get(case["document_id"]), comment=asked.reason)
     return {"sentence": f"The exception of {case['number']} is closed."}
 
 
 def _acknowledge(asked: Asked, doing: Doing) -> dict[str, Any]:
-    alert_id = UUID(asked.arguments["alert_id"])
+    try:
+        alert_id = UUID(str(asked.arguments.get("alert_id")))
+    except ValueError:
+        raise Refusal("failed", "The command does not say which alert it is about.") from None
     found = store.rows(doing.connection, "command.lock_alert", alert_id=alert_id)
     if not found or not sees(asked.units, found[0]["business_unit"]):
         raise Refusal("denied", "The alert is not among those you may see.")

@@ -33,7 +33,17 @@ def array_literal(values: Sequence[Any]) -> str:
     write = _WRITERS.get(type(sample))
     if write is None:
         raise TypeError(f"{type(sample).__name__} has no array form here")
-    return "{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}"
+    return "{" + ",".join(_written(values, write)) + "}"
+
+
+def _written(values: Sequence[Any], write: Callable[[Any], str]) -> list[str]:
+    """Each value as text; one that repeats its neighbour, as the time of a recording does in every row, is written once."""
+    texts, before, text = [], None, "NULL"
+    for value in values:
+        if value is not before:
+            before, text = value, "NULL" if value is None else write(value)
+        texts.append(text)
+    return texts
 
 
 def _strings(values: Sequence[Any]) -> str:
@@ -53,7 +63,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     bool: lambda value: "t" if value else "f",
     float: repr,
     Decimal: str,
-    UUID: lambda value: value.hex,
+    UUID: lambda value: f"{value.int:032x}",
     datetime: lambda value: '"' + value.isoformat() + '"',
     date: date.isoformat,
     bytes: lambda value: '"\\\\x' + value.hex() + '"',

@@ -82,7 +82,11 @@ def borrowed(engine: sa.Engine) -> Iterator[psycopg.Connection]:
         connection = pooled.connection.driver_connection
         if not isinstance(connection, psycopg.Connection):
             raise TypeError(f"the pool holds {type(connection).__name__}, not psycopg connections")
-        yield connection
+        try:
+            yield connection
+        finally:
+            if connection.closed:
+                pooled.invalidate()  # it was cut: nothing to put in order, and the pool makes another
 
 
 def _url(text: str) -> URL:

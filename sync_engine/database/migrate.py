@@ -6,6 +6,7 @@ replaced whenever its text has changed. Two migrators at once wait for each othe
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def migrate(connection: psycopg.Connection, *, cell: str, release: str) -> Migra
     if not connection.autocommit:
         raise ValueError("migrations open their own transactions")
     connection.execute(compose.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(compose.Identifier(cell)))
-    connection.execute(compose.SQL("SET search_path TO {}").format(compose.Identifier(cell)))
+    # Functions keep this path. pg_temp is searched first where it is not named, and a temporary table called app_session would
+    # then pass for ours inside the functions that run with the owner's rights.
+    connection.execute(compose.SQL("SET search_path TO {}, pg_temp").format(compose.Identifier(cell)))
     lock = int.from_bytes(hashlib.sha256(f"finsync migrate {cell}".encode()).digest()[:8], signed=True)
     connection.execute("SELECT pg_advisory_lock(%s)", [lock])
     try:
@@ -74,6 +77,12 @@ def pending(connection: psycopg.Connection) -> list[str]:
         {name for (name,) in connection.execute("SELECT name FROM schema_migration")} if exists and exists[0] else set()
     )
     return [path.name for path in _files(MIGRATIONS) if path.name not in done]
+
+
+def own_tables() -> set[str]:
+    """The tables that migrations make, by name."""
+    texts = [_BOOKS, *(path.read_text(encoding="utf-8") for path in _files(MIGRATIONS))]
+    return {name for text in texts for name in re.findall(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", text, re.MULTILINE)}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -94,6 +94,8 @@ def start_embedded(home: Path, *, bin_dir: Path | None = None, settings: dict[st
         NoPostgres: no binaries, or the server does not come up; says where its log is.
     """
     programs = _reachable(bin_dir or binaries(), home)
+    if _service_user() is not None and home.exists() and not _traversable(home.resolve()):
+        raise NoPostgres(f"PostgreSQL runs as another user here, who cannot enter {home}. Set FINSYNC_HOME to a folder that everybody may enter.")
     data = home / "postgres" / f"data-{_major(programs)}"
     socket_dir = _socket_dir(data)
     if not (data / "PG_VERSION").exists():

@@ -28,16 +28,17 @@ class DatabaseClock:
     """
 
     def __init__(self, told: datetime) -> None:
-        self._told = told
-        self._told_at = time.monotonic()
+        self._anchored = (told, time.monotonic())
 
     def anchor(self, told: datetime) -> None:
         """Go by this from now on."""
-        self._told, self._told_at = told, time.monotonic()
+        # One assignment: a thread that reads the time meanwhile must not see the new time beside the old moment.
+        self._anchored = (told, time.monotonic())
 
     def now(self) -> datetime:
         """The database's time."""
-        return self._told + timedelta(seconds=time.monotonic() - self._told_at)
+        told, told_at = self._anchored
+        return told + timedelta(seconds=time.monotonic() - told_at)
 
     def timer(self) -> float:
         """The monotonic clock."""

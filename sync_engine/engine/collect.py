@@ -19,7 +19,7 @@ from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup, backoff_s
-from sync_engine.engine.recording import Recording
+from sync_engine.engine.recording import Recording, clean
 from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Pulse, no_crash, note_attempt
 from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
 from sync_engine.model.ports import Feed, Page, System
@@ -122,7 +122,7 @@ class Collector:
             duration_ms=round((self._timer() - started) * 1000, 3),
             outcome="done" if page is not None else "not_sent" if isinstance(error, TransientError) else "failed",
             error_code=error.code if error else None,
-            message=str(error)[:MESSAGE_CHARS] if error else "",
+            message=clean(str(error))[:MESSAGE_CHARS] if error else "",
             calls=calls,
         )
         return page, attempt, error
@@ -155,11 +155,11 @@ class Collector:
     def _store(self, connection: psycopg.Connection, feed: Feed, page: Page, now: datetime) -> psycopg.Cursor:
         """Keep a page's records; the cursor's row count is how many were new, once the transaction is over."""
         told = {(record.kind, record.external_id, record.version): record for record in page.records}.values()
-        columns = {
+        columns: dict[str, list[Any]] = {
             "message_id": [self.setup.new_id(now) for _ in told],
             "kind": [record.kind for record in told],
-            "external_id": [record.external_id for record in told],
-            "version": [record.version for record in told],
+            "external_id": [clean(record.external_id) for record in told],
+            "version": [clean(record.version) for record in told],
             "source_at": [record.source_at for record in told],
             "body": [record.body for record in told],
             "body_hash": [hashlib.sha256(record.body).digest() for record in told],
@@ -192,7 +192,7 @@ class Collector:
                 feed=feed.name,
                 fencing_token=claimed["fencing_token"],
                 due_at=now + timedelta(seconds=wait),
-                error=str(error)[:MESSAGE_CHARS],
+                error=clean(str(error))[:MESSAGE_CHARS],
             )
             store.write(connection, recording)
 

@@ -4,12 +4,13 @@ The row lock is the claim, so a crash puts everything back by itself and there i
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
 import psycopg
+import structlog
 
 from sync_engine.engine import store
 from sync_engine.engine.decisions import DECISIONS
@@ -19,6 +20,8 @@ from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, settle
 from sync_engine.engine.recording import Head, Recording, Trouble
 from sync_engine.engine.results import CrashPoint, no_crash
 from sync_engine.model.flows import Role
+
+log = structlog.get_logger()
 
 BATCH = 500
 """What one transaction decides at most: large enough that commits cost nothing, small enough for a page to wait for."""
@@ -33,27 +36,85 @@ def decide(
     wanted: int = BATCH,
     crash_point: CrashPoint = no_crash,
 ) -> int:
-    """Decide what is due. Returns how many items were decided; 0 means there is nothing to do now."""
-    with store.transaction(connection):
-        rows = store.rows(connection, "work.claim_decisions", wanted=wanted, now=now)
-        if not rows:
-            return 0
-        heads: dict[UUID, Head] = {}
-        items = [item_of(row) for row in rows]
-        for item in items:
-            item.head = heads.setdefault(item.head.document_id, item.head)
-        desk = Desk(connection, setup, now)
-        decided = 0
-        while items:
-            recording = Recording(engine_id, now, setup.new_id)
-            settled = _decide(items, desk, recording)
-            decided += len(settled)
-            crash_point("before_record")
-            store.write(connection, recording)
-            recording.written()
-            items = _going_on(settled, now)
-        crash_point("before_commit")
+    """Decide what is due. Returns how many items were decided; 0 means there is nothing to do now.
+
+    What cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
+    """
+    try:
+        return _decide_batch(connection, setup, engine_id, now, wanted, crash_point, {})
+    except (psycopg.OperationalError, store.Stale):
+        raise
+    except Unrecordable as found:
+        log.exception("a decision cannot be recorded", work_item_id=str(found.work_item_id))
+        return _decide_batch(connection, setup, engine_id, now, 1, crash_point, {found.work_item_id: _dump()})
+    except Exception:  # noqa: BLE001 - looked at again in smaller batches
+        fewer = max(1, wanted // 8)
+        return decide(connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point)
+
+
+class Unrecordable(Exception):
+    """The only item of a batch could not be recorded."""
+
+    def __init__(self, work_item_id: UUID) -> None:
+        super().__init__(f"work item {work_item_id}")
+        self.work_item_id = work_item_id
+
+
+def _decide_batch(
+    connection: psycopg.Connection,
+    setup: Setup,
+    engine_id: str,
+    now: datetime,
+    wanted: int,
+    crash_point: CrashPoint,
+    poisonous: Mapping[UUID, str],
+) -> int:
+    """Decide up to `wanted` items in one transaction; those in `poisonous` are parked with their dump instead.
+
+    Raises:
+        Unrecordable: there was one item, and nothing could be made of it.
+    """
+    items: list[Item] = []
+    try:
+        with store.transaction(connection):
+            rows = store.rows(connection, "work.claim_decisions", wanted=wanted, now=now)
+            if not rows:
+                return 0
+            heads: dict[UUID, Head] = {}
+            items = [item_of(row) for row in rows]
+            for item in items:
+                item.head = heads.setdefault(item.head.document_id, item.head)
+            decided = _decide_all(items, connection, Desk(connection, setup, now), engine_id, crash_point, poisonous)
+            crash_point("before_commit")
+    except (psycopg.OperationalError, store.Stale):
+        raise
+    except Exception as error:
+        if len(items) == 1 and not poisonous:
+            raise Unrecordable(items[0].work_item_id) from error
+        raise
     crash_point("after_record")
+    return decided
+
+
+def _decide_all(
+    items: list[Item],
+    connection: psycopg.Connection,
+    desk: Desk,
+    engine_id: str,
+    crash_point: CrashPoint,
+    poisonous: Mapping[UUID, str],
+) -> int:
+    """Decide these and record it, as far as their flows go on here."""
+    decided = 0
+    while items:
+        recording = Recording(engine_id, desk.now, desk.setup.new_id, held_as="due", says_revisions=True)
+        settled = _park(items, poisonous, recording, desk.setup)
+        settled += _decide([item for item in items if item.work_item_id not in poisonous], desk, recording)
+        decided += len(settled)
+        crash_point("before_record")
+        store.write(connection, recording)
+        recording.written()
+        items = _going_on(settled, desk.now)
     return decided
 
 
@@ -73,12 +134,22 @@ def _decide(items: list[Item], desk: Desk, recording: Recording) -> Settled:
     return settled
 
 
+def _park(items: list[Item], poisonous: Mapping[UUID, str], recording: Recording, setup: Setup) -> Settled:
+    """Items nothing can be made of are put aside with what went wrong."""
+    parked = [(item, _failed(item, poisonous[item.work_item_id])) for item in items if item.work_item_id in poisonous]
+    for item, outcome in parked:
+        settle(recording, item, outcome, setup)
+    return parked
+
+
 def _going_on(settled: Settled, now: datetime) -> list[Item]:
     """The items whose next step is decided here too: they need not be claimed again, their rows are held."""
     going = []
     for item, outcome in settled:
         placed = item.placed
-        moved_on = outcome.kind in {Kind.DONE, Kind.DECLINED} and placed is not None and placed.step.name != item.step.name
+        moved_on = (
+            outcome.kind in {Kind.DONE, Kind.DECLINED} and placed is not None and placed.step.name != item.step.name
+        )
         if moved_on and placed is not None and placed.status == "due" and placed.system == Role.FINSYNC.value:
             item.go_on(now, outcome.document)
             going.append(item)
@@ -95,13 +166,17 @@ def outcomes_of(decision: Decision, batch: Sequence[Item], desk: Desk) -> Sequen
         return decision(batch, desk)
     except Exception:  # noqa: BLE001 - a poisonous item must not stop the others
         if len(batch) == 1:
-            return [_failed(batch[0])]
+            return [_failed(batch[0], _dump())]
         return [outcome for item in batch for outcome in outcomes_of(decision, [item], desk)]
 
 
-def _failed(item: Item) -> Outcome:
-    """The outcome of a decision that raised; called while its exception is being handled."""
-    dump = traceback.format_exc(limit=-8)
+def _dump() -> str:
+    """The exception that is being handled, as text that a database takes."""
+    return traceback.format_exc(limit=-8).encode(errors="replace").decode()
+
+
+def _failed(item: Item, dump: str) -> Outcome:
+    """The outcome of a decision of which nothing can be made."""
     return Outcome(
         Kind.FAILED,
         trouble=Trouble(

@@ -1,4 +1,4 @@
-"""Understanding what we were told: each stored message becomes news, and news is applied to its document once.
+"""Taking in what we were told: each stored message is understood (`understanding`), and its news is applied to its document once.
 
 Accepted is applied, unchanged, superseded, ignored or parked, to the row (promise P2). A message nobody can understand is
 parked with the field, the value and what to do; the others go on. News older than what is known is kept as evidence and
@@ -7,48 +7,28 @@ never moves a document back (R050).
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
+import structlog
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup, begin_work, describe, remediate
-from sync_engine.engine.recording import Head, Recording, Trouble
+from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.understanding import Understood, nobody_planned, understand
 from sync_engine.model.documents import ApprovalStatus, DocumentType
-from sync_engine.model.errors import MappingError, SyncError
+from sync_engine.model.errors import MappingError
 from sync_engine.model.exceptions import Retryable, kind_of
-from sync_engine.model.flows import FLOW_OF, Role
+from sync_engine.model.flows import FLOW_OF
 from sync_engine.model.lifecycles import LIFECYCLES, Status
 from sync_engine.model.money import currencies, parse_amount
-from sync_engine.model.ports import Identifier, Link, News, Record, Sketch
+from sync_engine.model.ports import Identifier, News, Sketch
+
+log = structlog.get_logger()
 
 BATCH = 500
-MESSAGE_BYTES_MAX = 1024 * 1024
-"""A document of any honest size is far below; a larger one is kept and shown, not understood."""
-
-ALIASES = {role.value: role for role in Role}
-"""A connector names a document of "whoever plays the ERP" by role, because it knows no other system."""
-
-
-@dataclass(slots=True)
-class Understood:
-    """One message and what it means: news, or the trouble with it."""
-
-    message_id: UUID
-    system: str
-    news: News | None = None
-    trouble: Trouble | None = None
-    sketch: Sketch | None = None
-
-    @property
-    def identifier(self) -> Identifier | None:
-        """The document it is about, as far as that can be said."""
-        if self.news is not None:
-            return self.news.identifier
-        return self.sketch.identifier if self.sketch else None
 
 
 def apply_messages(
@@ -60,65 +40,70 @@ def apply_messages(
     wanted: int = BATCH,
     crash_point: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits."""
-    with store.transaction(connection):
-        rows = store.rows(connection, "intake.claim_messages", wanted=wanted, now=now)
-        if not rows:
-            return 0
-        batch = _Batch(
-            connection, setup, Recording(engine_id, now, setup.new_id, mapping_version=setup.mappings.version)
-        )
-        batch.apply([understand(row, setup) for row in rows])
-        crash_point("before_record")
-        store.write(connection, batch.recording)
-        crash_point("before_commit")
+    """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits.
+
+    A message that cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
+    """
+    try:
+        return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {})
+    except (psycopg.OperationalError, store.Stale):
+        raise
+    except Unrecordable as found:
+        log.exception("a message cannot be recorded", message_id=str(found.message_id))
+        dump = {found.message_id: "".join(traceback.format_exception(found.__cause__, limit=-8, chain=False))}
+        return _apply_batch(connection, setup, engine_id, now, 1, crash_point, dump)
+    except Exception:  # noqa: BLE001 - looked at again in smaller batches
+        fewer = max(1, wanted // 8)
+        return apply_messages(connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point)
+
+
+class Unrecordable(Exception):
+    """The only message of a batch could not be recorded."""
+
+    def __init__(self, message_id: UUID) -> None:
+        super().__init__(f"message {message_id}")
+        self.message_id = message_id
+
+
+def _apply_batch(
+    connection: psycopg.Connection,
+    setup: Setup,
+    engine_id: str,
+    now: datetime,
+    wanted: int,
+    crash_point: Callable[[str], None],
+    poisonous: Mapping[UUID, str],
+) -> int:
+    """Apply up to `wanted` messages in one transaction; those in `poisonous` are parked with their dump instead.
+
+    Raises:
+        Unrecordable: there was one message, and nothing could be made of it.
+    """
+    rows: list[dict[str, Any]] = []
+    try:
+        with store.transaction(connection):
+            rows = store.rows(connection, "intake.claim_messages", wanted=wanted, now=now)
+            if not rows:
+                return 0
+            recording = Recording(engine_id, now, setup.new_id, mapping_version=setup.mappings.version)
+            _Batch(connection, setup, recording).apply([_looked_at(row, setup, now, poisonous) for row in rows])
+            crash_point("before_record")
+            store.write(connection, recording)
+            crash_point("before_commit")
+    except (psycopg.OperationalError, store.Stale):
+        raise
+    except Exception as error:
+        if len(rows) == 1 and not poisonous:
+            raise Unrecordable(rows[0]["message_id"]) from error
+        raise
     crash_point("after_record")
     return len(rows)
 
 
-def understand(row: Mapping[str, Any], setup: Setup) -> Understood:
-    """What one stored message means. Never raises."""
-    record = Record(row["kind"], row["external_id"], row["version"], row["source_at"], row["body"])
-    feed = setup.systems[row["system"]].feed(row["feed"])
-    understood = Understood(row["message_id"], row["system"])
-    try:
-        if len(record.body) > MESSAGE_BYTES_MAX:
-            raise MappingError(
-                f"The message is {len(record.body):,} bytes long; up to {MESSAGE_BYTES_MAX:,} are understood.",
-                system=row["system"],
-                code="contract_change",
-                facts={"field": "message", "value": f"{len(record.body)} bytes"},
-            )
-        understood.news = _with_roles(feed.understand(record, setup.mappings), setup)
-    except SyncError as error:
-        understood.trouble = Trouble(
-            error.code, str(error), row["system"], {**error.facts, "external_id": record.external_id}
-        )
-        understood.sketch = feed.sketch(record)
-    except Exception:  # noqa: BLE001 - a bug in understanding one message must not stop the feed
-        understood.trouble = Trouble(
-            "unexpected",
-            f"A message of {row['system']} ({row['kind']} {record.external_id}) could not be understood in a way nobody planned for.",
-            row["system"],
-            {"dump": traceback.format_exc(limit=-8)},
-        )
-        understood.sketch = feed.sketch(record)
-    return understood
-
-
-def _with_roles(news: News, setup: Setup) -> News:
-    unit = news.document.business_unit if news.document else ""
-
-    def real(identifier: Identifier) -> Identifier:
-        role = ALIASES.get(identifier.system)
-        return replace(identifier, system=setup.role_of(role, unit)) if role is not None else identifier
-
-    return replace(
-        news,
-        identifier=real(news.identifier),
-        identifiers=tuple(map(real, news.identifiers)),
-        links=tuple(Link(link.relation, real(link.identifier)) for link in news.links),
-    )
+def _looked_at(row: Mapping[str, Any], setup: Setup, now: datetime, poisonous: Mapping[UUID, str]) -> Understood:
+    if row["message_id"] in poisonous:
+        return Understood(row["message_id"], row["system"], trouble=nobody_planned(row, poisonous[row["message_id"]]))
+    return understand(row, setup, on=now.date())
 
 
 class _Batch:
@@ -498,7 +483,7 @@ class _Batch:
             head = self.heads.get(document_id) or self._begin_sketch(understood, sketch, document_id)
         is_new = understood.message_id not in self.message_cases
         case_id = recording.case(understood.trouble, head=head, message_id=understood.message_id)
-        self._dispose(understood, "parked", understood.trouble.message[:500], head)
+        self._dispose(understood, "parked", clean(understood.trouble.message)[:500], head)
         if is_new and head is not None and kind_of(understood.trouble.code).retryable is not Retryable.AUTO:
             remediate(recording, head, case_id, understood.trouble, self.setup)
 

@@ -6,7 +6,7 @@ engine can run calls in threads, the fast clock can run them in order, and a tes
 """
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, recording_status
-from sync_engine.engine.recording import Recording, Trouble, clean
+from sync_engine.engine.recording import Recording, Rows, Trouble, clean
 from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Recorder, Result, idempotency_key, no_crash
 from sync_engine.model.errors import (
     AnswerLost,
@@ -27,11 +27,13 @@ from sync_engine.model.errors import (
 )
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.flows import FLOWS
+from sync_engine.model.money import rounded
 from sync_engine.model.ports import Answer, Ask, Effect, Operation, System
 
 LEASE_S = 120
 """How long a claim is good for. Longer than the slowest honest call (connect 10 s + read 30 s, a few calls), so that a
 live engine never loses an item to another; short enough that a crashed one is noticed soon."""
+
 
 def item_of(row: Mapping[str, Any]) -> Item:
     """The item in a row of a claim."""
@@ -98,9 +100,9 @@ class Lane:
         self._crash_point = crash_point
         self._recorder = Recorder(setup, engine_id=engine_id, now=now, crash_point=crash_point)
 
-    def record(self, connection: psycopg.Connection, results: list[Result]) -> None:
+    def record(self, connection: psycopg.Connection, results: list[Result]) -> frozenset[str] | None:
         """Write what became of this lane's items; see `Recorder.record`."""
-        self._recorder.record(connection, results)
+        return self._recorder.record(connection, results)
 
     def claim(self, connection: psycopg.Connection, wanted: int) -> list[Item]:
         """Take up to `wanted` due items and commit what they are about to do outside."""
@@ -139,6 +141,30 @@ class Lane:
             store.write_claims(connection, recording)
         self._crash_point("after_intent")
         return items
+
+    def may_begin(self, item: Item) -> bool:
+        """Whether the claim is good for long enough to begin a call under it. Half of it has to be left: were the lease to
+        end while we ask, another engine would look, find nothing yet, and ask too."""
+        return self._now() < item.claimed_at + timedelta(seconds=LEASE_S / 2)
+
+    def give_back(self, connection: psycopg.Connection, items: list[Item]) -> None:
+        """Hand claimed items back that nobody has begun to ask about, so that they need not wait for their lease to end."""
+        work = Rows("work.give_back", "work_item_id", "fencing_token")
+        intents = Rows("record.settle_intents", "idempotency_key", "outcome")
+        for item in items:
+            work.add(item.work_item_id, item.fencing_token)
+            if self.system.operations[item.step.does].effect is not Effect.READ:
+                # Where we did not know what became of an earlier send, we still do not.
+                intents.add(idempotency_key(item), "unknown" if item.ask_first else "not_sent")
+        store.give_back(connection, work, intents, self._now())
+
+    def recover(self, connection: psycopg.Connection, held: Iterable[Item]) -> int:
+        """Hand back what was claimed in our name without our hearing of it, as happens when a connection is lost with the
+        answer to a claim. Returns how many; `held` are the items we do know of."""
+        known = [item.work_item_id for item in held]
+        return len(
+            store.rows(connection, "work.recover_claims", system=self.system.name, engine_id=self.engine_id, held=known)
+        )
 
     def ask(self, item: Item) -> Result:
         """Make the call for one item. Never raises: whatever happens is an outcome."""
@@ -179,10 +205,10 @@ class Lane:
             "next_step": kind.next_step,
             "number": head.number,
             "document_type": head.document_type.value,
-            "amount": str(head.amount) if head.amount is not None else "",
+            "amount": str(rounded(head.amount, head.currency)) if head.amount is not None and head.currency else "",
             "currency": head.currency or "",
             "business_unit": head.business_unit,
-            "url": f"{self.setup.app_url}/trace?number={head.number}" if self.setup.app_url else "",
+            "url": f"{self.setup.app_url}/trace?document={head.document_id}" if self.setup.app_url else "",
             "closed_because": item.subject.get("close_reason") or "",
         }
 

@@ -4,17 +4,19 @@ Lanes and decisions answer with an `Outcome`; `settle` turns it into rows of a r
 flow moves on, waits, is parked or takes the side road of a refusal.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from random import Random
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
 from sync_engine.engine.recording import Head, Recording, Trouble, _json
-from sync_engine.model.documents import DOCUMENTS, Document, PurchaseOrder
+from sync_engine.model.documents import DOCUMENTS, Document, DocumentType, PurchaseOrder
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Flow, Role, Step, next_step
 from sync_engine.model.ids import NewId
@@ -47,7 +49,7 @@ class Setup:
         return Role.FINSYNC.value if step.asks is Role.FINSYNC else self.role_of(step.asks, business_unit)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placed:
     """Where an outcome has put a work item."""
 
@@ -103,7 +105,7 @@ class Item:
                     number=self.head.number, business_unit=self.head.business_unit, company_code=self.head.company_code
                 )
             else:
-                self._document = DOCUMENTS[self.head.document_type].model_validate_json(self.canonical)
+                self._document = _understood(self.head.document_type, self.payload_hash, self.canonical)
         return self._document
 
 
@@ -119,6 +121,30 @@ class Item:
             self.step_since, self.objective_at = now, now + timedelta(seconds=self.placed.step.objective_s)
         self.step, self.tries, self.ask_first, self.unknown_since = self.placed.step, 0, False, None
         self.redrive_id, self.waiting_for, self.key, self.placed = None, "", "", None
+
+
+_DOCUMENTS_KEPT = 4096
+"""How many parsed documents are kept for the next step of their flow: some 30 MB at most."""
+
+_parsed: OrderedDict[tuple[DocumentType, bytes], Document] = OrderedDict()
+_parsed_lock = Lock()
+
+
+def _understood(document_type: DocumentType, payload_hash: bytes, canonical: str) -> Document:
+    """The document in a canonical payload. Documents never change, and the same hash is the same document, so that the steps
+    that follow each other need not read it again."""
+    key = (document_type, payload_hash)
+    with _parsed_lock:
+        found = _parsed.get(key)
+        if found is not None:
+            _parsed.move_to_end(key)
+            return found
+    document = DOCUMENTS[document_type].model_validate_json(canonical)
+    with _parsed_lock:
+        _parsed[key] = document
+        while len(_parsed) > _DOCUMENTS_KEPT:
+            _parsed.popitem(last=False)
+    return document
 
 
 class Kind(StrEnum):
@@ -485,7 +511,7 @@ def _park(recording: Recording, item: Item, trouble: Trouble, setup: Setup) -> N
         remediate(recording, item.head, case_id, trouble, setup)
 
 
-def remediate(recording: Recording, head: Head, case_id: UUID, trouble: Trouble, setup: Setup) -> None:
+def remediate(recording: Recording, head: Head, case_id: UUID, _trouble: Trouble, setup: Setup) -> None:
     """Start the flow that tells people about a new exception: a task, a note to the requester (R071, R115)."""
     step = EXCEPTION_REMEDIATION.first
     facts = {"procurement_should_know": head.document_type.value in {"requisition", "purchase_order"}}

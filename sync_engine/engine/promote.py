@@ -96,6 +96,7 @@ def put_in_force(connection: psycopg.Connection, configuration: Configuration, *
     last = date(today.year + CALENDAR_YEARS_AHEAD, 12, 31)
     mappings, policies = configuration.mappings, configuration.policies
     with connection.transaction():
+        connection.execute(sql("engine.lock_promotion"))
         _units(connection, mappings)
         calendars.fill(connection, configuration.calendars.calendars, first=first, last=last)
         _objectives(connection, configuration.objectives)

@@ -129,9 +129,25 @@ class Recording:
         now: The time of the recording; every row of it carries the same.
         new_id: Makes ids.
         mapping_version: The mappings in force, noted beside messages that were understood with them.
+        held_as: The status of the work items it puts back: "in_call" when they were claimed for a call, "due" when they
+            are decided under their row lock.
+        says_revisions: Whoever fills it calls `revise` for every change of a head other than by `move`; heads that were
+            only moved are then written without their description, which is most of the row.
     """
 
-    def __init__(self, engine_id: str, now: datetime, new_id: NewId, *, mapping_version: str = "") -> None:
+    def __init__(
+        self,
+        engine_id: str,
+        now: datetime,
+        new_id: NewId,
+        *,
+        mapping_version: str = "",
+        held_as: str = "in_call",
+        says_revisions: bool = False,
+    ) -> None:
+        self.held_as = held_as
+        self.says_revisions = says_revisions
+        self.revised: set[UUID] = set()
         self.mapping_version = mapping_version
         self.engine_id = engine_id
         self.now = now
@@ -407,6 +423,7 @@ class Recording:
         if head.version == head.read_version:
             head.version += 1
         self.heads[head.document_id] = head
+        self.revised.add(head.document_id)
 
     def _event(
         self,
@@ -504,6 +521,7 @@ class Recording:
     ) -> UUID:
         """Open a case (or see it again), and note it in the document's history. Returns the id a new case would have."""
         kind = kind_of(trouble.code)
+        facts = {name: clean(value) for name, value in trouble.facts.items()}
         case_id = self.new_id(self.now)
         self.cases.add(
             case_id,
@@ -517,12 +535,12 @@ class Recording:
             kind.code,
             kind.origin.value,
             kind.retryable.value,
-            fingerprint(kind.code, trouble.system, trouble.facts),
+            fingerprint(kind.code, trouble.system, facts),
             clean(trouble.message),
-            _json(trouble.facts),
-            head.number if head else trouble.facts.get("number", ""),
+            _json(facts),
+            head.number if head else facts.get("number", ""),
             head.document_type.value if head else "",
-            head.business_unit if head else trouble.facts.get("business_unit", ""),
+            head.business_unit if head else facts.get("business_unit", ""),
             head.currency if head else None,
             head.amount if head else None,
             head.group_amount if head else None,
@@ -608,12 +626,15 @@ class Recording:
             or self.systems
             or self.released
             or self.cancelled
+            or self.finished_redrives
             or any(rows.rows for rows in self.tables())
         )
 
     def work_rows(self) -> Rows:
         """The work items this recording puts back. One that waits for a document this recording has news of is due at once;
         its own document's end ends it, unless its outcome has ended it already."""
+        if not self.woken:
+            return self.work
         rows = Rows(self.work.statement, *self.work.columns)
         for row, document_id in zip(self.work.rows, self.work_documents, strict=True):
             values = dict(zip(self.work.columns, row, strict=True))
@@ -632,9 +653,17 @@ class Recording:
 
 
 def clean(text: str) -> str:
-    """Text that PostgreSQL can hold: without NUL."""
-    return text.replace("\x00", "\ufffd")
+    """Text that PostgreSQL can hold: without NUL and without halves of characters."""
+    text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, check_circular=False).encode
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str).replace("\\u0000", "\\ufffd")
+    return _encode(value).replace("\\u0000", "\\ufffd") if value else "{}"

@@ -2,21 +2,27 @@
 
 import hashlib
 import json
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
+import structlog
 
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Item, Outcome, Setup, settle
-from sync_engine.engine.recording import Head, Recording, clean
+from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, settle
+from sync_engine.engine.recording import Head, Recording, Trouble, clean
 from sync_engine.model.ports import Effect
 
 MESSAGE_CHARS = 1000
 BODY_CHARS = 100_000
+
+log = structlog.get_logger()
+
+_json = json.JSONEncoder(check_circular=False).encode
 
 CrashPoint = Callable[[str], None]
 """Called between phases with their name; tests raise from it, everybody else does nothing."""
@@ -47,6 +53,8 @@ class Result:
     item: Item
     outcome: Outcome
     attempt: Attempt
+    in_doubt: bool = False
+    """Was sent to be recorded, and nobody knows whether that stands."""
 
 
 def idempotency_key(item: Item) -> str:
@@ -103,44 +111,92 @@ class Recorder:
         crash_point: See `CrashPoint`.
     """
 
-    def __init__(self, setup: Setup, *, engine_id: str, now: Callable[[], datetime], crash_point: CrashPoint = no_crash) -> None:
+    def __init__(
+        self, setup: Setup, *, engine_id: str, now: Callable[[], datetime], crash_point: CrashPoint = no_crash
+    ) -> None:
         self._setup = setup
         self._engine_id = engine_id
         self._now = now
         self._crash_point = crash_point
         self._pulse = Pulse()
 
-    def record(self, connection: psycopg.Connection, results: list[Result]) -> None:
+    def record(self, connection: psycopg.Connection, results: list[Result]) -> frozenset[str] | None:
         """Write what became of these items, in one transaction. Items another engine has taken over in the meantime are
-        dropped: their new holder looks in the target before it sends."""
+        dropped: their new holder looks in the target before it sends. If the whole cannot be written, each is written
+        alone, so that only what is poisonous is parked.
+
+        Returns the lanes that have something to do by it; None when it may be any.
+
+        Raises:
+            psycopg.OperationalError: the database is lost or another transaction was in the way; may be called again.
+        """
         self._crash_point("before_record")
+        # Settling uses up what an item knows of its cases and adds to its facts; settling again has to begin where it did.
+        before = [(dict(result.item.open_cases), dict(result.item.facts)) for result in results]
+        concerned: frozenset[str] | None = None
         try:
-            store.record(connection, self._recording(results))
+            if any(result.in_doubt for result in results):
+                self._record_again(connection, results)
+            else:
+                recording = self.recording(results)
+                store.record(connection, recording)
+                concerned = _concerned(recording, results)
         except store.Stale:
+            _restore(results, before)
             self._record_again(connection, results)
+        except psycopg.OperationalError:
+            _restore(results, before)
+            for result in results:
+                result.in_doubt = True
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it must not stop the others
+            _restore(results, before)
+            self._record_each(connection, results)
         self._crash_point("after_record")
+        return concerned
+
+    def _record_each(self, connection: psycopg.Connection, results: list[Result]) -> None:
+        """Write each alone; what cannot be written is parked with the reason."""
+        for result in results:
+            before = [(dict(result.item.open_cases), dict(result.item.facts))]
+            try:
+                self._record_again(connection, [result])
+            except psycopg.OperationalError:
+                raise
+            except Exception as error:
+                log.exception("an outcome cannot be recorded", work_item_id=str(result.item.work_item_id))
+                _restore([result], before)
+                self._park(connection, _unrecordable(result, error))
+
+    def _park(self, connection: psycopg.Connection, result: Result) -> None:
+        try:
+            self._record_again(connection, [result])
+        except psycopg.OperationalError:
+            raise
+        except Exception:
+            # Its lease will end, and whoever takes it looks in the target first; the others need not wait for that.
+            log.exception("an item cannot even be parked", work_item_id=str(result.item.work_item_id))
 
     def _record_again(self, connection: psycopg.Connection, results: list[Result]) -> None:
+        """Write these with the documents and items as they are by now, held. Leaves out what is recorded already: an item
+        under our token that is in no call any more can have been put back by nobody but us."""
         with store.transaction(connection):
             heads = store.lock_heads(connection, sorted({result.item.head.document_id for result in results}))
-            held = {
-                row["work_item_id"]: row["fencing_token"]
-                for row in store.rows(
-                    connection, "work.held", work_item_id=[result.item.work_item_id for result in results]
-                )
-            }
+            ids = [result.item.work_item_id for result in results]
+            now = {row["work_item_id"]: row for row in store.rows(connection, "work.held", work_item_id=ids)}
+            held, lost = [], []
             for result in results:
                 result.item.head = heads[result.item.head.document_id]
-            store.write(
-                connection,
-                self._recording(
-                    [r for r in results if held.get(r.item.work_item_id) == r.item.fencing_token],
-                    lost=[r for r in results if held.get(r.item.work_item_id) != r.item.fencing_token],
-                ),
-            )
+                row = now[result.item.work_item_id]
+                if row["fencing_token"] != result.item.fencing_token:
+                    lost.append(result)
+                elif row["status"] == "in_call":
+                    held.append(result)
+            store.write(connection, self.recording(held, lost=lost))
 
-    def _recording(self, results: list[Result], lost: list[Result] | None = None) -> Recording:
-        recording = Recording(self._engine_id, self._now(), self._setup.new_id)
+    def recording(self, results: list[Result], lost: list[Result] | None = None) -> Recording:
+        """What is to be written of these; of items `lost` to another engine only that they were asked about."""
+        recording = Recording(self._engine_id, self._now(), self._setup.new_id, says_revisions=True)
         heads: dict[UUID, Head] = {}
         for result in results:
             item = result.item
@@ -165,8 +221,19 @@ class Recorder:
             recording.now + timedelta(seconds=result.outcome.retry_after_s) if result.outcome.retry_after_s else None
         )
         quota = next((call.quota for call in reversed(attempt.calls) if call.quota is not None), None)
-        if self._pulse.is_news(item.system, recording.now, ok=reached) or item.is_probe or pause is not None or quota is not None:
-            recording.note_system(item.system, ok=reached, error="" if reached else attempt.message, paused_until=pause, quota=_quota(quota, recording.now))
+        if (
+            self._pulse.is_news(item.system, recording.now, ok=reached)
+            or item.is_probe
+            or pause is not None
+            or quota is not None
+        ):
+            recording.note_system(
+                item.system,
+                ok=reached,
+                error="" if reached else attempt.message,
+                paused_until=pause,
+                quota=_quota(quota, recording.now),
+            )
         note_attempt(
             recording,
             attempt,
@@ -180,6 +247,30 @@ class Recorder:
             key=idempotency_key(item) if attempt.effect != "read" else None,
             try_number=item.tries + 1,
         )
+
+
+def _concerned(recording: Recording, results: list[Result]) -> frozenset[str] | None:
+    if recording.woken or recording.woken_subjects or recording.new_work.rows or recording.identifiers.rows:
+        return None  # somebody who waits is woken, wherever it is
+    return frozenset(result.item.placed.system for result in results if result.item.placed is not None)
+
+
+def _restore(results: list[Result], before: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    for result, (open_cases, facts) in zip(results, before, strict=True):
+        result.item.open_cases, result.item.facts = dict(open_cases), dict(facts)
+
+
+def _unrecordable(result: Result, error: Exception) -> Result:
+    """The same item as a bug that nobody planned for. Whether the call had its effect is on the other side; whoever repeats
+    the step looks first."""
+    item, attempt = result.item, result.attempt
+    item.ask_first = True
+    dump = clean("".join(traceback.format_exception(error, limit=-8))).encode(errors="replace").decode()
+    trouble = Trouble(
+        "unexpected", f"What {item.system} answered to {item.step.name} cannot be recorded.", "finsync", {"dump": dump}
+    )
+    noted = replace(attempt, outcome="failed", error_code=trouble.code, message=trouble.message, calls=[])
+    return Result(item, Outcome(Kind.FAILED, trouble=trouble), noted)
 
 
 def note_attempt(
@@ -224,7 +315,7 @@ def note_attempt(
         sum(call.request_bytes for call in attempt.calls),
         sum(call.response_bytes for call in attempt.calls),
         correlation_id.hex if correlation_id else "",
-        json.dumps(
+        _json(
             [
                 {
                     "method": call.method,

@@ -55,12 +55,12 @@ _HEAD = (
     "closed_at",
 )
 _READ = (*_HEAD, "last_event_seq")
-_MOVED = tuple(column for column in _HEAD if column not in {"document_type", "number", "source_system"})
+_REVISED = tuple(column for column in _HEAD if column not in {"document_type", "number", "source_system"})
+_STATUS = ("document_id", "version", "state", "approval_status", "posting_status", "state_since", "closed_at")
 _EVENT_OF_HEAD = ("document_type", "correlation_id", "business_unit")
 
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
-_EXPECTED = _PLACEHOLDER.match("%(expected_count)s")
 
 
 class Stale(Exception):
@@ -101,8 +101,15 @@ def transaction(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def _roll_back(connection: psycopg.Connection) -> None:
-    if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+    if connection.closed:
+        return
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         connection.execute("ROLLBACK", prepare=False)
+    # psycopg counts a statement as prepared when it is sent; one sent behind a failure never reached the server.
+    threshold, connection.prepare_threshold = connection.prepare_threshold, None
+    connection.execute("DEALLOCATE ALL")
+    connection._prepared.clear()  # noqa: SLF001 - psycopg has no public way to forget what it believes to be prepared
+    connection.prepare_threshold = threshold
 
 
 def is_stale(error: psycopg.Error) -> bool:
@@ -144,6 +151,11 @@ def record(connection: psycopg.Connection, recording: Recording) -> None:
         raise
 
 
+def statements(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
+    """The statements that write a recording, one for each table, and their values: what `record` sends as one."""
+    return _together(recording).statements()
+
+
 def _together(recording: Recording) -> "_Together":
     together = _Together(recording)
     _documents(together, recording)
@@ -161,6 +173,14 @@ def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
     pipeline.send_rows(recording.redrive_items)
 
 
+def give_back(connection: psycopg.Connection, work: Rows, intents: Rows, now: datetime) -> None:
+    """Undo a claim of which nothing has been begun: the items are due again, what was meant to be sent was not."""
+    with transaction(connection):
+        pipeline = _Pipeline(connection, now)
+        pipeline.send_rows(work)
+        pipeline.send_rows(intents)
+
+
 @cache
 def _joined(statements: tuple[str, ...], counted: frozenset[str]) -> tuple[str, tuple[str, ...]]:
     """Named statements as one, and its parameters in order.
@@ -170,17 +190,19 @@ def _joined(statements: tuple[str, ...], counted: frozenset[str]) -> tuple[str, 
     """
     order: dict[str, int] = {}
 
+    def numbered(place: int, name: str) -> str:
+        return f"${order.setdefault(f's{place}_{name}', len(order) + 1)}"
+
     def placeholder(place: int, found: re.Match[str]) -> str:
-        name = f"s{place}_{found[1]}"
-        return f"${order.setdefault(name, len(order) + 1)}"
+        return numbered(place, found[1])
 
     parts = []
     for place, name in enumerate(statements):
         text = _PLACEHOLDER.sub(partial(placeholder, place), sql(name).strip().rstrip(";"))
         parts.append(f"s{place} AS ({text})")
     checks = [
-        f"CASE WHEN (SELECT count(*) FROM s{place}) = {placeholder(place, _EXPECTED)} THEN 1 "
-        f"ELSE refuse_stale('{name}', (SELECT count(*) FROM s{place}), {placeholder(place, _EXPECTED)}) END"
+        f"CASE WHEN (SELECT count(*) FROM s{place}) = {numbered(place, 'expected_count')} THEN 1 "  # noqa: S608 - our own names
+        f"ELSE refuse_stale('{name}', (SELECT count(*) FROM s{place}), {numbered(place, 'expected_count')}) END"
         for place, name in enumerate(statements)
         if name in counted
     ]
@@ -212,6 +234,13 @@ class _Together:
         if rows.rows:
             self.add(rows.statement, {**rows.arrays(), **more}, expect=len(rows.rows) if expect_all else None)
 
+    def statements(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each statement by itself, with its values under their own names."""
+        return [
+            (name, {key.removeprefix(f"s{place}_"): value for key, value in self._values.items() if key.startswith(f"s{place}_")})
+            for place, name in enumerate(self._names)
+        ]
+
     def send(self, connection: psycopg.Connection) -> None:
         """Send the one statement."""
         if self._names:
@@ -240,25 +269,33 @@ def _arrays(heads: list[Head], columns: tuple[str, ...]) -> dict[str, list[Any]]
 
 
 def _documents(together: _Together, recording: Recording) -> None:
-    new, moved, noted = [], [], []
+    new: list[Head] = []
+    revised: list[Head] = []
+    moved: list[Head] = []
+    noted: list[Head] = []
     for head in recording.heads.values():
         if head.document_id in recording.new:
             new.append(head)
         elif head.version != head.read_version:
-            moved.append(head)
+            by_status = recording.says_revisions and head.document_id not in recording.revised
+            (moved if by_status else revised).append(head)
         elif head.document_id in recording.events_of:
             noted.append(head)
     events = recording.events_of
     if new:
         together.add("record.insert_documents", {**_arrays(new, _HEAD), "events": [events[head.document_id] for head in new]})
-    if moved:
-        values = {
-            **_arrays(moved, _MOVED),
-            "expected_version": [head.read_version for head in moved],
-            "expected_seq": [head.last_event_seq for head in moved],
-            "events": [events.get(head.document_id, 0) for head in moved],
-        }
-        together.add("record.move_documents", values, expect=len(moved))
+    for statement, columns, heads in (
+        ("record.revise_documents", _REVISED, revised),
+        ("record.move_documents", _STATUS, moved),
+    ):
+        if heads:
+            values = {
+                **_arrays(heads, columns),
+                "expected_version": [head.read_version for head in heads],
+                "expected_seq": [head.last_event_seq for head in heads],
+                "events": [events.get(head.document_id, 0) for head in heads],
+            }
+            together.add(statement, values, expect=len(heads))
     if noted:
         values = {
             "document_id": [head.document_id for head in noted],
@@ -331,7 +368,7 @@ def _work(together: _Together, recording: Recording) -> None:
     """Work items. No two of these statements touch one row: what this recording puts back is left to `settle_work`, and
     whoever is woken or cancelled by it is put back accordingly (`Recording.work_rows`)."""
     settled = [row[0] for row in recording.work.rows]
-    together.add_rows(recording.work_rows(), expect_all=True)
+    together.add_rows(recording.work_rows(), expect_all=True, held_as=recording.held_as)
     together.add_rows(recording.new_work)
     woken = [document_id for document_id in recording.woken if document_id not in recording.cancelled]
     if woken:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -69,7 +70,7 @@ def evaluate(connection: psycopg.Connection, rules: AlertRules, *, group_currenc
             rows = store.rows(
                 connection, "engine.alert_candidates", document_type=rule.document_type, amount_min=rule.amount_min, days_max=rule.days_max, now=now
             )
-            columns = {
+            columns: dict[str, list[Any]] = {
                 "alert_id": [new_id(now) for _ in rows],
                 "rule": [name] * len(rows),
                 "document_id": [row["document_id"] for row in rows],

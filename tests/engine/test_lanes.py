@@ -1,15 +1,17 @@
 """Asking outside systems: intent before the call, look-up before a second one, fencing, waiting, breaker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import psycopg
 import pytest
 
+from sync_engine.database.connections import Database, borrowed
 from sync_engine.engine import store
 from sync_engine.engine.clock import VirtualClock
+from sync_engine.engine.decisions import DECISIONS
 from sync_engine.engine.engine import Engine
-from sync_engine.engine.outcomes import Spawn, begin_document
+from sync_engine.engine.outcomes import Kind, Outcome, Spawn, begin_document
 from sync_engine.engine.recording import Recording
 from sync_engine.model.errors import BusinessRejection, TransientError
 from tests.toy import NOON, ToyErp, order, toy_engine
@@ -40,6 +42,15 @@ def state(connection: psycopg.Connection) -> dict[str, tuple[str, str]]:
         number: (state, posting)
         for number, state, posting in connection.execute("SELECT number, state, posting_status FROM document")
     }
+
+
+@pytest.fixture
+def connection(any_database: Database) -> Iterator[psycopg.Connection]:
+    """The engine's connection to a fresh cell, on every PostgreSQL there is."""
+    pool = any_database.engine("finsync_engine", pool_size=1)
+    with borrowed(pool) as open_connection:
+        yield open_connection
+    pool.dispose()
 
 
 @pytest.fixture
@@ -272,3 +283,77 @@ def test_an_item_woken_while_it_is_held_looks_again_at_once(engine, clock, conne
         connection.execute("SELECT due_at FROM work_item WHERE flow = 'order_to_fulfilment'").fetchone()[0]
         == clock.now()
     )
+
+
+def test_a_case_is_closed_even_if_the_document_has_changed_while_the_outcome_was_under_way(
+    engine, erp, clock, connection
+):
+    erp.fail_with = [TransientError("down", system="toy") for _ in range(5)]
+    draft(connection, engine, "A")
+    while not connection.execute("SELECT 1 FROM exception_case").fetchall():
+        clock.advance(1000)
+        engine.run_until_idle(connection)
+    clock.advance(1000)
+    lane = engine.lanes["toy"]
+    results = [lane.ask(item) for item in lane.claim(connection, 1)]
+    with connection.transaction():  # news comes in meanwhile
+        [head] = store.lock_heads(connection, [results[0].item.head.document_id]).values()
+        recording = Recording("somebody", clock.now(), engine.setup.new_id)
+        recording.note(head, "step_superseded")
+        store.write(connection, recording)
+    lane.record(connection, results)
+    assert connection.execute("SELECT status, close_reason FROM exception_case").fetchall() == [
+        ("closed", "self_cured")
+    ]
+
+
+def test_an_outcome_sent_again_after_it_was_recorded_changes_nothing(engine, clock, connection):
+    draft(connection, engine, "A")
+    lane = engine.lanes["toy"]
+    results = [lane.ask(item) for item in lane.claim(connection, 1)]
+    lane.record(connection, results)
+    before = connection.execute("SELECT step, status, due_at FROM work_item").fetchall()
+    lane.record(connection, results)  # the connection was lost at the commit, and nobody knows whether it stood
+    assert connection.execute("SELECT step, status, due_at FROM work_item").fetchall() == before
+    assert connection.execute("SELECT count(*) FROM event WHERE activity = 'order_accepted'").fetchone() == (1,)
+
+
+def test_an_answer_that_no_database_takes_parks_its_order_and_no_other(engine, erp, connection):
+    erp.fail_with = [BusinessRejection("a lone surrogate: \ud800", system="toy", code="cost_centre_blocked")]
+    draft(connection, engine, "A", "B", "C")
+    engine.run_until_idle(connection)
+    assert sorted(state(connection).values()) == [
+        ("drafted", "not_submitted"),
+        ("ordered", "accepted"),
+        ("ordered", "accepted"),
+    ]
+    assert connection.execute("SELECT code, facts ->> 'dump' LIKE '%Unicode%' FROM exception_case").fetchall() == [
+        ("unexpected", True)
+    ]
+
+
+def test_a_decision_that_cannot_be_recorded_parks_its_item_and_no_other(engine, erp, clock, connection, monkeypatch):
+    def decide(items, _desk):
+        return [
+            Outcome(Kind.WAIT, facts={"note": "\ud800" if item.head.number == "N7" else ""}, wait_s=9e5)
+            for item in items
+        ]
+
+    monkeypatch.setitem(DECISIONS, "await_fulfilment", decide)
+    draft(connection, engine, *[f"N{i}" for i in range(20)])
+    engine.run_until_idle(connection)
+    rows = connection.execute(
+        "SELECT number, status FROM work_item JOIN document USING (document_id) WHERE flow = 'order_to_fulfilment'"
+    ).fetchall()
+    assert {number for number, status in rows if status == "parked"} == {"N7"}
+    assert connection.execute("SELECT code, number FROM exception_case").fetchall() == [("unexpected", "N7")]
+
+
+def test_items_handed_back_are_due_at_once_and_were_never_sent(engine, erp, connection):
+    draft(connection, engine, "A", "B")
+    lane = engine.lanes["toy"]
+    lane.give_back(connection, lane.claim(connection, 2))
+    assert connection.execute("SELECT DISTINCT outcome FROM intent").fetchall() == [("not_sent",)]
+    engine.run_until_idle(connection)
+    assert set(state(connection).values()) == {("ordered", "accepted")}
+    assert connection.execute("SELECT count(*) FROM attempt WHERE effect = 'look_up'").fetchone() == (0,)

@@ -158,7 +158,7 @@ def check_policies(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
         document_id=[item.head.document_id for item in items],
         days=desk.setup.policies.duplicate_order_days,
     ):
-        alike[row["document_id"]].append(_purchase(Requisition.model_validate_json(row["canonical"])))
+        alike[row["document_id"]].append(purchase_of(Requisition.model_validate_json(row["canonical"])))
     return [
         _checked(
             item, wishes[item.head.document_id], books, own[item.head.document_id], alike[item.head.document_id], desk
@@ -232,7 +232,7 @@ def _checked(
         []
         if accepted(item, "duplicate_order")
         else list(
-            policies.duplicate_orders(_purchase(requisition), alike, days=desk.setup.policies.duplicate_order_days)
+            policies.duplicate_orders(purchase_of(requisition), alike, days=desk.setup.policies.duplicate_order_days)
         )
     )
     if reasons:
@@ -296,7 +296,8 @@ def _budget_refusal(
     return None
 
 
-def _purchase(requisition: Requisition) -> policies.Purchase:
+def purchase_of(requisition: Requisition) -> policies.Purchase:
+    """What of a requisition is compared to find an order given twice."""
     lines = sorted(
         f"{line.description.casefold().strip()}|{line.quantity}|{line.unit_price}" for line in requisition.lines
     )
