@@ -23,7 +23,12 @@ ROUND_S = 2 * 3600
 PATIENCE_TRIES = 6
 """A case that was tried so often in vain is left for the morning meeting."""
 
-STAFF = Person("operations.desk@demo.test", "Operations desk", frozenset({Role.FINANCE_OPERATIONS, Role.INTEGRATION_SUPPORT}), ("*",))
+STAFF = Person(
+    "operations.desk@demo.test",
+    "Operations desk",
+    frozenset({Role.FINANCE_OPERATIONS, Role.INTEGRATION_SUPPORT}),
+    ("*",),
+)
 
 
 class Staff:
@@ -74,13 +79,21 @@ class Staff:
     def _ask(self, case: dict[str, Any], now: datetime) -> None:
         named = [{"case_id": str(case["case_id"]), "version": case["version"]}]
         if case["retryable"] != "never":
-            self._command(Action.REPROCESS, named, "the cause should be repaired by now", now, {"reason_code": "cause_repaired", "scope": "one exception"})
+            self._command(
+                Action.REPROCESS,
+                named,
+                "the cause should be repaired by now",
+                now,
+                {"reason_code": "cause_repaired", "scope": "one exception"},
+            )
         elif case["code"] in ACCEPTABLE and (case["code"] != "duplicate_invoice") and self._rng.random() < 0.5:
             self._command(Action.ACCEPT, named, "checked with the requester: it is meant so", now, {})
         else:
             self._command(Action.ABANDON, named, "checked with the requester: it is not needed", now, {})
 
-    def _command(self, action: Action, cases: list[dict[str, Any]], reason: str, now: datetime, more: dict[str, Any]) -> None:
+    def _command(
+        self, action: Action, cases: list[dict[str, Any]], reason: str, now: datetime, more: dict[str, Any]
+    ) -> None:
         store.run(
             self._connection,
             "demo.ask",

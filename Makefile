@@ -1,0 +1,41 @@
+# Everything a newcomer needs: `make demo` and `make test` install first, which takes seconds when nothing has changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench
+
+help: ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## An environment in .venv from the lock file, with the finsync command
+
+$(INSTALLED): deploy/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV)"
+	@# uv installs the lock in seconds; where it cannot be had, pip does the same in a minute.
+	@if $(BIN)/python -m pip install --quiet uv 2>/dev/null; then \
+		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r deploy/requirements.lock; \
+	else \
+		$(BIN)/python -m pip install --quiet --require-hashes -r deploy/requirements.lock; \
+	fi
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $(INSTALLED)
+
+demo: install ## A company's past by the real engine, then the company at work, with the dashboard open
+	@$(BIN)/finsync demo
+
+test: install ## Every test; ends with pytest's summary
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: install ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: install ## Measured speed, as JSON
+	@$(BIN)/finsync bench engine --json

@@ -1,0 +1,99 @@
+"""The dashboard as a process: Streamlit behind security headers, with the identity provider where one is configured."""
+
+import os
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.web.server.starlette.starlette_app import App
+
+from sync_engine.cli.stopping import end_with_supervisor
+from sync_engine.settings import Settings
+
+HEADERS = {
+    # Streamlit evaluates its own scripts and styles inline and plotly makes workers from blobs; nothing comes from elsewhere.
+    "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+}
+STRICT_TRANSPORT = "max-age=31536000; includeSubDomains"
+CALLBACK = "/oauth2callback"
+
+log = structlog.get_logger()
+
+
+class SecurityHeaders:
+    """Puts the headers on every answer."""
+
+    def __init__(self, app: ASGIApp, *, over_https: bool) -> None:
+        self._app = app
+        self._headers = {**HEADERS, **({"strict-transport-security": STRICT_TRANSPORT} if over_https else {})}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def secrets_for(settings: Settings) -> dict[str, Any]:
+    """What `st.login` needs; empty without an identity provider."""
+    if not settings.has_identity_provider:
+        return {}
+    return {
+        "auth": {
+            "redirect_uri": settings.app_url.rstrip("/") + CALLBACK,
+            "cookie_secret": settings.cookie_secret.get_secret_value(),
+            "client_id": settings.oidc_client_id,
+            "client_secret": settings.oidc_client_secret.get_secret_value(),
+            "server_metadata_url": settings.oidc_metadata_url,
+        }
+    }
+
+
+def script() -> Path:
+    """Where `app.py` is."""
+    found = find_spec("app")
+    if found is None or found.origin is None:
+        raise FileNotFoundError("app.py is not beside sync_engine; install the project or start from its folder.")
+    return Path(found.origin)
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether somebody listens on a port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+        return False
+
+
+def run_app(settings: Settings) -> None:
+    """Serve the dashboard until told to stop."""
+    end_with_supervisor()
+    path = script()
+    # Streamlit looks for .streamlit/config.toml in the working folder.
+    os.chdir(path.parent)
+    headers = Middleware(SecurityHeaders, over_https=settings.app_url.startswith("https://"))
+    app = App(path, secrets=secrets_for(settings), middleware=[headers], on_script_error=_note)
+    log.info("app started", url=settings.app_url)
+    app.run(config={"server.address": settings.app_host, "server.port": settings.app_port, "server.headless": True})
+
+
+def _note(error: Exception) -> None:
+    log.error("a page failed", error=f"{type(error).__name__}: {error}", exc_info=error)

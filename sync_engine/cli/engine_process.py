@@ -1,0 +1,91 @@
+"""The engine as a process: its loops and its schedule, until it is told to stop."""
+
+import threading
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+from sync_engine.cli.wiring import EngineRoom, make_engine
+from sync_engine.configuration import Systems
+from sync_engine.control.execute import execute_commands
+from sync_engine.database.connections import borrowed
+from sync_engine.engine import promote
+from sync_engine.engine.engine import database_now
+from sync_engine.engine.runner import Runner
+from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every
+from sync_engine.insight import alerts
+from sync_engine.insight.reconcile import reconcile
+from sync_engine.model.ports import Access
+from sync_engine.opening import opened
+from sync_engine.settings import Settings
+
+ALERTS_EVERY_S = 60
+COMPARED_AT = (2, 30)
+"""When the books are compared, hour and minute UTC."""
+
+log = structlog.get_logger()
+
+
+def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Access], stop: threading.Event) -> None:
+    """Run an engine over `systems`, entered with `access`, until `stop` is set; then finish what is under way."""
+    with opened(settings) as database:
+        owner = database.engine("finsync_engine", pool_size=1)
+        with borrowed(owner) as connection:
+            room = make_engine(settings, connection, systems, access=access)
+        owner.dispose()
+        engine = room.engine
+
+        def commands(connection: psycopg.Connection) -> int:
+            return execute_commands(connection, engine.setup, engine_id=engine.engine_id, now=database_now(connection))
+
+        also = {"commands": commands}
+        pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine, also=also))
+        runner = Runner(engine, pool, also=also)
+        schedule = Schedule(
+            [*engine_jobs(engine), *jobs(settings, room)], pool, engine_id=engine.engine_id, after=runner.signal.raise_
+        )
+        log.info("engine started", engine=engine.engine_id, cell=database.cell, systems=sorted(engine.lanes))
+        runner.start()
+        schedule.start()
+        try:
+            stop.wait()
+        finally:
+            schedule.stop()
+            runner.stop()
+            log.info("engine stopped", engine=engine.engine_id)
+            pool.dispose()
+
+
+def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
+    """What is done on a schedule beside the engine's own work; each run once for all engines."""
+    setup = room.engine.setup
+
+    def evaluate_alerts(connection: psycopg.Connection) -> str:
+        rules = alerts.load_rules(settings.config)
+        done = alerts.evaluate(
+            connection,
+            rules,
+            group_currency=setup.mappings.group_currency,
+            now=database_now(connection),
+            new_id=setup.new_id,
+        )
+        return f"{done.firing} firing, {done.resolved} resolved"
+
+    def compare_books(connection: psycopg.Connection) -> str:
+        found = reconcile(connection, setup, room.sessions)
+        first = f": {found.differences[0].sentence}" if found.differences else ""
+        return f"{len(found.differences)} differences, {found.requisitions_with_two_live_orders} ordered twice, {found.events_lost} lost{first}"
+
+    def extend_calendars(connection: psycopg.Connection) -> str:
+        now = database_now(connection)
+        promote.put_in_force(connection, room.configuration, today=now.date(), now=now, by=room.engine.engine_id)
+        return f"calendars reach {promote.CALENDAR_YEARS_AHEAD} years ahead"
+
+    # fmt: off
+    return [
+        Job("alerts",    every(ALERTS_EVERY_S), 60,    evaluate_alerts,  singleton=True),
+        Job("reconcile", daily(*COMPARED_AT),   3600,  compare_books,    singleton=True),
+        Job("calendars", daily(1, 15),          3600,  extend_calendars, singleton=True),
+    ]
+    # fmt: on
