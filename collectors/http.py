@@ -27,8 +27,9 @@ import httpx2
 
 from sync_engine.model.errors import AnswerLost, BusinessRejection, ConfigurationError, TransientError
 
-MAX_REPLY_BYTES = 20 * 1024 * 1024
-"""Larger replies are not read: no page of fifty documents is honest at that size."""
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+"""Larger replies are not read. Far above any honest page of fifty documents, so that one monstrous record (50 MB are asked for)
+is still read and parked by the engine instead of holding up its feed for ever."""
 
 RECORDED_BYTES = 100_000
 """So much of a body is kept in the record of a call; how large it was stands beside it."""

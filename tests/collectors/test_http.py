@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from collectors.http import MAX_REPLY_BYTES, RECORDED_BYTES, ClientCredentials, Session
 from sync_engine.model.errors import AnswerLost, BusinessRejection, ConfigurationError, TransientError
 
-HUGE = 50 * 1024 * 1024
+HUGE = 4 * MAX_REPLY_BYTES
 PIECE = b" " * 65_536
 
 
@@ -91,6 +91,14 @@ def test_a_reply_that_does_not_end_is_read_to_the_limit_and_no_further(server):
     with pytest.raises(TransientError, match=f"200 with more, and at most {MAX_REPLY_BYTES} bytes are read"):
         there.get("/records")
     assert server.sent < HUGE * 3 / 4
+    there.close()
+
+
+def test_a_page_with_a_record_of_fifty_megabytes_is_read_so_that_its_feed_can_go_on(server):
+    """F7: the engine parks the record; a page that cannot be read would stop the feed."""
+    server.answers = [(200, "text", b"[" + b" " * 50_000_000 + b"]")]
+    there = session(server)
+    assert len(there.get("/records").content) == 50_000_002
     there.close()
 
 
