@@ -12,7 +12,7 @@ from sync_engine.control.execute import execute_commands
 from sync_engine.database.connections import borrowed
 from sync_engine.engine import promote
 from sync_engine.engine.engine import database_now
-from sync_engine.engine.runner import Runner
+from sync_engine.engine.runner import Runner, calm_collector
 from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every
 from sync_engine.insight import alerts
 from sync_engine.insight.reconcile import reconcile
@@ -46,6 +46,7 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
             [*engine_jobs(engine), *jobs(settings, room)], pool, engine_id=engine.engine_id, after=runner.signal.raise_
         )
         log.info("engine started", engine=engine.engine_id, cell=database.cell, systems=sorted(engine.lanes))
+        calm_collector()
         runner.start()
         schedule.start()
         try:

@@ -255,7 +255,7 @@ class _Batch:
             news.approval_status or initial.approval_status,
             news.posting_status or initial.posting_status,
         )
-        head = self._blank(document_id, news.document_type, understood.system, news.document.number, status)
+        head = self._blank(document_id, news.document_type, understood.system, news.document.called, status)
         parent = self._parent(news)
         if parent is not None:
             head.correlation_id = parent.correlation_id

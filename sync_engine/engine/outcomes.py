@@ -108,7 +108,6 @@ class Item:
                 self._document = _understood(self.head.document_type, self.payload_hash, self.canonical)
         return self._document
 
-
     def go_on(self, now: datetime, document: Document | None) -> None:
         """Stand where the outcome has put it, with the document as it has left it, for the next decision in the same
         transaction."""
@@ -192,6 +191,8 @@ class OtherMove:
     head: Head
     activity: str
     document: Document | None = None
+    resume_at: str = ""
+    """The step of its flow where a document that had come to its end goes on, because this move opens it again."""
 
 
 @dataclass(slots=True)
@@ -346,9 +347,24 @@ def _apply_effects(recording: Recording, item: Item, outcome: Outcome, setup: Se
             recording.payload(
                 move.head, move.document, mapping_version=setup.mappings.version, author=recording.engine_id
             )
+        was_final = move.head.closed_at is not None
         recording.move(move.head, move.activity, flow=item.flow.name, step=item.step.name)
+        if was_final and move.head.closed_at is None:
+            _resume(recording, move, setup)
     for other in outcome.wakes:
         recording.wake(other)
+
+
+def _resume(recording: Recording, move: OtherMove, setup: Setup) -> None:
+    flow = FLOW_OF[move.head.document_type]
+    step = flow.step(move.resume_at)
+    recording.restarts.add(
+        move.head.document_id,
+        flow.name,
+        step.name,
+        setup.lane(step, move.head.business_unit),
+        recording.now + timedelta(seconds=step.objective_s),
+    )
 
 
 def _event(recording: Recording, item: Item, outcome: Outcome, activity: str | None) -> None:
@@ -398,7 +414,9 @@ def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setu
 
 def _tell(recording: Recording, item: Item, trouble: Trouble) -> UUID:
     """Open a case at the item's step."""
-    case_id = recording.case(trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name)
+    case_id = recording.case(
+        trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name
+    )
     item.open_cases.setdefault(trouble.code, (case_id, item.step.name))
     return case_id
 
@@ -631,7 +649,7 @@ def begin_document(recording: Recording, spawn: Spawn, setup: Setup, *, parent: 
         document_id=document_id,
         document_type=document.type,
         correlation_id=parent.correlation_id if parent else document_id,
-        number=document.number,
+        number=document.called,
         title="",
         business_unit=document.business_unit,
         company_code=document.company_code,

@@ -207,6 +207,11 @@ class Document(Canonical):
     company_code: Text = ""
 
     @property
+    def called(self) -> str:
+        """What people call it: in lists, in sentences, on the phone."""
+        return self.number
+
+    @property
     def payload_hash(self) -> bytes:
         """SHA-256 of the canonical JSON form: what an approval and an idempotency key are bound to."""
         return hashlib.sha256(self.canonical_json()).digest()
@@ -429,6 +434,11 @@ class Invoice(Document):
     received_at: Moment
     order_numbers: tuple[str, ...] = ()
     lines: tuple[InvoiceLine, ...]
+
+    @property
+    def called(self) -> str:
+        """The supplier's own number: the AP platform's is one that nobody would read out."""
+        return self.supplier_invoice_number
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

@@ -153,7 +153,7 @@ PURCHASE_ORDER = Lifecycle(DocumentType.PURCHASE_ORDER, Status("drafted", _A.APP
     *_in(["partially_received", "received"], "receipt_reversed", "ordered"),
     Move("received",           "receipt_partly_reversed", "partially_received"),
     *_in(_ORDER_LIVE, "invoiced_in_full", "closed"),
-    *_in(_ORDER_LIVE, "order_changed", "ordered"),
+    *_in([*_ORDER_LIVE, "closed"], "order_changed", "ordered"),
     *_in(["drafted", "refused"], "abandoned", "cancelled", approval_status=_A.WITHDRAWN),
     *_in(["posted", "committed", "returned", *_ORDER_LIVE], "order_cancelled", "cancelled", posting_status=_P.REVERSED),
 ])

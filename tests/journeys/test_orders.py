@@ -130,7 +130,7 @@ def test_an_unknown_cost_centre_names_its_neighbours_and_a_corrected_version_goe
 
 
 def test_a_change_within_ten_per_cent_updates_the_same_order(house):
-    requisition, order = house.order_one()
+    _requisition, order = house.order_one()
     coupa_order = house.order_in_coupa()
     house.coupa.revise_order(order_id=coupa_order, by="planner.de-south", changes={1: {"quantity": "11"}})
     house.run(minutes=30)
@@ -141,7 +141,7 @@ def test_a_change_within_ten_per_cent_updates_the_same_order(house):
 
 
 def test_a_change_beyond_ten_per_cent_waits_for_both_groups(house):
-    requisition, order = house.order_one()
+    _requisition, order = house.order_one()
     coupa_order = house.order_in_coupa()
     house.coupa.revise_order(order_id=coupa_order, by="planner.de-south", changes={1: {"quantity": "20"}})
     house.run(minutes=30)
@@ -164,7 +164,7 @@ def test_an_order_without_its_commitment_is_an_exception(house):
 
 
 def test_an_order_somebody_has_open_is_tried_again_by_itself(house):
-    requisition, order = house.order_one()
+    _requisition, order = house.order_one()
     house.s4hana.lock_order(number=order, until=house.clock.now() + timedelta(minutes=20))
     house.coupa.revise_order(order_id=house.order_in_coupa(), by="planner.de-south", changes={1: {"unit-price": "21.00"}})
     house.run(hours=2)

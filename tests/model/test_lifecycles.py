@@ -28,6 +28,11 @@ REOPENED = {
         "ordered",
         "approval_contradicted",
     ): "a contradiction people have to see; the state stays",
+    (
+        DocumentType.PURCHASE_ORDER,
+        "closed",
+        "order_changed",
+    ): "the ERP took a change whose approval outlasted delivery and invoice",
     (DocumentType.SUPPLIER, "ready", "changed"): "a supplier's data may change at any time",
 }
 """The only ways out of a final state, each with its reason."""

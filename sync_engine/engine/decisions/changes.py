@@ -122,7 +122,7 @@ def await_change_approval(items: Sequence[Item], desk: Desk) -> list[Outcome | N
 
 
 def apply_change(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
-    """The ERP has the change: our order follows."""
+    """The ERP has the change: our order follows. One that had been billed in full meanwhile is open again for the rest."""
     orders = desk.linked(items, "changes")
     held = desk.try_lock(row["document_id"] for rows in orders.values() for row in rows)
     outcomes: list[Outcome | None] = []
@@ -158,7 +158,7 @@ def apply_change(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
         outcomes.append(
             Outcome(
                 Kind.DONE,
-                other_moves=[OtherMove(head, activity, changed)],
+                other_moves=[OtherMove(head, activity, changed, resume_at="await_fulfilment")],
                 movements_of=head.document_id,
                 movements=movements,
                 wakes=[head.document_id],

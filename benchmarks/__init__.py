@@ -1,0 +1,1 @@
+"""Measured speed: one module per subject, each a command that answers JSON."""

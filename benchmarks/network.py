@@ -1,0 +1,182 @@
+"""Whole journeys over HTTP, by the real connectors against stand-ins in another process; and the bare calls beside them.
+
+A journey is a requisition that people have approved and that becomes an order in the ERP whose number procurement knows. The
+yardstick is the very requests of those journeys, sent again by the same HTTP library on as many threads to each system,
+without an engine and without a database.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from random import SystemRandom
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+import httpx2
+import psycopg
+
+from benchmarks.standins import TOKEN_PATHS, Standins, standins
+from collectors import SYSTEMS
+from config import FOLDER
+from sync_engine.cli.wiring import connect_systems, make_setup
+from sync_engine.configuration import load_systems
+from sync_engine.database.connections import Database, borrowed
+from sync_engine.engine import promote
+from sync_engine.engine.clock import DatabaseClock
+from sync_engine.engine.engine import Engine, database_now
+from sync_engine.engine.runner import Runner
+from sync_engine.model.ports import Access, Feed, System
+
+POLL_S = 0.5
+PATIENCE_S = 300.0
+DECIDERS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request as it went out."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    content: bytes
+
+
+class Tape(httpx2.BaseTransport):
+    """The network, with a record of what was sent."""
+
+    def __init__(self, connections: int) -> None:
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._network = httpx2.HTTPTransport(limits=limits)
+        self._lock = threading.Lock()
+        self.sent: list[Sent] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send, and remember."""
+        content = request.read()
+        response = self._network.handle_request(request)
+        with self._lock:
+            self.sent.append(Sent(request.method, str(request.url), list(request.headers.items()), content))
+        return response
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._network.close()
+
+
+def http_rates(database: Database, *, requisitions: int) -> dict[str, Any]:
+    """Journeys and calls a second, of so many requisitions."""
+    with standins() as systems:
+        tape, seconds, orders = _journeys(database, systems, requisitions)
+        bare = _bare(tape)
+    calls_per_s = len(tape) / seconds
+    return {
+        "journeys_per_s_http": round(orders / seconds, 1),
+        "calls_per_journey_http": round(len(tape) / orders, 2),
+        "journey_calls_per_s_http": round(calls_per_s, 1),
+        "bare_calls_per_s_http": round(bare, 1),
+        "journey_share_of_bare_calls": round(calls_per_s / bare, 3),
+    }
+
+
+def _journeys(database: Database, systems: Standins, requisitions: int) -> tuple[list[Sent], float, int]:
+    """What was sent, in how many seconds, for how many orders."""
+    threads = sum(system.max_in_flight for system in SYSTEMS.values())
+    tape = Tape(threads)
+    one = database.engine("finsync_engine", pool_size=1)
+    with borrowed(one) as connection:
+        engine = _engine(connection, systems, tape)
+        also = {"collect": engine.collect}
+        pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine, also=also))
+        runner = Runner(engine, pool, deciders=DECIDERS, also=also)
+        # The supplier is known and checked before anybody buys from it, and tokens have been fetched.
+        runner.start()
+        try:
+            _wait(lambda: _count(connection, "SELECT count(*) FROM document WHERE state = 'ready'") == 1)
+            systems.submit(1)
+            _wait(lambda: _exported(connection) == 1)
+            tape.sent.clear()
+            systems.submit(requisitions)
+            began = time.perf_counter()
+            _wait(lambda: _exported(connection) == 1 + requisitions)
+            seconds = time.perf_counter() - began
+            sent = list(tape.sent)
+        finally:
+            runner.stop()
+            pool.dispose()
+            tape.close()
+    one.dispose()
+    return sent, seconds, requisitions
+
+
+def _engine(connection: psycopg.Connection, systems: Standins, tape: Tape) -> Engine:
+    configuration, blocks = promote.load(FOLDER), load_systems(FOLDER)
+    setup = make_setup(
+        configuration, blocks, rng=SystemRandom(), declared={name: _eager(one) for name, one in SYSTEMS.items()}
+    )
+    clock = DatabaseClock(database_now(connection))
+
+    def access(name: str) -> Access:
+        url = systems.urls[name]
+        return Access(url, url + TOKEN_PATHS[name], lambda: ("finsync", "sandbox"))
+
+    sessions = connect_systems(setup, blocks, timer=clock.timer, transport=tape, access=access)
+    engine = Engine(setup, sessions, clock, engine_id="benchmark")
+    promote.put_in_force(connection, configuration, today=clock.now().date(), now=clock.now(), by=engine.engine_id)
+    engine.register(connection, release="benchmark")
+    return engine
+
+
+def _eager(system: System) -> System:
+    """A system without a rate limit, whose feeds are read all the time."""
+
+    def often(feed: Feed) -> Feed:
+        return replace(feed, interval_s=POLL_S)
+
+    return replace(system, requests_per_s=1e6, burst=1_000_000, feeds=tuple(often(feed) for feed in system.feeds))
+
+
+def _exported(connection: psycopg.Connection) -> int:
+    return _count(connection, "SELECT count(*) FROM event WHERE activity = 'export_marked'")
+
+
+def _count(connection: psycopg.Connection, query: LiteralString) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _wait(what: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not what():
+        if time.monotonic() > give_up_at:
+            raise RuntimeError("the journeys did not come to their end")
+        time.sleep(0.05)
+
+
+def _bare(tape: list[Sent]) -> float:
+    """Requests a second when they are only sent: each system's by as many threads as the engine has for it."""
+    capacity = {name: system.max_in_flight for name, system in SYSTEMS.items()}
+    by_system: dict[str, list[Sent]] = defaultdict(list)
+    for sent in tape:
+        by_system[urlsplit(sent.url).netloc].append(sent)
+    threads = max(capacity.values())
+    limits = httpx2.Limits(max_connections=threads, max_keepalive_connections=threads)
+    with ThreadPoolExecutor(threads * len(by_system)) as pool:
+        clients = {address: httpx2.Client(limits=limits, timeout=30.0) for address in by_system}
+        began = time.perf_counter()
+        for address, requests in by_system.items():
+            for first in range(threads):
+                pool.submit(_send, clients[address], requests[first::threads])
+        pool.shutdown()
+        seconds = time.perf_counter() - began
+        for client in clients.values():
+            client.close()
+    return len(tape) / seconds
+
+
+def _send(client: httpx2.Client, requests: list[Sent]) -> None:
+    for sent in requests:
+        client.request(sent.method, sent.url, headers=sent.headers, content=sent.content)
