@@ -17,9 +17,10 @@ import psycopg
 from config import FOLDER
 from sync_engine.configuration import load_mappings, load_policies
 from sync_engine.engine import store
+from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import Clock, DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
-from sync_engine.engine.outcomes import Setup, Spawn, begin_document
+from sync_engine.engine.outcomes import Setup, Spawn
 from sync_engine.engine.recording import Head, Recording
 from sync_engine.model.documents import Distribution, Line, Person, PurchaseOrder
 from sync_engine.model.flows import FLOWS, Role

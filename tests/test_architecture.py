@@ -436,7 +436,6 @@ LONGER = {
     "collectors/http.py": 510,
     "sync_engine/engine/decisions/requisitions.py": 490,
     "sync_engine/engine/intake.py": 535,
-    "sync_engine/engine/outcomes.py": 745,
     "sync_engine/engine/recording.py": 690,
     "sync_engine/model/documents.py": 520,
 }

@@ -124,15 +124,6 @@ SELECT business_unit, week, count(*) AS submitted, count(ordered_at) AS ordered,
 HAVING count(*) > 0
  ORDER BY week NULLS FIRST, business_unit NULLS FIRST;
 
--- name: stage_times(units, since, until, document_type, clock)
--- How long stays in each stage took that ended in the period: number of stays and documents, percentiles in seconds of the :clock.
-SELECT stage, count(*) AS stays, count(DISTINCT document_id) AS documents,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s, sum(s) AS total_s
-  FROM (SELECT *, CASE :clock WHEN 'wall' THEN wall_s ELSE business_s END AS s FROM stage_time) t
- WHERE document_type = :document_type AND left_at >= :since AND left_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY stage ORDER BY total_s DESC;
-
 -- name: stuck(units, document_types, as_of, peers_since)
 -- Everything open, with its business age in its present stage against the stays its peers ended since :peers_since: same type and
 -- stage in the same unit, or in every unit where that is fewer than 30 (peer_unit says which; fewer than 30 there too: no pace).
@@ -203,26 +194,6 @@ SELECT d.business_unit, count(*) AS entered, count(*) FILTER (WHERE x.document_i
  WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
    AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
  GROUP BY d.business_unit ORDER BY d.business_unit;
-
--- name: exceptions_by_week(units, since, until)
--- Exceptions raised per week and category, how many of them are closed, and how many cured themselves.
-SELECT date_trunc('week', raised_at)::date AS week, category, count(*) AS raised, count(closed_at) AS closed,
-       count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, coalesce(sum(group_amount), 0) AS value
-  FROM exception_case
- WHERE raised_at >= :since AND raised_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY 1, 2 ORDER BY 1, 2;
-
--- name: exception_causes(units, since, until)
--- Causes of the exceptions raised in the period: same kind, system and master data behind it. Most frequent first. A document with
--- several exceptions of one cause counts its value once.
-SELECT fingerprint, code, category, system, count(*) AS raised, count(*) FILTER (WHERE closed_at IS NULL) AS open, count(DISTINCT document_id) AS documents,
-       coalesce(sum(group_amount) FILTER (WHERE is_first), 0) AS value, min(raised_at) AS first_seen, max(last_seen_at) AS last_seen,
-       count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM closed_at - raised_at)) FILTER (WHERE closed_at IS NOT NULL) AS p50_to_close_s
-  FROM (SELECT *, row_number() OVER (PARTITION BY fingerprint, coalesce(document_id::text, number) ORDER BY raised_at) = 1 AS is_first
-          FROM exception_case
-         WHERE raised_at >= :since AND raised_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
- GROUP BY fingerprint, code, category, system ORDER BY raised DESC, value DESC;
 
 -- name: technical_failures(units, since, until)
 -- Attempts by system, how many failed, and of these how many by a limit of the system's: never mixed with exceptions, which are

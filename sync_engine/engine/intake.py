@@ -15,8 +15,10 @@ import psycopg
 import structlog
 
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Setup, begin_work, describe, remediate
+from sync_engine.engine.beginning import begin_work, describe
+from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.settling import remediate
 from sync_engine.engine.understanding import Understood, nobody_planned, understand
 from sync_engine.model.documents import ApprovalStatus, DocumentType
 from sync_engine.model.errors import MappingError

@@ -14,9 +14,10 @@ from uuid import UUID
 import psycopg
 
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, recording_status
+from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Recording, Rows, Trouble, clean
 from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Recorder, Result, idempotency_key, no_crash
+from sync_engine.engine.settling import recording_status
 from sync_engine.model.errors import (
     AnswerLost,
     BusinessRejection,

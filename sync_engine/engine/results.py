@@ -13,8 +13,9 @@ import psycopg
 import structlog
 
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup, settle
+from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.settling import settle
 from sync_engine.model.ports import Effect
 
 MESSAGE_CHARS = 1000

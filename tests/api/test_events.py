@@ -7,7 +7,8 @@ import pytest
 
 from sync_engine.database.connections import borrowed
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Spawn, begin_document
+from sync_engine.engine.beginning import begin_document
+from sync_engine.engine.outcomes import Spawn
 from sync_engine.engine.recording import Recording
 from tests.toy import order
 

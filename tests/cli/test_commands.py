@@ -12,8 +12,9 @@ import pytest
 
 from sync_engine.cli.demo import AlreadyRunning, NotADemo, begin_anew, only_one, past_of
 from sync_engine.engine import store
+from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import VirtualClock
-from sync_engine.engine.outcomes import Spawn, begin_document
+from sync_engine.engine.outcomes import Spawn
 from sync_engine.engine.recording import Recording
 from tests.toy import NOON, ToyErp, order, toy_engine
 

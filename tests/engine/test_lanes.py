@@ -8,10 +8,11 @@ import pytest
 
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.engine import store
+from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.decisions import DECISIONS
 from sync_engine.engine.engine import Engine
-from sync_engine.engine.outcomes import Kind, Outcome, Spawn, begin_document
+from sync_engine.engine.outcomes import Kind, Outcome, Spawn
 from sync_engine.engine.recording import Recording
 from sync_engine.model.errors import BusinessRejection, TransientError
 from tests.toy import NOON, ToyErp, order, toy_engine

@@ -22,9 +22,10 @@ from config import FOLDER
 from sync_engine.configuration import load_mappings, load_policies
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.engine import store
+from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
-from sync_engine.engine.outcomes import Setup, Spawn, begin_document
+from sync_engine.engine.outcomes import Setup, Spawn
 from sync_engine.engine.recording import Recording
 from sync_engine.engine.runner import Runner
 from sync_engine.model.errors import SyncError

@@ -1,0 +1,109 @@
+"""What a page may use: who is asking, what time it is, how to put a question, how to ask for something to be done, and how to
+link to another page. Made by app.py for every drawing; a page keeps nothing of its own between two.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import streamlit as st
+
+from sync_engine.control import commands
+from sync_engine.control.access import AppSession, Person
+from sync_engine.control.commands import Answered
+from sync_engine.control.roles import RULES, Action
+from sync_engine.insight.reports import Reports
+from sync_engine.insight.reports.everywhere import BusinessUnit, Moment
+from sync_engine.settings import Settings
+
+ACTED_AT = "finsync.acted_at"
+"""When this browser session last asked for something: older remembered answers are not shown to it."""
+
+CARRIED = ("as", "period", "since", "until", "unit")
+"""What a link takes along from page to page: who is asking (evaluation only), and the two filters every page has."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one drawing of a page works with. `narrow`: the screen is a phone's."""
+
+    settings: Settings
+    app: sa.Engine
+    session: AppSession = field(repr=False)  # holds a secret
+    reports: Reports
+    moment: Moment
+    units: tuple[BusinessUnit, ...]
+    zone: ZoneInfo
+    narrow: bool
+    dark: bool
+    people: Callable[[], list[Person]]
+    """Everybody who may use the application: whom an exception can be given to."""
+    links: dict[str, Any] = field(default_factory=dict)
+    """The pages this person may open, by URL path."""
+    url_path: str = ""
+    """Of the page being drawn."""
+
+    @property
+    def person(self) -> Person:
+        """Who is asking, with the rights of this moment."""
+        return self.reports.person
+
+    def may(self, action: Action) -> bool:
+        """Whether the person's roles allow an action."""
+        return self.person.may(action)
+
+    def why_not(self, action: Action) -> str:
+        """Why an action is not offered, for the place where its button would be."""
+        roles = " or ".join(sorted(role.value.replace("_", " ") for role in RULES[action].roles))
+        return f"To {RULES[action].says} takes the role {roles}."
+
+    # -- asking for something ----------------------------------------------------------------------------------------
+
+    def ask(self, action: Action, command_id: UUID, *, reason: str = "", business_unit: str = "", wait_s: float = 3.0, **arguments: Any) -> Answered | None:
+        """Ask once per `command_id`, and wait a moment for the answer.
+
+        Raises:
+            NotAllowed: the roles do not allow it, or the reason is missing.
+        """
+        commands.ask(self.app, self.session.token, self.person, command_id=command_id, action=action, arguments=arguments, now=self.moment.as_of, reason=reason, business_unit=business_unit)
+        found = commands.wait_for(self.app, self.session.token, command_id, seconds=wait_s)
+        st.session_state[ACTED_AT] = self.reports.cache.now()
+        return found
+
+    def answer(self, command_id: UUID) -> Answered | None:
+        """What became of a command; None: it has not been asked."""
+        return commands.answer(self.app, self.session.token, command_id)
+
+    def note(self, action: Action, **arguments: Any) -> None:
+        """Leave an audit entry (an export, a payload opened) without waiting for it."""
+        self.ask(action, uuid4(), wait_s=0, **arguments)
+
+    # -- linking ------------------------------------------------------------------------------------------------------
+
+    def parameters(self, **changes: str | list[str] | None) -> dict[str, str | list[str]]:
+        """The query parameters of a link: what is carried along, with `changes`; None leaves one out."""
+        kept = {name: st.query_params.get_all(name) for name in CARRIED if name in st.query_params}
+        # What the address says wrongly is not passed on: a unit this person does not see stands in no link of theirs.
+        known = {unit.code for unit in self.units}
+        kept["unit"] = [code for code in kept.get("unit", ()) if code in known]
+        merged: dict[str, Any] = {name: values[0] if len(values) == 1 else values for name, values in kept.items()}
+        merged.update(changes)
+        return {name: value for name, value in merged.items() if value not in (None, "", [])}
+
+    def link(self, url_path: str, label: str, *, icon: str | None = None, help: str | None = None, **changes: str | list[str] | None) -> None:  # noqa: A002 - Streamlit's own name for it
+        """A real link to a page with its filters; where the person may not open that page, its text alone."""
+        page = self.links.get(url_path)
+        if page is None:
+            st.caption(label)
+            return
+        st.page_link(page, label=label, icon=icon, help=help, query_params=self.parameters(**changes))
+
+    def href(self, url_path: str, **changes: str | list[str] | None) -> str | None:
+        """The address of a page with its filters, for a cell of a table; None where the person may not open it."""
+        if url_path not in self.links:
+            return None
+        return f"./{url_path}?{urlencode(self.parameters(**changes), doseq=True)}"

@@ -1,0 +1,261 @@
+"""One objective on the service level page: its days, its budget, the documents that missed and why, its alerts and units."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages import charts, filters, frame
+from pages.charts import Line, Part
+from pages.context import Context
+from pages.format import count, day, duration, percent, plain, system, visible, working_time
+from pages.tables import Column, work_table
+from sync_engine.insight.reports import service_levels as ask
+from sync_engine.insight.reports.service_levels import WINDOWS, ServiceLevel
+from sync_engine.model.exceptions import kind_of
+
+PATH = "service-levels"
+BURN_WINDOWS = ("1h", "6h", "1d", "3d")
+SPOKEN = {"1h": "hour", "6h": "6 hours", "1d": "day", "3d": "3 days"}
+SHORT = {"5m": "5 min", "30m": "30 min", "1h": "1 h", "2h": "2 h", "6h": "6 h", "1d": "1 d", "3d": "3 d"}
+WORST_DAYS = 4
+
+MISSED = (
+    Column("number", "Document", "id"),
+    Column("document_type", "Type", "words"),
+    Column("business_unit", "Unit"),
+    Column("why", "Why", on_card=True, width=240),
+    Column(
+        "late_s", "Late by", "age", on_card=True, help="Wall time past the deadline; so far, where it is still open."
+    ),
+    Column("group_amount", "Value (EUR)", "group_money", on_card=True),
+    Column("started_at", "Began", "time"),
+    Column("deadline_at", "Deadline", "time"),
+    Column("good_at", "Done", "time", help="Empty: still open."),
+    Column("owner_team", "Who can repair it"),
+    Column("supplier_name", "Supplier"),
+    Column("trace", "", "link", display="Trace"),
+)
+UNITS = (
+    Column("business_unit", "Unit"),
+    Column("due", "Due (n)", "count", on_card=True),
+    Column("bad", "Missed", "count", on_card=True),
+    Column("attained", "Attained", "share", on_card=True),
+    Column("interval", "95 % interval"),
+)
+ALERTS = (
+    Column("standing", "State", "status", on_card=True, width=85),
+    Column("rule", "Rule", width=190),
+    Column("long", "Long window", on_card=True),
+    Column("short", "Short window", on_card=True),
+)
+
+
+def promise_of(level: ServiceLevel) -> str:
+    """What was promised, in words."""
+    threshold = working_time(level.threshold_s) if level.clock == "business" else duration(level.threshold_s)
+    return f"{percent(level.target)} within {threshold}"
+
+
+def draw(ctx: Context, chosen: filters.Filters, level: ServiceLevel, days: pd.DataFrame) -> None:
+    """The part of the page about one objective."""
+    st.divider()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(plain(level.title), anchor=False, width="content")
+        st.badge(level.state, color={"ok": "green", "broken": "red", "at risk": "orange"}.get(level.state, "gray"))  # type: ignore[arg-type]
+    budget = (
+        f"{level.budget:,.1f} of {count(level.due, 'document')} may miss, {level.bad:,} did"
+        if level.due
+        else "none without documents"
+    )
+    st.markdown(
+        f"Promise: {promise_of(level)}. Attained: {percent(level.attained, digits=2)}. Budget: {budget}. Owner: {plain(level.owner_team)}.",
+        anchors=False,
+    )
+    if not level.due:
+        frame.nothing_happened(
+            f"Nothing was due in the last {level.window_days} days, so there is nothing to judge: no data, not 100 %."
+        )
+        return
+    first, second = st.columns(2, gap="large")
+    with first:
+        _by_day(ctx, level, days)
+    with second:
+        _burn_down(ctx, level, days)
+    _missed(ctx, chosen, level)
+    first, second = st.columns(2, gap="large")
+    with first:
+        _alerts(ctx, level)
+    with second, frame.part("By business unit"):
+        _by_unit(ctx, chosen, level)
+
+
+def _by_day(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
+    worst = days[days["bad"] > 0].sort_values("bad", ascending=False)
+    if worst.empty:
+        finding = f"All {count(level.due, 'document')} were in time"
+    else:
+        top = worst.iloc[0]
+        finding = (
+            f"{top['bad']:,} of {level.bad:,} missed on {day(top['day'])}"
+            if len(worst) > 1
+            else f"All {level.bad:,} missed on {day(top['day'])}"
+        )
+    shown = days.assign(
+        hover=[f"{day(row.day)}: {row.good:,} in time, {row.bad:,} missed, n {row.due:,}" for row in days.itertuples()]
+    )
+    parts = [Part("bad", "missed", charts.STUCK), Part("good", "in time", charts.OK)]
+    table = days[["day", "due", "good", "bad"]].rename(
+        columns={"day": "Day", "due": "Due", "good": "In time", "bad": "Missed"}
+    )
+    figure = charts.columns(shown, x="day", parts=parts, hover="hover", style=charts.look(dark=ctx.dark))
+    frame.chart(
+        figure,
+        finding,
+        table,
+        key="service_levels.days",
+        note=f"Documents by the day their deadline fell ({ctx.zone.key}).",
+    )
+    if len(worst):
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            st.caption("Worst days", width="content")
+            for row in worst.head(WORST_DAYS).itertuples():
+                ctx.link(PATH, f"{day(row.day)}: {row.bad:,}", objective=level.objective, day=row.day.isoformat())
+
+
+def _burn_down(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
+    left = ask.burn_down(days, level)
+    left = left.assign(percent=left["left"] * 100)
+    spent = left[left["left"] < 0]
+    finding = (
+        f"The budget was spent on {day(spent.iloc[0]['day'])}"
+        if len(spent)
+        else f"{percent(level.budget_left, digits=0)} of the budget is left"
+    )
+    colour = charts.STUCK if len(spent) else charts.WAITING
+    figure = charts.lines(
+        left,
+        x="day",
+        series=[Line("percent", "budget left", colour)],
+        style=charts.look(dark=ctx.dark),
+        unit=" %",
+        objective=(0.0, "spent"),
+    )
+    table = left[["day", "percent"]].rename(columns={"day": "Day", "percent": "Budget left (%)"})
+    frame.chart(
+        figure,
+        finding,
+        table,
+        key="service_levels.burn",
+        note="Share of this window's error budget that was left at the end of each day.",
+    )
+
+
+def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
+    window = st.query_params.get("window")
+    only = st.query_params.get("day")
+    rows = ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until)
+    if only:
+        rows = rows[[deadline.astimezone(ctx.zone).date().isoformat() == only for deadline in rows["deadline_at"]]]
+    where = (
+        f"on {plain(only)}"
+        if only
+        else f"in the last {SPOKEN[window]}"
+        if window in WINDOWS
+        else f"in the last {level.window_days} days"
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(f"{count(len(rows), 'document')} missed {where}", anchor=False, width="content")
+        if only or window:
+            ctx.link(PATH, f"Show all {level.bad:,}", icon=":material/close:", objective=level.objective)
+        for name in BURN_WINDOWS:
+            if level.windows[name].bad and name != window:
+                ctx.link(
+                    PATH, f"Last {SPOKEN[name]}: {level.windows[name].bad:,}", objective=level.objective, window=name
+                )
+    if rows.empty:
+        frame.nothing_happened(
+            f"No document missed {where}; {count(level.due, 'document')} {'was' if level.due == 1 else 'were'} due in {level.window_days} days."
+        )
+        return
+    rows = rows.assign(
+        why=[_why(row) for row in rows.to_dict("records")],
+        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+    )
+    reasons = rows["why"].value_counts()
+    st.caption(
+        "Why: "
+        + "; ".join(f"{n:,} {visible(why)[0].lower()}{visible(why)[1:]}" for why, n in reasons.head(5).items())
+        + ("; others" if len(reasons) > 5 else "")
+    )
+    work_table(
+        ctx, rows, MISSED, key="service_levels.missed", row_id="document_id", noun="document", title=_card_title,
+        card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+    )  # fmt: skip
+
+
+def _why(row: dict[str, Any]) -> str:
+    if isinstance(row["code"], str):
+        return kind_of(row["code"]).title
+    if isinstance(row["failed_system"], str):
+        return f"A call to {system(row['failed_system'])} failed"
+    return "Slow: no exception, no failed call"
+
+
+def _card_title(row: dict[str, Any]) -> str:
+    still = " · still open" if row["good_at"] is None or pd.isna(row["good_at"]) else ""
+    return f"**{plain(row['number'])}** · {plain(row['business_unit'])}{still}"
+
+
+def _alerts(ctx: Context, level: ServiceLevel) -> None:
+    st.subheader("Alert windows now", anchor=False)
+    rows = pd.DataFrame(
+        [
+            {
+                "row": alert.long_name,
+                "standing": "firing"
+                if alert.fires
+                else "no data"
+                if not alert.long.due
+                else "too few"
+                if alert.long.due < ask.ENOUGH
+                else "ok",
+                "rule": f"{alert.severity}: over {alert.threshold:g} in {SHORT[alert.long_name]} and {SHORT[alert.short_name]}",
+                "long": _burned(alert.long),
+                "short": _burned(alert.short),
+            }
+            for alert in level.alerts
+        ]
+    )
+    work_table(
+        ctx,
+        rows,
+        ALERTS,
+        key="service_levels.alerts",
+        row_id="row",
+        noun="rule",
+        title=lambda row: f"**{plain(row['rule'])}**",
+    )
+    if level.last_five_bad:
+        st.caption(f"{level.last_five_bad} of the last five documents missed.")
+
+
+def _burned(window: ask.Window) -> str:
+    return "nothing due" if window.burn is None else f"{window.burn:.1f} ({window.bad:,} of {window.due:,})"
+
+
+def _by_unit(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
+    st.subheader("By business unit", anchor=False)
+    rows = ask.by_unit(ctx.reports, level.objective, chosen.units, since=level.since, until=level.until)
+    rows = rows.assign(
+        interval=[f"{percent(low)} to {percent(high)}" for low, high in zip(rows["low"], rows["high"], strict=True)]
+    )
+    work_table(
+        ctx,
+        rows,
+        UNITS,
+        key="service_levels.units",
+        row_id="business_unit",
+        noun="business unit",
+        title=lambda row: f"**{plain(row['business_unit'])}**",
+    )

@@ -1,0 +1,427 @@
+"""What an outcome means for the document, its work and its exceptions: the one place where a flow moves on, waits, is parked or
+takes the side road of a refusal.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from sync_engine.engine.beginning import begin_document, describe
+from sync_engine.engine.outcomes import Item, Kind, OtherMove, Outcome, Placed, Setup
+from sync_engine.engine.recording import Head, Recording, Trouble, _json
+from sync_engine.model.exceptions import Retryable, kind_of
+from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Step, next_step
+from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
+
+TRIES_BEFORE_CASE = 5
+"""After so many tries in vain people are told; the engine goes on trying."""
+
+BACKOFF_BASE_S, BACKOFF_CAP_S = 5.0, 900.0
+
+
+def backoff_s(tries: int, rng: Random) -> float:
+    """Seconds until the next try: exponential with full jitter, so that a crowd does not come back together."""
+    return rng.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(tries, 20)))
+
+
+def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    """Write what an outcome means into `recording`."""
+    if (
+        item.head.payload_version != item.payload_version
+        and item.subject_id is None
+        and outcome.kind is not Kind.UNKNOWN
+    ):
+        _restart(recording, item, setup)
+        return
+    try:
+        _SETTLERS[outcome.kind](recording, item, outcome, setup)
+    except IllegalMove as error:
+        # The document went elsewhere while the step was under way. What happened stays on record, and a person looks.
+        recording.note(
+            item.head,
+            "outcome_out_of_place",
+            flow=item.flow.name,
+            step=item.step.name,
+            attributes={"outcome": outcome.kind, "why": str(error)},
+        )
+        _park(
+            recording,
+            item,
+            Trouble(
+                "effect_conflict",
+                f"{item.step.name} ended as {outcome.kind} when the document had moved on: {error}",
+                item.system,
+            ),
+            setup,
+        )
+
+
+def _work(
+    recording: Recording,
+    item: Item,
+    status: str,
+    step: Step,
+    *,
+    due_at: datetime,
+    setup: Setup,
+    tries: int = 0,
+    ask_first: bool = False,
+    unknown_since: datetime | None = None,
+    waiting_for: str = "",
+    redrive_id: UUID | None = None,
+) -> None:
+    same = step.name == item.step.name
+    item.placed = Placed(status, step, setup.lane(step, item.head.business_unit), due_at)
+    recording.work_documents.append(item.head.document_id)
+    recording.work.add(
+        item.work_item_id,
+        item.fencing_token,
+        item.wakes,
+        status,
+        step.name,
+        item.placed.system,
+        item.head.business_unit,
+        due_at,
+        item.step_since if same else recording.now,
+        item.objective_at if same else recording.now + timedelta(seconds=step.objective_s),
+        tries,
+        ask_first,
+        unknown_since,
+        waiting_for,
+        _json(item.facts),
+        redrive_id,
+    )
+
+
+def _apply_effects(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    head = item.head
+    item.facts.update(outcome.facts)
+    if outcome.document is not None:
+        describe(head, outcome.document, setup.mappings, recording.now)
+        recording.payload(head, outcome.document, mapping_version=setup.mappings.version, author=recording.engine_id)
+    if outcome.revise is not None:
+        outcome.revise(head)
+        recording.revise(head)
+    for identifier in outcome.identifiers:
+        recording.identify(head, identifier)
+    for relation, other in outcome.links:
+        recording.links.add(head.document_id, other, relation, head.business_unit)
+    for moved in outcome.movements:
+        recording.movements.add(
+            outcome.movements_of or head.document_id,
+            moved.source_line,
+            moved.kind,
+            moved.order_document_id,
+            moved.order_line,
+            moved.quantity,
+            moved.amount,
+            moved.moved_on,
+            head.business_unit,
+        )
+    for cost_centre, period, amount in outcome.reservations:
+        recording.reservations.add(head.document_id, cost_centre, period, amount, head.business_unit)
+    for budget in outcome.budgets:
+        recording.budget(*budget, head.business_unit)
+    if outcome.releases_budget:
+        recording.released.add(head.document_id)
+    for spawn in outcome.spawns:
+        begin_document(recording, spawn, setup, parent=head)
+    for move in outcome.other_moves:
+        _move_other(recording, item, move, setup)
+    for other in outcome.wakes:
+        recording.wake(other)
+
+
+def _move_other(recording: Recording, item: Item, move: OtherMove, setup: Setup) -> None:
+    if move.document is not None:
+        describe(move.head, move.document, setup.mappings, recording.now)
+        recording.payload(move.head, move.document, mapping_version=setup.mappings.version, author=recording.engine_id)
+    was_final = move.head.closed_at is not None
+    recording.move(move.head, move.activity, flow=item.flow.name, step=item.step.name)
+    if was_final and move.head.closed_at is None:
+        _resume(recording, move, setup)
+
+
+def _resume(recording: Recording, move: OtherMove, setup: Setup) -> None:
+    flow = FLOW_OF[move.head.document_type]
+    step = flow.step(move.resume_at)
+    recording.restarts.add(
+        move.head.document_id,
+        flow.name,
+        step.name,
+        setup.lane(step, move.head.business_unit),
+        recording.now + timedelta(seconds=step.objective_s),
+    )
+
+
+def _event(recording: Recording, item: Item, outcome: Outcome, activity: str | None) -> None:
+    if activity is None:
+        return
+    attributes = {**outcome.attributes, **({"adopted": "true"} if outcome.adopted else {})}
+    recording.move(
+        item.head,
+        activity,
+        event_at=outcome.at,
+        system=item.system,
+        actor=outcome.actor,
+        flow=item.flow.name,
+        step=item.step.name,
+        attributes=attributes,
+    )
+
+
+def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    if item.redrive_id is not None and not outcome.verified:
+        # Accepted, and not yet to be seen: look again before calling it done.
+        recording_status(recording, item, "accepted", "The system accepted it; the effect is not visible yet.")
+        _work(
+            recording,
+            item,
+            "due",
+            item.step,
+            due_at=recording.now + timedelta(seconds=_quiet_s(item, setup)),
+            setup=setup,
+            tries=item.tries,
+            ask_first=True,
+            unknown_since=recording.now,
+            redrive_id=item.redrive_id,
+        )
+        return
+    _apply_effects(recording, item, outcome, setup)
+    if item.subject_id is None:
+        _event(recording, item, outcome, outcome.event or item.step.done)
+    how = "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system."
+    recording_status(recording, item, "verified", how)
+    _close_cases(recording, item, outcome)
+    for trouble in outcome.also_troubles:
+        _tell(recording, item, trouble)
+    following = item.flow.step(outcome.goto) if outcome.goto else next_step(item.flow, item.step.name, item.facts)
+    _advance(recording, item, following, setup)
+
+
+def _tell(recording: Recording, item: Item, trouble: Trouble) -> UUID:
+    """Open a case at the item's step."""
+    case_id = recording.case(
+        trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name
+    )
+    item.open_cases.setdefault(trouble.code, (case_id, item.step.name))
+    return case_id
+
+
+def _close_cases(recording: Recording, item: Item, outcome: Outcome, reason: str | None = None) -> None:
+    """Close what this step has settled: its own cases, those of the steps it names, all of them when the document is over."""
+    settled = {item.step.name, *outcome.closes}
+    for code, (case_id, raised_at_step) in list(item.open_cases.items()):
+        if raised_at_step in settled or item.head.is_closed:
+            del item.open_cases[code]
+            because = reason or (
+                "adopted"
+                if outcome.adopted and item.redrive_id
+                else "fixed"
+                if item.redrive_id or outcome.closes
+                else "self_cured"
+            )
+            recording.close_case(
+                case_id,
+                reason=because,
+                by=recording.engine_id,
+                head=item.head,
+                comment=f"{code}: {item.step.name} succeeded",
+            )
+
+
+def _settle_declined(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    _apply_effects(recording, item, outcome, setup)
+    _close_cases(recording, item, outcome, "cancelled")
+    _event(recording, item, outcome, outcome.event)
+    _advance(recording, item, item.flow.step(item.step.otherwise) if item.step.otherwise else None, setup)
+
+
+def _advance(recording: Recording, item: Item, step: Step | None, setup: Setup) -> None:
+    parent = item.facts.get("parent")
+    if parent and item.subject_id is None:
+        recording.wake(UUID(parent))
+    if step is None or (item.subject_id is None and item.head.is_closed):
+        _work(recording, item, "done", item.step, due_at=recording.now, setup=setup)
+        if item.head.is_closed:
+            recording.wake(item.head.document_id)
+    else:
+        _work(recording, item, "due", step, due_at=recording.now, setup=setup)
+
+
+def _settle_wait(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    _apply_effects(recording, item, outcome, setup)
+    if outcome.event is not None:
+        _event(recording, item, outcome, outcome.event)
+    for trouble in outcome.also_troubles:
+        if trouble.code not in item.open_cases:
+            _tell(recording, item, trouble)
+    if item.redrive_id is not None:
+        recording_status(recording, item, "refused", f"It still waits for {outcome.waiting_for or 'something else'}.")
+    due_at = recording.now + timedelta(seconds=outcome.wait_s)
+    _work(
+        recording,
+        item,
+        "due",
+        item.step,
+        due_at=due_at,
+        setup=setup,
+        waiting_for=outcome.waiting_for,
+        ask_first=item.ask_first and item.unknown_since is not None,
+        unknown_since=item.unknown_since,
+    )
+
+
+def _settle_refused(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    if outcome.trouble is None:
+        raise ValueError("a refusal says why")
+    _apply_effects(recording, item, outcome, setup)
+    activity = outcome.event or item.step.refused
+    if activity is not None and item.subject_id is None:
+        outcome.attributes = {**outcome.attributes, "code": outcome.trouble.code, "message": outcome.trouble.message}
+        _event(recording, item, outcome, activity)
+    _park(recording, item, outcome.trouble, setup)
+
+
+def _park(recording: Recording, item: Item, trouble: Trouble, setup: Setup) -> None:
+    case_id = recording.case(
+        trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name
+    )
+    is_new = trouble.code not in item.open_cases
+    for code, (other, raised_at_step) in item.open_cases.items():
+        if (
+            code != trouble.code and raised_at_step == item.step.name
+        ):  # the old trouble is gone, this one has come instead
+            recording.close_case(
+                other,
+                reason="fixed" if item.redrive_id else "self_cured",
+                by=recording.engine_id,
+                head=item.head,
+                comment=f"{trouble.code} came instead",
+            )
+    _work(
+        recording,
+        item,
+        "parked",
+        item.step,
+        due_at=recording.now,
+        setup=setup,
+        ask_first=item.ask_first or item.unknown_since is not None,
+        unknown_since=item.unknown_since,
+        waiting_for=kind_of(trouble.code).title,
+    )
+    if item.redrive_id is not None:
+        recording_status(recording, item, "refused", trouble.message)
+    if is_new and item.subject_id is None and kind_of(trouble.code).retryable is not Retryable.AUTO:
+        remediate(recording, item.head, case_id, trouble, setup)
+
+
+def remediate(recording: Recording, head: Head, case_id: UUID, _trouble: Trouble, setup: Setup) -> None:
+    """Start the flow that tells people about a new exception: a task, a note to the requester (R071, R115)."""
+    step = EXCEPTION_REMEDIATION.first
+    facts = {"procurement_should_know": head.document_type.value in {"requisition", "purchase_order"}}
+    recording.new_work.add(
+        setup.new_id(recording.now),
+        head.document_id,
+        case_id,
+        head.business_unit,
+        EXCEPTION_REMEDIATION.name,
+        step.name,
+        setup.lane(step, head.business_unit),
+        recording.now,
+        recording.now + timedelta(seconds=step.objective_s),
+        50,
+        _json(facts),
+    )
+
+
+def _settle_not_sent(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    tries = item.tries + 1
+    delay = max(outcome.retry_after_s or 0.0, backoff_s(tries, setup.rng))
+    _tell_after_some_tries(recording, item, outcome, tries)
+    _work(
+        recording,
+        item,
+        "due",
+        item.step,
+        due_at=recording.now + timedelta(seconds=delay),
+        setup=setup,
+        tries=tries,
+        ask_first=item.ask_first,
+        unknown_since=item.unknown_since,
+        waiting_for=f"{item.system} to answer",
+        redrive_id=item.redrive_id,
+    )
+
+
+def _settle_unknown(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    tries = item.tries + 1
+    if item.subject_id is None and LIFECYCLES[item.head.document_type].allows(item.head.status, "answer_lost"):
+        _event(recording, item, outcome, "answer_lost")
+    else:
+        recording.note(item.head, "answer_lost", system=item.system, flow=item.flow.name, step=item.step.name)
+    _tell_after_some_tries(recording, item, outcome, tries)
+    delay = max(_quiet_s(item, setup), outcome.retry_after_s or 0.0)
+    _work(
+        recording,
+        item,
+        "due",
+        item.step,
+        due_at=recording.now + timedelta(seconds=delay),
+        setup=setup,
+        tries=tries,
+        ask_first=True,
+        unknown_since=item.unknown_since or item.claimed_at,
+        waiting_for=f"certainty about what {item.system} did",
+        redrive_id=item.redrive_id,
+    )
+
+
+def _tell_after_some_tries(recording: Recording, item: Item, outcome: Outcome, tries: int) -> None:
+    if outcome.trouble is not None and tries >= TRIES_BEFORE_CASE and outcome.trouble.code not in item.open_cases:
+        recording.case(
+            outcome.trouble, head=item.head, work_item_id=item.work_item_id, flow=item.flow.name, step=item.step.name
+        )
+
+
+def _settle_failed(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    if outcome.trouble is None:
+        raise ValueError("a failure says what happened")
+    _park(recording, item, outcome.trouble, setup)
+
+
+_SETTLERS: dict[Kind, Callable[[Recording, Item, Outcome, Setup], None]] = {
+    Kind.DONE: _settle_done,
+    Kind.WAIT: _settle_wait,
+    Kind.REFUSED: _settle_refused,
+    Kind.DECLINED: _settle_declined,
+    Kind.NOT_SENT: _settle_not_sent,
+    Kind.UNKNOWN: _settle_unknown,
+    Kind.FAILED: _settle_failed,
+}
+
+
+def _restart(recording: Recording, item: Item, setup: Setup) -> None:
+    """A new version of the document arrived while the step was under way: what was decided no longer counts."""
+    item.facts = {}
+    first = item.flow.first
+    recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
+    _work(recording, item, "due", first, due_at=recording.now, setup=setup)
+
+
+def _quiet_s(item: Item, setup: Setup) -> float:
+    system = setup.systems.get(item.system)
+    return system.quiet_period_s if system is not None else 0.0
+
+
+def recording_status(recording: Recording, item: Item, status: str, result: str) -> None:
+    """How far a reprocessed item has come, for the person who asked for it."""
+    if item.redrive_id is None:
+        return
+    for case_id, _ in item.open_cases.values():
+        recording.redrive_items.add(item.redrive_id, case_id, status, result)
+        if status in {"sent", "accepted"}:
+            recording.case_statuses.add(case_id, status)
+    if status not in {"sent", "accepted"}:
+        recording.finished_redrives.add(item.redrive_id)

@@ -1,0 +1,155 @@
+"""What the page on the exception rate asks: how many of the documents that entered met an exception, which, and how those ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from sync_engine.insight.reports.overview import STUCK_TYPES
+from sync_engine.insight.reports.reading import Reports
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Which documents, and which exceptions of theirs count. None leaves a condition out."""
+
+    since: datetime
+    until: datetime
+    units: tuple[str, ...] | None = None
+    types: tuple[str, ...] = STUCK_TYPES
+    categories: tuple[str, ...] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As the statements take them."""
+        return {
+            "since": self.since,
+            "until": self.until,
+            "units": list(self.units) if self.units else None,
+            "document_types": list(self.types),
+            "categories": list(self.categories) if self.categories else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Documents that entered and those that ever met an exception, in count and value (group currency)."""
+
+    entered: int
+    with_exception: int
+    value: Decimal
+    value_with_exception: Decimal
+
+    @property
+    def share(self) -> float | None:
+        """By count; None: nothing entered."""
+        return self.with_exception / self.entered if self.entered else None
+
+    @property
+    def value_share(self) -> float | None:
+        """By value; None: nothing of value entered."""
+        return float(self.value_with_exception / self.value) if self.value else None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rate in the period and in the one before it; by unit, type and week of the period."""
+
+    rows: pd.DataFrame
+
+    def of(self, *, before: bool = False) -> Rate:
+        """Over everything asked for."""
+        found = self._part(before=before)
+        found = found[found["business_unit"].isna() & found["document_type"].isna() & found["week"].isna()]
+        return _rate(found.iloc[0]) if len(found) else Rate(0, 0, Decimal(0), Decimal(0))
+
+    def by(self, name: str, *, before: bool = False) -> pd.DataFrame:
+        """By "business_unit", "document_type" or "week": that column, entered, with_exception, value, value_with_exception, share, value_share."""
+        found = self._part(before=before)
+        found = (
+            found[found[name].notna()][[name, "entered", "with_exception", "value", "value_with_exception"]]
+            .sort_values(name)
+            .reset_index(drop=True)
+        )
+        rates = [_rate(row) for row in found.to_dict("records")]
+        found["share"] = pd.Series([rate.share for rate in rates], dtype=float)
+        found["value_share"] = pd.Series([rate.value_share for rate in rates], dtype=float)
+        return found
+
+    def _part(self, *, before: bool) -> pd.DataFrame:
+        return self.rows[self.rows["in_period"].astype(bool) != before]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How long exceptions took to be closed, open ones counted with their age. Seconds; None: so many are open that it is not reached."""
+
+    n: int
+    open: int
+    p50_business_s: float | None
+    p85_business_s: float | None
+    p50_wall_s: float | None
+
+
+RATE_COLUMNS = (
+    "in_period",
+    "business_unit",
+    "document_type",
+    "week",
+    "entered",
+    "with_exception",
+    "value",
+    "value_with_exception",
+)
+CAUSE_COLUMNS = (
+    "document_id", "document_type", "business_unit", "value", "submitted_at", "code", "category", "fingerprints", "exceptions", "open", "closed", "self_cured", "came_back", "raised_at",
+)  # fmt: skip
+ROW_COLUMNS = (
+    "document_id", "document_type", "number", "title", "business_unit", "supplier_name", "requester", "currency", "amount", "group_amount", "state", "submitted_at", "week",
+    "exceptions", "open", "closed", "self_cured", "codes", "categories", "raised_at", "case_id", "known_as",
+)  # fmt: skip
+ATTEMPT_COLUMNS = ("system", "attempts", "failed", "throttled", "repeats", "last_failed_at")
+
+
+def rates(reports: Reports, wanted: Population, *, before: datetime, zone: str) -> Rates:
+    """The rate from `wanted.since` on, and between `before` and `wanted.since`; weeks are those of `zone`."""
+    return Rates(reports.frame("exception_rate", RATE_COLUMNS, before=before, zone=zone, **wanted.arguments()))
+
+
+def causes(reports: Reports, wanted: Population) -> pd.DataFrame:
+    """Each document with each cause it met: so many exceptions, open, closed, self_cured, came_back (again within 30 days)."""
+    return reports.frame("exception_rate_causes", CAUSE_COLUMNS, **wanted.arguments())
+
+
+def rows(reports: Reports, wanted: Population, *, zone: str) -> pd.DataFrame:
+    """The documents with an exception, most money first; case_id: the newest of them that is open."""
+    return reports.frame("exception_rate_rows", ROW_COLUMNS, zone=zone, **wanted.arguments())
+
+
+def time_to_close(reports: Reports, wanted: Population, *, as_of: datetime) -> Closing:
+    """Raised to closed over the exceptions of these documents (Kaplan-Meier)."""
+    [row] = reports.remembered("exception_time_to_close", as_of=as_of, **wanted.arguments())
+    return Closing(
+        row["n"], row["open"], _float(row["p50_business_s"]), _float(row["p85_business_s"]), _float(row["p50_wall_s"])
+    )
+
+
+def technical_failures(
+    reports: Reports, units: Sequence[str] | None, *, since: datetime, until: datetime
+) -> pd.DataFrame:
+    """Attempts by system, with those that failed: about calls, never about documents."""
+    return reports.frame(
+        "technical_failures", ATTEMPT_COLUMNS, units=list(units) if units else None, since=since, until=until
+    )
+
+
+def _rate(row: Any) -> Rate:
+    return Rate(
+        int(row["entered"]), int(row["with_exception"]), Decimal(row["value"]), Decimal(row["value_with_exception"])
+    )
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,188 @@
+"""What the exception queue asks: what is open, why, what was done about it, and how far reprocessings have come.
+
+None of it is remembered: people act on these rows, and act on what they see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+
+from sync_engine.insight.reports.reading import Reports, Row, table
+
+QUEUE_COLUMNS = (
+    "case_id", "version", "document_id", "number", "document_type", "title", "business_unit", "supplier_name", "requester", "category", "code", "origin", "retryable",
+    "fingerprint", "system", "flow", "step", "message", "currency", "amount", "group_amount", "due_on", "status", "blocks", "owner_team", "owner", "raised_at", "occurrences",
+    "state", "approval_status", "posting_status", "age_s", "age_business_s", "days_left", "priority",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which open exceptions; None leaves a condition out."""
+
+    units: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
+    codes: tuple[str, ...] | None = None
+    owner_teams: tuple[str, ...] | None = None
+    fingerprint: str | None = None
+    redrive_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One exception with its document. Times aware; amounts in the document's currency and in the group's."""
+
+    case_id: UUID
+    version: int
+    document_id: UUID | None
+    message_id: UUID | None
+    work_item_id: UUID | None
+    number: str
+    document_type: str
+    title: str | None
+    business_unit: str
+    supplier_name: str | None
+    requester: str | None
+    category: str
+    code: str
+    origin: str
+    retryable: str
+    fingerprint: str
+    system: str
+    flow: str | None
+    step: str | None
+    message: str
+    facts: dict[str, Any]
+    currency: str | None
+    amount: Decimal | None
+    group_amount: Decimal | None
+    due_on: date | None
+    need_by_on: date | None
+    status: str
+    blocks: bool
+    owner_team: str
+    owner: str | None
+    raised_at: datetime
+    last_seen_at: datetime
+    occurrences: int
+    closed_at: datetime | None
+    closed_by: str | None
+    close_reason: str | None
+    state: str | None
+    approval_status: str | None
+    posting_status: str | None
+    work_status: str | None
+    work_step: str | None
+    waiting_for: str | None
+    tries: int | None
+
+    @property
+    def is_under_repair(self) -> bool:
+        """Whether a reprocessing of it is on its way."""
+        return self.status in {"queued", "sent", "accepted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A reprocessing as it was asked for."""
+
+    redrive_id: UUID
+    asked_by: str
+    asked_at: datetime
+    reason_code: str
+    reason: str
+    scope: str
+    item_count: int
+    group_amount: Decimal
+    finished_at: datetime | None
+
+
+def queue(reports: Reports, wanted: QueueFilter, *, as_of: datetime) -> pd.DataFrame:
+    """Open exceptions, most urgent money first (value over the days left to the nearest date). Ages in seconds."""
+    rows = reports.rows(
+        "open_exceptions",
+        units=_list(wanted.units),
+        categories=_list(wanted.categories),
+        codes=_list(wanted.codes),
+        owner_teams=_list(wanted.owner_teams),
+        fingerprint=wanted.fingerprint,
+        redrive_id=wanted.redrive_id,
+        as_of=as_of,
+    )
+    return table(rows, QUEUE_COLUMNS)
+
+
+def distinct_documents(rows: pd.DataFrame) -> pd.DataFrame:
+    """The first row of each document: one document with four unreadable versions is four exceptions and one amount. Exceptions
+    of messages nobody could tie to a document count by the number they carry.
+    """
+    keys = [
+        str(row.document_id)
+        if row.document_id is not None
+        else f"{row.system!s} {row.document_type!s} {row.number or row.case_id!s}"
+        for row in rows.itertuples()
+    ]
+    return rows[~pd.Series(keys, index=rows.index, dtype=object).duplicated()]
+
+
+def value_of(rows: pd.DataFrame) -> Decimal:
+    """What the documents behind these exceptions are worth, each counted once, in group currency."""
+    return sum((Decimal(value) for value in distinct_documents(rows)["group_amount"] if value is not None), Decimal(0))
+
+
+def closed_today(reports: Reports, units: Sequence[str] | None, *, as_of: datetime) -> tuple[int, int]:
+    """(closed in the last 24 hours, of these by themselves)."""
+    row = reports.rows("closed_today", units=_list(units), as_of=as_of)[0]
+    return row["closed"], row["self_cured"]
+
+
+def case(reports: Reports, case_id: UUID) -> Case | None:
+    """One exception; None when there is none that this session may see."""
+    row = reports.row("case", case_id=case_id)
+    return Case(**row) if row else None
+
+
+def history(reports: Reports, case_id: UUID) -> list[Row]:
+    """What was done about a case, in order: happened_at, actor, action, comment, details."""
+    return reports.rows("case_history", case_id=case_id)
+
+
+def redrive(reports: Reports, redrive_id: UUID) -> Redrive | None:
+    """One reprocessing; None when there is none of which this session may see an item."""
+    row = reports.row("redrive", redrive_id=redrive_id)
+    return Redrive(**row) if row else None
+
+
+ITEM_COLUMNS = (
+    "case_id",
+    "document_id",
+    "number",
+    "document_type",
+    "business_unit",
+    "currency",
+    "amount",
+    "group_amount",
+    "code",
+    "status",
+    "result",
+    "updated_at",
+)
+
+
+def redrive_items(reports: Reports, redrive_id: UUID) -> pd.DataFrame:
+    """The items of a reprocessing that this session may see, each with its result."""
+    return table(reports.rows("redrive_items", redrive_id=redrive_id), ITEM_COLUMNS)
+
+
+def redrives(reports: Reports, *, limit: int = 20) -> list[Row]:
+    """The newest reprocessings, with how many of their items are verified, under way, refused and skipped."""
+    return reports.rows("redrives", limit=limit)
+
+
+def _list(values: Sequence[str] | None) -> list[str] | None:
+    return list(values) if values else None

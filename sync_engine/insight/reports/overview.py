@@ -1,0 +1,269 @@
+"""What the overview asks: the finance leader's thirty seconds, and what has changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+
+from sync_engine.insight.reports.reading import Reports, Row
+
+STUCK_TYPES = ("requisition", "purchase_order", "change_order", "invoice")
+"""The documents that can stand still; the others are evidence about these."""
+
+PEERS_DAYS = 90
+"""Ages are judged against what the same stage took in this many days before."""
+
+RISK_DAYS = 5
+"""An invoice that is due within so many days and not ready for payment is at risk."""
+
+Units = Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What the business has agreed and the ledger has not accepted."""
+
+    documents: int
+    value: Decimal
+    oldest_h: float | None
+    by_day: pd.DataFrame
+    """day (date), documents, value: the gap as it stood at the end of each day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How long requisitions ordered in a period took, first submit to order, in business seconds. n 0: nothing was ordered."""
+
+    n: int
+    p50_s: float | None
+    p85_s: float | None
+    p95_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many; None where there is nothing to take a share of."""
+
+    part: int
+    whole: int
+
+    @property
+    def share(self) -> float | None:
+        """The share, 0 to 1; None when the denominator is empty."""
+        return self.part / self.whole if self.whole else None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective over its rolling window. attained, budget_left: None when no deadline fell in it."""
+
+    objective: str
+    title: str
+    owner_team: str
+    target: float
+    window_days: int
+    due: int
+    good: int
+    attained: float | None
+    budget_left: float | None
+
+    @property
+    def is_met(self) -> bool | None:
+        """None: no data."""
+        return None if self.attained is None else self.attained >= self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An open alert, in business words."""
+
+    alert_id: UUID
+    rule: str
+    severity: str
+    state: str
+    message: str
+    owner_team: str
+    group_amount: Decimal | None
+    business_unit: str
+    fired_at: datetime
+    acknowledged_by: str | None
+    deadline_on: Any
+    document_id: UUID
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What happened in a stretch of time."""
+
+    raised: int
+    closed: int
+    self_cured: int
+    ordered: int
+    posted: int
+    decided: int
+
+
+def _units(units: Units) -> list[str] | None:
+    return list(units) if units else None
+
+
+def finality_gap(reports: Reports, units: Units, *, since: datetime, as_of: datetime) -> Gap:
+    """The gap now, and as it stood on each day since `since`."""
+    rows = reports.remembered("finality_gap", units=_units(units), as_of=as_of)
+    by_day = reports.frame(
+        "finality_gap_by_day", ["day", "documents", "value"], units=_units(units), since=since, until=as_of
+    )
+    oldest = [float(row["oldest_h"]) for row in rows if row["oldest_h"] is not None]
+    return Gap(
+        sum(row["documents"] for row in rows),
+        sum((row["value"] for row in rows), Decimal(0)),
+        max(oldest) if oldest else None,
+        by_day,
+    )
+
+
+GAP_COLUMNS = (
+    "document_id",
+    "number",
+    "business_unit",
+    "currency",
+    "amount",
+    "group_amount",
+    "state",
+    "posting_status",
+    "approved_at",
+    "age_s",
+)
+
+
+def finality_gap_rows(reports: Reports, units: Units, *, as_of: datetime) -> pd.DataFrame:
+    """The requisitions behind the gap, most money first; age_s since their approval, in seconds."""
+    return reports.frame("finality_gap_rows", GAP_COLUMNS, units=_units(units), as_of=as_of)
+
+
+STUCK_COLUMNS = (
+    "document_id", "document_type", "number", "title", "business_unit", "supplier_name", "requester", "state", "approval_status", "posting_status",
+    "currency", "amount", "group_amount", "state_since", "need_by_on", "due_on", "step", "system", "waiting_for", "objective_at", "tries", "case_id", "case_code",
+    "case_category", "case_message", "case_version", "owner_team", "owner", "reason", "age_business_s", "age_wall_s", "peers", "peer_p50_s", "peer_p85_s", "peer_p95_s", "level",
+)  # fmt: skip
+
+
+def open_documents(
+    reports: Reports, units: Units, *, as_of: datetime, types: Sequence[str] = STUCK_TYPES
+) -> pd.DataFrame:
+    """Everything open with its age in its stage and `level`: stuck, watch or moving. Ages in business and wall seconds."""
+    return reports.frame(
+        "stuck",
+        STUCK_COLUMNS,
+        units=_units(units),
+        document_types=list(types),
+        as_of=as_of,
+        peers_since=_day(as_of) - timedelta(days=PEERS_DAYS),
+    )
+
+
+def stuck_of(documents: pd.DataFrame) -> pd.DataFrame:
+    """Of open documents those that are stuck. A requisition whose orders have been drafted counts through its orders: the same
+    money stands still once, not twice.
+    """
+    through_orders = (documents["document_type"] == "requisition") & (documents["state"] == "ordering")
+    return documents[(documents["level"] == "stuck") & ~through_orders]
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def speed(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Speed:
+    """First submit to order of what was ordered in the period, in business time."""
+    [row] = reports.remembered("cycle_time_summary", units=_units(units), since=since, until=until, clock="business")
+    return Speed(row["n"], _float(row["p50_s"]), _float(row["p85_s"]), _float(row["p95_s"]))
+
+
+def speed_by_week(reports: Reports, units: Units, *, since: datetime, until: datetime) -> pd.DataFrame:
+    """Per week (date of its Monday): n, p50_s, p85_s over all units asked for; business seconds."""
+    frame = reports.frame(
+        "cycle_time_by_week",
+        ["week", "business_unit", "n", "p50_s", "p85_s", "p95_s"],
+        units=_units(units),
+        since=since,
+        until=until,
+        clock="business",
+    )
+    return frame[frame["business_unit"].isna()].drop(columns="business_unit").reset_index(drop=True)
+
+
+def exception_share(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Share:
+    """Documents that entered in the period, and how many of them ever met an exception."""
+    rows = reports.remembered(
+        "exception_rate_by_unit", units=_units(units), since=since, until=until, document_types=list(STUCK_TYPES)
+    )
+    return Share(sum(row["with_exception"] for row in rows), sum(row["entered"] for row in rows))
+
+
+def objectives(reports: Reports, units: Units, *, as_of: datetime) -> tuple[Objective, ...]:
+    """The objectives now, least budget left first."""
+    return tuple(_objective(row) for row in reports.remembered("slo_now", units=_units(units), as_of=as_of))
+
+
+def _objective(row: Row) -> Objective:
+    return Objective(
+        objective=row["objective"],
+        title=row["title"],
+        owner_team=row["owner_team"],
+        target=float(row["target"]),
+        window_days=row["window_days"],
+        due=row["due"],
+        good=row["good"],
+        attained=_float(row["attained"]),
+        budget_left=_float(row["budget_left"]),
+    )
+
+
+RISK_COLUMNS = (
+    "document_id",
+    "number",
+    "supplier_name",
+    "business_unit",
+    "currency",
+    "amount",
+    "group_amount",
+    "due_on",
+    "days_left",
+    "reason",
+    "case_id",
+    "case_message",
+    "owner_team",
+)
+
+
+def invoices_at_risk(reports: Reports, units: Units, *, as_of: datetime, days: int = RISK_DAYS) -> pd.DataFrame:
+    """Invoices due within `days` (or past due) and not ready for payment, most money first."""
+    return reports.frame("invoice_risk", RISK_COLUMNS, units=_units(units), as_of=as_of, days=days)
+
+
+def alerts(reports: Reports, units: Units) -> tuple[Alert, ...]:
+    """Open alerts, firing ones first, most money first."""
+    return tuple(Alert(**row) for row in reports.rows("alerts", units=_units(units)))
+
+
+def moved(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Moved:
+    """What happened in a stretch of time."""
+    return Moved(**reports.remembered("moved_since", units=_units(units), since=since, until=until)[0])
+
+
+CAUSE_COLUMNS = ("fingerprint", "code", "category", "system", "raised", "open", "value", "first_seen", "message")
+
+
+def new_causes(reports: Reports, units: Units, *, since: datetime) -> pd.DataFrame:
+    """Causes of exceptions that were first seen since a moment, most money first."""
+    return reports.frame("new_causes", CAUSE_COLUMNS, units=_units(units), since=since)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,220 @@
+"""How a question is put: as the session's person, read-only, within a time limit, and remembered for as long as it is true.
+
+An answer may be reused by somebody else only if the database would have shown them the same rows: the business units of the
+session are part of the key, as the newest recording is. Answers about single persons (commands) are never remembered.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import psycopg
+import sqlalchemy as sa
+from psycopg.rows import dict_row
+
+from sync_engine.control.access import Person, acting
+from sync_engine.database.statements import sql
+
+LIMIT_S = 5.0
+"""A question that has no answer by then is given up: a page that hangs tells nobody anything."""
+
+REUSE_S = 10.0
+"""While documents move, an answer this young still serves: a company's figures do not turn in ten seconds."""
+
+KEEP_S = 600.0
+"""Nothing is served that is older, moved or not: ages go on while nothing happens."""
+
+ROUND_TO = timedelta(seconds=30)
+"""The time of a question is rounded down to this for the cache, so that two people who ask at once ask the same."""
+
+
+class Unanswered(Exception):
+    """A question could not be answered; the sentence says why, for the place on the page where the answer belongs."""
+
+    def __init__(self, question: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.question = question
+
+
+class TooSlow(Unanswered):
+    """The answer took longer than the limit."""
+
+
+class DatabaseAway(Unanswered):
+    """The database does not answer at all."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    answer: Any
+    watermark: object
+    made_at: float
+    weight: int
+
+
+class Cache:
+    """Answers that are still true, shared by every session of a process.
+
+    Args:
+        rows: How many rows all answers together may have; the least recently used ones go first.
+        timer: Seconds, of any origin.
+    """
+
+    def __init__(self, *, rows: int = 400_000, timer: Callable[[], float] = time.monotonic) -> None:
+        self._limit = rows
+        self._timer = timer
+        self._weight = 0
+        self._entries: OrderedDict[object, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: object, watermark: object, *, not_before: float) -> _Entry | None:
+        """The answer under `key` if it is still true and no older than `not_before`."""
+        now = self._timer()
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.made_at < not_before or now - entry.made_at > KEEP_S:
+                return None
+            if entry.watermark != watermark and now - entry.made_at > REUSE_S:
+                return None
+            self._entries.move_to_end(key)
+            return entry
+
+    def put(self, key: object, watermark: object, answer: Any, weight: int) -> None:
+        """Remember an answer of `weight` rows, and forget the oldest beyond the limit."""
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._weight += weight - (old.weight if old else 0)
+            self._entries[key] = _Entry(answer, watermark, self._timer(), weight)
+            while self._weight > self._limit and len(self._entries) > 1:
+                _, gone = self._entries.popitem(last=False)
+                self._weight -= gone.weight
+
+    def now(self) -> float:
+        """The cache's own clock, for `not_before`."""
+        return self._timer()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Reports:
+    """Puts questions for one person, during one drawing of a page.
+
+    Args:
+        app: Connections as finsync_app.
+        token: The session's secret.
+        person: Whose session it is, with the rights of this moment.
+        cache: Shared with everybody; keyed so that nobody is shown what the database would not show them.
+        limit_s: How long a question may take.
+        not_before: Answers older than this are not reused: the moment of the person's own last action.
+    """
+
+    app: sa.Engine
+    token: str = field(repr=False)  # a secret: no traceback and no log line shows it
+    person: Person
+    cache: Cache
+    limit_s: float = LIMIT_S
+    not_before: float = 0.0
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    """Every question that went to the database, with its seconds: what "why is this page slow" is answered with."""
+    _watermark: object = None
+
+    def rows(self, question: str, **arguments: Any) -> list[Row]:
+        """The rows that answer report.<question>, never remembered.
+
+        Raises:
+            TooSlow, DatabaseAway: no answer.
+        """
+        with self._putting(question) as cursor:
+            cursor.execute(sql(f"report.{question}"), arguments)
+            return cursor.fetchall()
+
+    def row(self, question: str, **arguments: Any) -> Row | None:
+        """The one row that answers, or None."""
+        found = self.rows(question, **arguments)
+        return found[0] if found else None
+
+    def remembered(self, question: str, **arguments: Any) -> list[Row]:
+        """As `rows`, from the cache while that is still true. The rows are shared: read them, do not change them."""
+        if isinstance(arguments.get("as_of"), datetime):
+            arguments["as_of"] = rounded(arguments["as_of"])
+        key = (question, self._sight(), _frozen(arguments))
+        watermark = self._newest()
+        entry = self.cache.get(key, watermark, not_before=self.not_before)
+        if entry is not None:
+            answer: list[Row] = entry.answer
+            return answer
+        with self._putting(question) as cursor:
+            cursor.execute(sql(f"report.{question}"), arguments)
+            answer = cursor.fetchall()
+            cursor.execute("SELECT session_units() AS units")
+            sight = cursor.fetchone()
+        # Rights may have changed since the page began: what was seen with other rights is nobody else's answer.
+        if sight is not None and tuple(sorted(sight["units"])) == self._sight():
+            self.cache.put(key, watermark, answer, len(answer) + 1)
+        return answer
+
+    def frame(self, question: str, columns: Sequence[str], **arguments: Any) -> pd.DataFrame:
+        """As `remembered`, as a table."""
+        return table(self.remembered(question, **arguments), columns)
+
+    def _sight(self) -> tuple[str, ...]:
+        return tuple(sorted(self.person.units))
+
+    def _newest(self) -> object:
+        if self._watermark is None:
+            found = self.rows("watermark")
+            self._watermark = found[0]["recording_id"] if found else "nothing yet"
+        return self._watermark
+
+    @contextmanager
+    def _putting(self, question: str) -> Iterator[psycopg.Cursor[Row]]:
+        began = time.perf_counter()
+        try:
+            with acting(self.app, self.token) as connection, connection.cursor(row_factory=dict_row) as cursor:
+                cursor.execute(
+                    "SELECT set_config('transaction_read_only', 'on', true), set_config('statement_timeout', %s, true)",
+                    [str(int(self.limit_s * 1000))],
+                )
+                yield cursor
+        except psycopg.errors.QueryCanceled:
+            raise TooSlow(
+                question,
+                f"This took longer than {self.limit_s:g} seconds and was stopped. Choose a shorter period or fewer business units.",
+            ) from None
+        except (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            sa.exc.OperationalError,
+            sa.exc.TimeoutError,
+        ) as error:
+            raise DatabaseAway(question, "The database does not answer.") from error
+        finally:
+            self.asked.append((question, time.perf_counter() - began))
+
+
+def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
+    """Rows as a DataFrame that has its columns even without rows, values as the database gave them: Decimal stays Decimal, and
+    what is not there is None in every column, never a float's NaN."""
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in columns})
+
+
+def rounded(moment: datetime) -> datetime:
+    """A moment, rounded down to the half minute."""
+    return moment - timedelta(seconds=moment.timestamp() % ROUND_TO.total_seconds())
+
+
+def _frozen(arguments: dict[str, Any]) -> tuple[tuple[str, object], ...]:
+    return tuple(
+        sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in arguments.items())
+    )

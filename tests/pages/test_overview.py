@@ -1,0 +1,65 @@
+"""The overview: thirty seconds, and every number opens exactly its rows."""
+
+import re
+from datetime import date
+
+from tests.pages.conftest import AUDITOR, LEADER, OPERATIONS, words_of
+
+
+def figure(app, label):
+    return next(metric for metric in app.metric if metric.label == label)
+
+
+def test_today_s_answer_is_a_sentence_made_of_the_figures(world):
+    said = words_of(world.look("overview", person=LEADER))
+    assert "3 documents worth EUR 1,000 are stuck, EUR 1,000 of it: master data." in said
+    assert "EUR 1,000 is approved and not yet in the ERP." in said
+
+
+def test_the_same_money_stands_still_once(world):
+    """A requisition and the order drafted from it are two documents and one amount."""
+    assert figure(world.look("overview", person=LEADER), "Stuck").value == "EUR 1,000"
+
+
+def test_every_number_opens_exactly_its_rows(world):
+    for show, label in (("stuck", "Stuck"), ("gap", "Not in the ERP yet")):
+        app = world.look("overview", person=LEADER, show=show)
+        noun = {"stuck": "document", "gap": "requisition"}[show]
+        [link] = [link.label for link in app.page_link if re.fullmatch(rf"\d+ {noun}s?", link.label)]
+        rows = next(frame.value for frame in app.dataframe if "group_amount" in frame.value.columns)
+        assert len(rows) == int(re.search(r"\d+", link)[0])
+        assert f"EUR {rows['group_amount'].sum():,.0f}" == figure(app, label).value
+
+
+def test_an_empty_denominator_is_no_data_and_never_a_hundred_per_cent(world):
+    app = world.look("overview", person=LEADER, period="custom", since="2026-01-01", until="2026-01-02")
+    assert figure(app, "Exception rate").value == "no data"
+    assert figure(app, "Requisition to order").value == "no data"
+
+
+def test_an_alert_says_amount_and_days_and_is_acknowledged_once(own_world):
+    order = own_world.one("SELECT document_id FROM document WHERE document_type = 'purchase_order' AND state = 'refused' LIMIT 1")
+    own_world.connection.execute(
+        "INSERT INTO alert (alert_id, rule, document_id, deadline_on, state, severity, message, owner_team, group_amount, business_unit, fired_at)"
+        " VALUES (gen_random_uuid(), 'blocked-order', %s, %s, 'firing', 'high', 'Blocked order with a near need-by date: 2001-1', 'finance operations', 12000, 'DE-SOUTH', %s)",
+        [order, date(2026, 9, 18), own_world.house.clock.now()],
+    )
+    app = own_world.look("overview", person=LEADER)
+    assert "1 alert to look at" in words_of(app)
+    assert "Due in 3 days" in words_of(app)
+    assert "EUR 12.0 k" in words_of(app)
+    other = own_world.look("overview", person=OPERATIONS)
+    with own_world.engine_at_work():
+        for one in (app, app, other):
+            buttons = [button for button in one.button if button.label == "Acknowledge"]
+            if buttons:
+                buttons[0].click().run()
+    assert own_world.one("SELECT acknowledged_by FROM alert") == LEADER
+    assert "Acknowledged by" in words_of(app)
+    assert "Acknowledge\n" not in words_of(own_world.look("overview", person=AUDITOR))
+
+
+def test_what_came_up_for_the_first_time_leads_to_its_cause(world):
+    app = world.look("overview", person=LEADER)
+    assert "met for the first time" in words_of(app)
+    assert any("open exception" in link.label for link in app.page_link)

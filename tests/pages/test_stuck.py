@@ -1,0 +1,321 @@
+"""Stuck orders: every document stands for one reason and one level, against peers that are told; every number opens its rows; what
+an exception stops goes on to its page with the case chosen."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pandas as pd
+import pytest
+
+from sql import VIEWS
+from sync_engine.insight.reports import stuck as ask
+from sync_engine.insight.reports.stuck import BECAUSE, LEVELS, WAYS
+from tests.conftest import _server
+from tests.pages.asking import asking
+from tests.pages.books import MONDAY, NOW, Books
+from tests.pages.conftest import ANALYST, AUDITOR, LEADER, OPERATIONS, words_of
+
+PAGE = "stuck"
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+TODAY = NOW.replace(hour=6)
+"""An hour of work ago, in Germany."""
+
+
+@pytest.fixture(scope="module")
+def _slow(_servers):
+    """Forty approvals in the south that took ten minutes to four hundred, three in the north, and one open document per level and cause."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        slow = Books(_server(_servers, "embedded", None), monkeypatch)
+        slow.heard_from_everybody()
+        for n in range(1, 41):
+            begin = MONDAY + DAY * (n % 4)
+            slow.requisition(
+                f"30{n:02}", begin - 3 * MINUTE, approved=begin + n * 6 * MINUTE, ordered=begin + n * 6 * MINUTE + HOUR
+            )
+        for n in range(3):
+            slow.requisition(f"31{n:02}", MONDAY, unit="DE-NORTH", approved=MONDAY + HOUR, ordered=MONDAY + 2 * HOUR)
+
+        def waiting(number, since, *, unit="DE-SOUTH", amount=100.0):
+            moves = [
+                ("requisition_received", None, "received", since, since),
+                ("validated", "received", "awaiting_approval", since, since),
+            ]
+            return slow.document("requisition", number, unit, moves, amount=amount)
+
+        slow.pace = waiting("4001", TODAY - DAY, amount=4000)
+        slow.north = waiting("4002", TODAY - DAY, unit="DE-NORTH", amount=50)
+        slow.watch = waiting(
+            "4003", datetime(2026, 9, 14, 12, 25, tzinfo=UTC), amount=300
+        )  # 155 minutes yesterday, 60 today
+        slow.moving = waiting("4004", NOW - 10 * MINUTE, amount=200)
+        slow.stopped = slow.document(
+            "requisition",
+            "4005",
+            "DE-SOUTH",
+            [("requisition_received", None, "received", NOW - 5 * MINUTE, NOW - 5 * MINUTE)],
+            amount=9000,
+        )
+        slow.case = slow.exception(slow.stopped, raised=TODAY - DAY)
+        slow.annoyed = waiting("4006", NOW - 10 * MINUTE, amount=1)
+        slow.exception(slow.annoyed, "approval_conflict", category="policy", raised=TODAY, blocks=False)
+
+        def order(number, need_by, **more):
+            return slow.document(
+                "purchase_order",
+                number,
+                "DE-SOUTH",
+                [("order_drafted", None, "ordered", MONDAY, MONDAY)],
+                need_by_on=need_by,
+                **more,
+            )
+
+        slow.late = order("5001", date(2026, 9, 10), amount=2000)
+        slow.in_time = order("5002", date(2026, 9, 15), amount=2500)
+        slow.bill = slow.document(
+            "invoice",
+            "R-1",
+            "DE-SOUTH",
+            [("invoice_received", None, "payment_ready", MONDAY, MONDAY)],
+            due_on=date(2026, 9, 14),
+            amount=600,
+        )
+        slow.through_orders = slow.document(
+            "requisition", "4007", "DE-SOUTH", [("orders_drafted", None, "ordering", MONDAY, MONDAY)], amount=77777
+        )
+        yield slow
+        slow.close()
+
+
+@pytest.fixture
+def slow(_slow, monkeypatch):
+    _slow.monkeypatch = monkeypatch
+    _slow.use()
+    return _slow
+
+
+@pytest.fixture
+def found(slow):
+    with asking(slow) as reports:
+        yield ask.open_documents(reports, None, as_of=NOW).set_index("document_id")
+
+
+def rows_of(app):
+    return next(
+        (
+            frame.value
+            for frame in app.dataframe
+            if "next_step" in frame.value.columns and "number" in frame.value.columns
+        ),
+        None,
+    )
+
+
+def figure(app, label):
+    return next(metric for metric in app.metric if metric.label == label)
+
+
+# -- what counts as stuck ------------------------------------------------------------------------------------------------------
+
+
+def test_every_reason_of_the_view_has_somebody_who_moves_it():
+    view = (Path(VIEWS) / "30_open_document.sql").read_text(encoding="utf-8")
+    tree = view[view.index("CASE\n") : view.index("END AS reason")]
+    reasons = {
+        word
+        for branch in re.findall(r"(?:THEN|ELSE) (.*)", tree)
+        for word in re.findall(r"'([a-z][^']*)'", branch.replace("d.document_type", ""))
+        if word != "invoice"
+    }
+    reasons |= {"posting refused", "order refused by the ERP"}
+    assert reasons == set(WAYS)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "because"),
+    [
+        ("pace", "stuck", "pace"), ("north", "stuck", "pace"), ("watch", "watch", "pace"), ("moving", "moving", None), ("stopped", "stuck", "exception"),
+        ("annoyed", "moving", None), ("late", "stuck", "date"), ("in_time", "moving", None), ("bill", "stuck", "date"),
+    ],
+)  # fmt: skip
+def test_each_rule_by_itself(slow, found, name, level, because):
+    row = found.loc[getattr(slow, name)]
+    assert (row["level"], row["because"]) == (level, because)
+
+
+def test_an_exception_that_stops_nothing_does_not_make_a_document_stuck(slow, found):
+    assert found.loc[slow.annoyed, "case_code"] == "approval_conflict"
+    assert found.loc[slow.annoyed, "level"] == "moving"
+
+
+def test_peers_are_the_unit_s_own_and_all_units_where_these_are_too_few(slow, found):
+    assert (found.loc[slow.pace, "peers"], found.loc[slow.pace, "peer_unit"]) == (40, "DE-SOUTH")
+    assert (found.loc[slow.north, "peers"], found.loc[slow.north, "peer_unit"]) == (43, None)
+    assert pd.isna(found.loc[slow.stopped, "pace"]) or found.loc[slow.stopped, "peers"] >= 30
+
+
+def test_pace_is_the_share_of_peers_that_took_less(slow, found):
+    # Forty stays of 6, 12 ... 240 minutes: ten minutes are longer than one of them.
+    assert found.loc[slow.moving, "age_business_s"] == 600
+    assert found.loc[slow.moving, "pace"] == pytest.approx(1 / 40)
+    assert found.loc[slow.pace, "pace"] == 1
+    assert found.loc[slow.pace, "peer_p50_s"] == pytest.approx(20.5 * 360)
+
+
+def test_time_past_the_limit_is_working_time_since_it_should_have_moved(slow, found):
+    assert (
+        found.loc[slow.stopped, "over_limit_s"] == 9.5 * 3600
+    )  # a whole day of eight and a half hours, and one hour today
+    assert found.loc[slow.late, "over_limit_s"] == 18 * 3600  # Friday, Monday, an hour today
+    assert found.loc[slow.pace, "over_limit_s"] == pytest.approx(9.5 * 3600 - found.loc[slow.pace, "peer_p95_s"])
+    assert found[found["level"] != "stuck"]["over_limit_s"].isna().all()
+
+
+def test_the_same_money_stands_still_once(slow, found):
+    """A requisition whose orders are drafted counts through its orders."""
+    assert slow.through_orders not in found.index
+
+
+def test_levels_and_causes_are_closed_sets(found):
+    assert set(found["level"]) <= set(LEVELS)
+    assert set(found["because"].dropna()) <= set(BECAUSE)
+    assert found[found["level"] == "stuck"]["because"].notna().all()
+    assert (found["team"] != "").all()
+    assert (found["next_step"] != "").all()
+
+
+def test_stops_are_counted_at_the_end_of_each_day(slow):
+    with asking(slow) as reports:
+        days = ask.stopped_by_day(reports, None, since=NOW - 3 * DAY, until=NOW).set_index("day")
+    assert list(days["stopped"]) == [0, 0, 1, 1]
+    assert days.loc[date(2026, 9, 14), "begun"] == 1
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_figure_opens_exactly_its_rows(slow):
+    app = slow.look(PAGE, person=LEADER)
+    for label, query in (
+        ("Stuck", {"level": "stuck"}),
+        ("To watch", {"level": "watch"}),
+        ("Stopped by an exception", {"level": "stuck", "because": "exception"}),
+        ("Taken on by nobody", {"level": "stuck", "because": "exception", "taken": "no"}),
+    ):
+        listed = rows_of(slow.look(PAGE, person=LEADER, **query))
+        value = figure(app, label).value
+        assert value == (
+            f"EUR {listed['group_amount'].sum():,.0f}"
+            if value.startswith("EUR") and listed["group_amount"].sum() < 10_000
+            else f"EUR {listed['group_amount'].sum() / 1000:.1f} k"
+            if value.startswith("EUR")
+            else f"{len(listed)}"
+        ), label
+        noun = "document" if len(listed) == 1 else "documents"
+        assert f"Show {len(listed)} {noun}" in [link.label for link in app.page_link]
+
+
+def test_the_answer_names_the_money_the_reason_and_who_can_move_it(slow):
+    said = words_of(slow.look(PAGE, person=LEADER))
+    assert (
+        "5 documents worth EUR 15.7 k are stuck; EUR 9,000 of it: master data, which finance operations can move. 1 more, worth EUR 300, is slower than most."
+        in said
+    )
+    assert "“Master data” holds 58 % of the stuck money" in said
+    assert "3 documents have stood longer than 95 % of their peers" in said
+
+
+def test_reasons_add_up_to_what_is_stuck(slow):
+    app = slow.look(PAGE, person=LEADER)
+    groups = next(frame.value for frame in app.dataframe if "oldest_s" in frame.value.columns)
+    listed = rows_of(app)
+    assert groups["stuck"].sum() == len(listed)
+    assert groups["value"].sum() == listed["group_amount"].sum()
+
+
+def test_a_reason_opens_everything_that_stands_for_it(slow):
+    app = slow.look(PAGE, person=LEADER, reason="awaiting approval", team="approvers", level="all")
+    assert set(rows_of(app)["number"]) == {"4001", "4002", "4003", "4004"}
+    assert "approvers" in words_of(app)
+
+
+@pytest.fixture
+def on_a_phone(monkeypatch):
+    """Rows are cards, which a test can choose."""
+    monkeypatch.setattr("pages.screen.is_narrow", lambda: True)
+
+
+def chosen(slow, person, document):
+    app = slow.look(PAGE, person=person, level="stuck", because="exception")
+    return app.checkbox(key=f"stuck.rows.card.{document}").check().run()
+
+
+def test_a_row_links_to_its_exception_and_its_trace(slow):
+    listed = rows_of(slow.look(PAGE, person=OPERATIONS)).set_index("number")
+    assert parse_qs(urlparse(listed.loc["4005", "exception"]).query)["case"] == [str(slow.case)]
+    assert parse_qs(urlparse(listed.loc["4001", "trace"]).query)["document"] == [str(slow.pace)]
+    assert pd.isna(listed.loc["4001", "exception"])
+
+
+@pytest.mark.usefixtures("on_a_phone")
+def test_what_an_exception_stops_is_reprocessed_on_its_page_with_the_case_chosen(slow):
+    app = chosen(slow, OPERATIONS, slow.stopped)
+    [link] = [link for link in app.page_link if link.label.startswith("Reprocess")]
+    assert link.label == "Reprocess 1 document (EUR 9,000)"
+    assert parse_qs(link.proto.query_string)["pick"] == [slow.case.hex]
+    opened = slow.look("exceptions", person=OPERATIONS, scope="rows", pick=slow.case.hex)
+    assert "Reprocess 1 document worth EUR 9,000?" in words_of(opened)
+
+
+@pytest.mark.usefixtures("on_a_phone")
+def test_who_may_not_reprocess_is_told_why(slow):
+    app = chosen(slow, AUDITOR, slow.stopped)
+    assert "To reprocess documents takes the role" in words_of(app).replace("\\", "")
+    assert not [link for link in app.page_link if link.label.startswith("Reprocess")]
+
+
+def test_an_analyst_sees_own_units_alone(slow):
+    for query in ({}, {"level": "all"}, {"unit": "DE-NORTH", "level": "all"}):
+        slow.look(PAGE, person=LEADER, **query)
+        app = slow.look(PAGE, person=ANALYST, **query)
+        assert not app.exception
+        said = "\n".join(line for line in words_of(app).splitlines() if "does not exist here" not in line)
+        assert "4002" not in said
+        assert "DE-NORTH" not in said.replace("\\", "")
+        assert "4 documents worth EUR 15.6 k are stuck" in said
+
+
+def test_filters_that_leave_nothing_name_themselves(slow):
+    app = slow.look(PAGE, person=LEADER, reason="payment block", unit="DE-SOUTH")
+    assert "Drop stands because or business units" in words_of(app)
+
+
+def test_what_does_not_exist_in_the_address_is_said_and_left_out(slow):
+    app = slow.look(PAGE, person=LEADER, level="nonsense", because="<b>", type="spaceship")
+    said = words_of(app)
+    assert "read without it: level, because" in said
+    assert "spaceship" in said
+    assert len(rows_of(app)) == 5
+
+
+def test_nothing_stuck_is_said_with_the_number_that_proves_it(slow):
+    app = slow.look(PAGE, person=LEADER, type="purchase_order", reason="waiting for goods", level="moving")
+    assert "None of" not in words_of(app)
+    app = slow.look(PAGE, person=LEADER, reason="in progress")
+    assert "open documents match" in words_of(app)
+
+
+def test_an_empty_house_says_that_nothing_has_come_in(empty_world):
+    app = empty_world.look(PAGE, person=LEADER)
+    assert not app.exception
+    assert "There is no data" in words_of(app)
+
+
+@pytest.mark.usefixtures("on_a_phone")
+def test_on_a_phone_rows_are_cards(slow):
+    app = slow.look(PAGE, person=LEADER)
+    assert not app.exception
+    said = words_of(app)
+    assert "Who moves it: finance operations" in said
+    assert "In this stage: 5 working minutes" in said
