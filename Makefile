@@ -1,4 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test` install first, which takes seconds when nothing has changed.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,12 +18,10 @@ $(INSTALLED): deploy/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked packages into $(VENV)"
-	@# uv installs the lock in seconds; where it cannot be had, pip does the same in a minute.
-	@if $(BIN)/python -m pip install --quiet uv 2>/dev/null; then \
-		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r deploy/requirements.lock; \
-	else \
-		$(BIN)/python -m pip install --quiet --require-hashes -r deploy/requirements.lock; \
-	fi
+	@# uv installs the lock in seconds; where it cannot be had or does not get through, pip does the same in a minute.
+	@$(BIN)/python -m pip install --quiet uv 2>/dev/null \
+		&& VIRTUAL_ENV=$(VENV) UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(BIN)/uv pip install --quiet --require-hashes -r deploy/requirements.lock \
+		|| $(BIN)/python -m pip install --quiet --require-hashes -r deploy/requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(INSTALLED)
 

@@ -5,11 +5,13 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server.starlette.starlette_app import App
 
 from sync_engine.cli.stopping import end_with_supervisor
@@ -90,9 +92,20 @@ def run_app(settings: Settings) -> None:
     # Streamlit looks for .streamlit/config.toml in the working folder.
     os.chdir(path.parent)
     headers = Middleware(SecurityHeaders, over_https=settings.app_url.startswith("https://"))
+    hosts = dict.fromkeys([urlsplit(settings.app_url).hostname or "127.0.0.1", "127.0.0.1", "localhost"])
+    # Pages are functions that app.py registers; the folder of that name is no menu of Streamlit's own (STYLE.md, hazard 1).
+    PagesManager.uses_pages_directory = False
     app = App(path, secrets=secrets_for(settings), middleware=[headers], on_script_error=_note)
     log.info("app started", url=settings.app_url)
-    app.run(config={"server.address": settings.app_host, "server.port": settings.app_port, "server.headless": True})
+    app.run(
+        config={
+            "server.address": settings.app_host,
+            "server.port": settings.app_port,
+            "server.headless": True,
+            # A page of somebody else's must not talk to this server under a name of its own (DNS rebinding).
+            "server.allowedHosts": list(hosts),
+        }
+    )
 
 
 def _note(error: Exception) -> None:

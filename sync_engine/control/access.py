@@ -52,7 +52,13 @@ def put_people(connection: psycopg.Connection, people: Sequence[Person], *, now:
     for person in people:
         connection.execute(
             sql("access.put_person"),
-            {"user_id": person.user_id, "name": person.name, "roles": [role.value for role in sorted(person.roles)], "units": list(person.units), "now": now},
+            {
+                "user_id": person.user_id,
+                "name": person.name,
+                "roles": [role.value for role in sorted(person.roles)],
+                "units": list(person.units),
+                "now": now,
+            },
         )
 
 

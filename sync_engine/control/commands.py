@@ -34,10 +34,25 @@ class Answered:
     @property
     def sentence(self) -> str:
         """What to tell the person."""
-        return str(self.result.get("sentence", "The engine has not got to it yet; it will, whether or not this page stays open."))
+        return str(
+            self.result.get(
+                "sentence", "The engine has not got to it yet; it will, whether or not this page stays open."
+            )
+        )
 
 
-def ask(app: sa.Engine, token: str, person: Person, *, command_id: UUID, action: Action, arguments: dict[str, Any], now: datetime, reason: str = "", business_unit: str = "") -> None:
+def ask(
+    app: sa.Engine,
+    token: str,
+    person: Person,
+    *,
+    command_id: UUID,
+    action: Action,
+    arguments: dict[str, Any],
+    now: datetime,
+    reason: str = "",
+    business_unit: str = "",
+) -> None:
     """Ask for something, once per `command_id`.
 
     Raises:

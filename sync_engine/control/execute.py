@@ -98,7 +98,9 @@ def _asked(row: Mapping[str, Any]) -> Asked:
     )
 
 
-def _carry_out(connection: psycopg.Connection, row: Mapping[str, Any], setup: Setup, engine_id: str, now: datetime) -> None:
+def _carry_out(
+    connection: psycopg.Connection, row: Mapping[str, Any], setup: Setup, engine_id: str, now: datetime
+) -> None:
     """Carry one command out and note what became of it. Whatever is wrong with it is its answer and stops no other; a database
     that is not there leaves it to be done later."""
     units: set[str] = set()
@@ -116,10 +118,16 @@ def _carry_out(connection: psycopg.Connection, row: Mapping[str, Any], setup: Se
         raise
     except Exception as error:  # noqa: BLE001 - one bad command must not stop the others
         if isinstance(error, psycopg.Error) and store.is_stale(error):
-            status, result = "conflict", {"sentence": "Something changed while it was being done; nothing of it was done. Look again."}
+            status, result = (
+                "conflict",
+                {"sentence": "Something changed while it was being done; nothing of it was done. Look again."},
+            )
         else:
             dump = traceback.format_exc(limit=-8)
-            status, result = "failed", {"sentence": "It could not be done, in a way nobody planned for. Nothing was changed.", "dump": dump}
+            status, result = (
+                "failed",
+                {"sentence": "It could not be done, in a way nobody planned for. Nothing was changed.", "dump": dump},
+            )
     store.run(
         connection,
         "command.settle_command",
@@ -151,7 +159,9 @@ def _cases(asked: Asked, doing: Doing) -> list[dict[str, Any]]:
     rows = store.rows(doing.connection, "command.cases", case_id=list(named))
     visible = [row for row in rows if sees(asked.units, row["business_unit"])]
     if len(visible) < len(named):
-        raise Refusal("denied", f"{len(named) - len(visible)} of the {len(named)} exceptions are not among those you may see.")
+        raise Refusal(
+            "denied", f"{len(named) - len(visible)} of the {len(named)} exceptions are not among those you may see."
+        )
     doing.business_units.update(row["business_unit"] for row in visible)
     for row in visible:
         row["seen_version"] = named[row["case_id"]]
@@ -181,9 +191,24 @@ def _claim(asked: Asked, doing: Doing) -> dict[str, Any]:
     owner = str(asked.arguments.get("owner") or asked.actor) if asked.action is Action.ASSIGN else asked.actor
     if asked.action is Action.CLAIM and case["owner"] not in {None, asked.actor}:
         raise Refusal("conflict", f"{case['owner']} has taken it on already.")
+    if asked.action is Action.ASSIGN:
+        _check_able(doing.connection, owner, case["business_unit"])
     store.run(doing.connection, "command.own_case", case_id=case["case_id"], owner=owner, now=doing.now)
-    doing.recording.case_event(case["case_id"], asked.actor, asked.action.value, asked.reason, {"owner": owner}, case["business_unit"])
+    doing.recording.case_event(
+        case["case_id"], asked.actor, asked.action.value, asked.reason, {"owner": owner}, case["business_unit"]
+    )
     return {"sentence": f"{owner} has taken on {case['number']}."}
+
+
+def _check_able(connection: psycopg.Connection, owner: str, business_unit: str) -> None:
+    """An exception is given to somebody who can see it and work on it, or it would be nobody's."""
+    found = store.rows(connection, "access.person", user_id=owner)
+    if not found:
+        raise Refusal("conflict", f"Nobody called {owner} may use the application.")
+    if not may({Role(role) for role in found[0]["roles"]}, Action.CLAIM):
+        raise Refusal("conflict", f"{owner} may not {RULES[Action.CLAIM].says}.")
+    if not sees(tuple(found[0]["units"]), business_unit):
+        raise Refusal("conflict", f"{owner} does not see {business_unit}.")
 
 
 def _comment(asked: Asked, doing: Doing) -> dict[str, Any]:
@@ -202,7 +227,12 @@ def _reprocess(asked: Asked, doing: Doing) -> dict[str, Any]:
     skipped = {case["case_id"]: why for case in cases if (why := _why_not(case))}
     going = [case for case in cases if case["case_id"] not in skipped]
     with_work = [case["work_item_id"] for case in going if case["work_item_id"] is not None]
-    released = {row["work_item_id"] for row in store.rows(doing.connection, "command.release_work", work_item_id=with_work, redrive_id=redrive_id, now=doing.now)}
+    released = {
+        row["work_item_id"]
+        for row in store.rows(
+            doing.connection, "command.release_work", work_item_id=with_work, redrive_id=redrive_id, now=doing.now
+        )
+    }
     for case in going:
         if case["work_item_id"] is not None and case["work_item_id"] not in released:
             skipped[case["case_id"]] = "it is being worked on right now"
@@ -215,7 +245,12 @@ def _reprocess(asked: Asked, doing: Doing) -> dict[str, Any]:
         store.run(doing.connection, "command.queue_cases", case_id=[case["case_id"] for case in going])
     else:
         doing.recording.finished_redrives.add(redrive_id)
-    return {"sentence": _how_many(len(going), list(skipped.values())), "redrive_id": str(redrive_id), "queued": len(going), "skipped": {str(case_id): why for case_id, why in skipped.items()}}
+    return {
+        "sentence": _how_many(len(going), list(skipped.values())),
+        "redrive_id": str(redrive_id),
+        "queued": len(going),
+        "skipped": {str(case_id): why for case_id, why in skipped.items()},
+    }
 
 
 def _how_many(going: int, reasons: list[str]) -> str:
@@ -223,7 +258,11 @@ def _how_many(going: int, reasons: list[str]) -> str:
         return f"{going} {'is' if going == 1 else 'are'} being reprocessed."
     if going:
         return f"{going} of {going + len(reasons)} are being reprocessed."
-    return f"Nothing is reprocessed: {reasons[0]}." if len(set(reasons)) == 1 else "Nothing is reprocessed; each has its own reason."
+    return (
+        f"Nothing is reprocessed: {reasons[0]}."
+        if len(set(reasons)) == 1
+        else "Nothing is reprocessed; each has its own reason."
+    )
 
 
 def _why_not(case: dict[str, Any]) -> str:
@@ -241,7 +280,9 @@ def _why_not(case: dict[str, Any]) -> str:
     return ""
 
 
-def _note_redrive(asked: Asked, doing: Doing, redrive_id: UUID, cases: list[dict[str, Any]], skipped: dict[UUID, str]) -> None:
+def _note_redrive(
+    asked: Asked, doing: Doing, redrive_id: UUID, cases: list[dict[str, Any]], skipped: dict[UUID, str]
+) -> None:
     store.run(
         doing.connection,
         "command.insert_redrive",
@@ -267,13 +308,34 @@ def _note_redrive(asked: Asked, doing: Doing, redrive_id: UUID, cases: list[dict
         business_unit=[case["business_unit"] for case in cases],
         now=doing.now,
     )
-    heads = store.lock_heads(doing.connection, sorted({case["document_id"] for case in cases if case["document_id"] is not None and case["case_id"] not in skipped}))
+    heads = store.lock_heads(
+        doing.connection,
+        sorted(
+            {
+                case["document_id"]
+                for case in cases
+                if case["document_id"] is not None and case["case_id"] not in skipped
+            }
+        ),
+    )
     for case in cases:
         if case["case_id"] in skipped:
             continue
-        doing.recording.case_event(case["case_id"], asked.actor, "reprocess", asked.reason, {"redrive_id": str(redrive_id)}, case["business_unit"])
+        doing.recording.case_event(
+            case["case_id"],
+            asked.actor,
+            "reprocess",
+            asked.reason,
+            {"redrive_id": str(redrive_id)},
+            case["business_unit"],
+        )
         if case["document_id"] in heads:
-            doing.recording.note(heads[case["document_id"]], "reprocessing_asked", actor=asked.actor, attributes={"reason": asked.reason, "redrive_id": str(redrive_id)})
+            doing.recording.note(
+                heads[case["document_id"]],
+                "reprocessing_asked",
+                actor=asked.actor,
+                attributes={"reason": asked.reason, "redrive_id": str(redrive_id)},
+            )
 
 
 def _accept(asked: Asked, doing: Doing) -> dict[str, Any]:
@@ -286,7 +348,13 @@ def _accept(asked: Asked, doing: Doing) -> dict[str, Any]:
     store.run(doing.connection, "command.accept_for_work", work_item_id=case["work_item_id"], code=case["code"])
     case["retryable"] = "after_fix"
     redrive_id = doing.setup.new_id(doing.now)
-    released = store.rows(doing.connection, "command.release_work", work_item_id=[case["work_item_id"]], redrive_id=redrive_id, now=doing.now)
+    released = store.rows(
+        doing.connection,
+        "command.release_work",
+        work_item_id=[case["work_item_id"]],
+        redrive_id=redrive_id,
+        now=doing.now,
+    )
     if not released:
         raise Refusal("conflict", "It is being worked on right now.")
     _note_redrive(asked, doing, redrive_id, [case], {})
@@ -326,12 +394,16 @@ def _abandon(asked: Asked, doing: Doing) -> dict[str, Any]:
 def _close(asked: Asked, doing: Doing) -> dict[str, Any]:
     case = _unchanged_case(asked, doing)
     if case["blocks"]:
-        raise Refusal("conflict", f"{case['number']} cannot go on while this is unsettled: reprocess it, accept it or give it up.")
+        raise Refusal(
+            "conflict", f"{case['number']} cannot go on while this is unsettled: reprocess it, accept it or give it up."
+        )
     reason = str(asked.arguments.get("close_reason", "accepted_risk"))
     if reason not in CLOSE_REASONS:
         raise Refusal("failed", f"An exception is closed as {', '.join(sorted(CLOSE_REASONS))}.")
     heads = store.lock_heads(doing.connection, [case["document_id"]] if case["document_id"] else [])
-    doing.recording.close_case(case["case_id"], reason=reason, by=asked.actor, head=heads.get(case["document_id"]), comment=asked.reason)
+    doing.recording.close_case(
+        case["case_id"], reason=reason, by=asked.actor, head=heads.get(case["document_id"]), comment=asked.reason
+    )
     return {"sentence": f"The exception of {case['number']} is closed."}
 
 

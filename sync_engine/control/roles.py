@@ -68,7 +68,16 @@ LANDING: dict[Role, str] = {
     Role.AUDITOR: "audit",
 }
 
-ACCEPTABLE = frozenset({"duplicate_order", "duplicate_invoice", "supplier_duplicate", "supplier_tax_invalid", "budget_exceeded", "budget_conflict"})
+ACCEPTABLE = frozenset(
+    {
+        "duplicate_order",
+        "duplicate_invoice",
+        "supplier_duplicate",
+        "supplier_tax_invalid",
+        "budget_exceeded",
+        "budget_conflict",
+    }
+)
 """What a person may accept against a rule. Segregation of duties is not among them, on purpose."""
 
 

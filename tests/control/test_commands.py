@@ -225,6 +225,7 @@ def test_a_case_has_one_owner_and_the_second_is_told_who(desk):
 
 def test_a_case_is_handed_over_by_giving_it_to_somebody(desk):
     first, second, case = desk.person(OPS), desk.person(SUPPORT), desk.case()
+    desk.person(ANALYST, user_id="third@example.test")
     desk.do(first, Action.CLAIM, cases=desk.named(case))
     found = desk.do(second, Action.ASSIGN, cases=desk.named(case), owner="third@example.test")
     assert (found.status, desk.row(case)["owner"]) == ("done", "third@example.test")
@@ -235,6 +236,24 @@ def test_a_case_is_handed_over_by_giving_it_to_somebody(desk):
         (first.person.user_id, "claim", first.person.user_id),
         (second.person.user_id, "assign", "third@example.test"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        ({}, "Nobody called stranger@example.test"),
+        ({"roles": (Role.AUDITOR,)}, "may not take an exception on"),
+        ({"roles": (OPS,), "units": ("US-EAST",)}, "does not see DE-SOUTH"),
+    ],
+    ids=["unknown", "may not act", "does not see it"],
+)
+def test_a_case_is_given_only_to_somebody_who_can_work_on_it(desk, who, why):
+    session, case = desk.person(OPS), desk.case()
+    if who:
+        desk.person(*who["roles"], units=who.get("units", ("DE-SOUTH",)), user_id="stranger@example.test")
+    found = desk.do(session, Action.ASSIGN, cases=desk.named(case), owner="stranger@example.test")
+    assert (found.status, desk.row(case)["owner"]) == ("conflict", None)
+    assert why in found.sentence
 
 
 def test_a_claim_names_its_claimer_whatever_the_arguments_say(desk):

@@ -4,6 +4,7 @@ sees it, finance opens the period, the order is reprocessed and verified, and pr
 import json
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,6 +206,20 @@ def test_the_answers_carry_security_headers(demo: LivingDemo) -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 101), ("evil.example.com", 403)])
+def test_a_page_of_somebody_else_cannot_talk_to_the_application_under_a_name_of_its_own(
+    demo: LivingDemo, host: str, status: int
+) -> None:
+    """DNS rebinding: everything a page shows travels over this socket."""
+    asked = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", demo.port), timeout=10) as connection:
+        connection.sendall(asked.encode())
+        assert connection.recv(100).split()[1] == str(status).encode()
 
 
 _ERP_NUMBER = """
