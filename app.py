@@ -48,7 +48,9 @@ def connections(_settings: Settings, name: str) -> tuple[sa.Engine, sa.Engine]:
     del name
     database: Database = open_database(_settings).database
     patient = {"pool_timeout": 5, "connect_args": {"connect_timeout": 3}}
-    return database.engine("finsync_app", pool_size=8, **patient), database.engine("finsync_gate", pool_size=2, **patient)
+    return database.engine("finsync_app", pool_size=8, **patient), database.engine(
+        "finsync_gate", pool_size=2, **patient
+    )
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -62,7 +64,9 @@ def main() -> None:
     """One drawing."""
     st.set_page_config(page_title="Finance Workflow Sync", page_icon=ICON, layout="wide")
     settings = Settings()
-    name = f"{settings.home} {settings.cell} {settings.database_url.get_secret_value() if settings.database_url else ''}"
+    name = (
+        f"{settings.home} {settings.cell} {settings.database_url.get_secret_value() if settings.database_url else ''}"
+    )
     try:
         app, gate = connections(settings, name)
         draw(settings, app, gate, remembered(name))
@@ -162,7 +166,9 @@ def zone() -> ZoneInfo:
 def database_away(settings: Settings, name: str) -> None:
     """Say so, and come back by itself."""
     st.title("The database does not answer", anchor=False)
-    st.write("Nothing is lost: what was asked for stands in the database, and the engine goes on when it is back. This page looks again every few seconds and comes back by itself.")
+    st.write(
+        "Nothing is lost: what was asked for stands in the database, and the engine goes on when it is back. This page looks again every few seconds and comes back by itself."
+    )
     if not settings.is_production:
         st.caption("Started by hand? Run `finsync up`, or `finsync doctor` to see what is wrong.")
 

@@ -373,17 +373,7 @@ class Session:
             ) from error
         except httpx2.RequestError as error:
             self._note(trace, request, started, error=type(error).__name__)
-            if changes:
-                raise AnswerLost(
-                    f"{self.system} was asked and the answer was lost ({type(error).__name__})",
-                    system=self.system,
-                    facts={"url": str(request.url)},
-                ) from error
-            raise TransientError(
-                f"{self.system} did not answer ({type(error).__name__})",
-                system=self.system,
-                facts={"url": str(request.url)},
-            ) from error
+            raise _unanswered(self.system, request, error, changes=changes) from error
         keep = changes or reply.status >= 400
         self._note(trace, request, started, reply=reply, keep=keep)
         self._judge(reply, changes=changes, allow=allow)
@@ -467,6 +457,15 @@ class Session:
         if status in {401, 403}:
             raise ConfigurationError(said, system=self.system, facts=facts)
         raise BusinessRejection(said, system=self.system, facts=facts)
+
+
+def _unanswered(
+    system: str, request: httpx2.Request, error: Exception, *, changes: bool
+) -> AnswerLost | TransientError:
+    name, facts = type(error).__name__, {"url": str(request.url)}
+    if changes:
+        return AnswerLost(f"{system} was asked and the answer was lost ({name})", system=system, facts=facts)
+    return TransientError(f"{system} did not answer ({name})", system=system, facts=facts)
 
 
 def _retry_after_s(headers: httpx2.Headers) -> float | None:

@@ -15,7 +15,13 @@ if PagesManager.uses_pages_directory:
     PagesManager.uses_pages_directory = False
     _running = get_script_run_ctx()
     if _running is not None:
-        raise RerunException(RerunData(query_string=_running.query_string, page_name=_running.pages_manager.intended_page_name or "", context_info=_running.context_info))
+        raise RerunException(
+            RerunData(
+                query_string=_running.query_string,
+                page_name=_running.pages_manager.intended_page_name or "",
+                context_info=_running.context_info,
+            )
+        )
 
 from pages import audit, cycle_time, exception_rate, exceptions, health, overview, service_levels, stuck, trace
 from pages.context import Context
@@ -36,7 +42,17 @@ class Page(Protocol):
     render: Callable[[Context], None]
 
 
-PAGES: tuple[Page, ...] = (overview, cycle_time, stuck, exception_rate, exceptions, service_levels, trace, health, audit)
+PAGES: tuple[Page, ...] = (
+    overview,
+    cycle_time,
+    stuck,
+    exception_rate,
+    exceptions,
+    service_levels,
+    trace,
+    health,
+    audit,
+)
 """Every page, in the order of the menu."""
 
 

@@ -63,13 +63,32 @@ class Context:
 
     # -- asking for something ----------------------------------------------------------------------------------------
 
-    def ask(self, action: Action, command_id: UUID, *, reason: str = "", business_unit: str = "", wait_s: float = 3.0, **arguments: Any) -> Answered | None:
+    def ask(
+        self,
+        action: Action,
+        command_id: UUID,
+        *,
+        reason: str = "",
+        business_unit: str = "",
+        wait_s: float = 3.0,
+        **arguments: Any,
+    ) -> Answered | None:
         """Ask once per `command_id`, and wait a moment for the answer.
 
         Raises:
             NotAllowed: the roles do not allow it, or the reason is missing.
         """
-        commands.ask(self.app, self.session.token, self.person, command_id=command_id, action=action, arguments=arguments, now=self.moment.as_of, reason=reason, business_unit=business_unit)
+        commands.ask(
+            self.app,
+            self.session.token,
+            self.person,
+            command_id=command_id,
+            action=action,
+            arguments=arguments,
+            now=self.moment.as_of,
+            reason=reason,
+            business_unit=business_unit,
+        )
         found = commands.wait_for(self.app, self.session.token, command_id, seconds=wait_s)
         st.session_state[ACTED_AT] = self.reports.cache.now()
         return found
@@ -94,7 +113,15 @@ class Context:
         merged.update(changes)
         return {name: value for name, value in merged.items() if value not in (None, "", [])}
 
-    def link(self, url_path: str, label: str, *, icon: str | None = None, help: str | None = None, **changes: str | list[str] | None) -> None:  # noqa: A002 - Streamlit's own name for it
+    def link(
+        self,
+        url_path: str,
+        label: str,
+        *,
+        icon: str | None = None,
+        help: str | None = None,  # noqa: A002 - Streamlit's own name for it
+        **changes: str | list[str] | None,
+    ) -> None:
         """A real link to a page with its filters; where the person may not open that page, its text alone."""
         page = self.links.get(url_path)
         if page is None:

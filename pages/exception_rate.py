@@ -108,7 +108,9 @@ def render(ctx: Context) -> None:
         parts.why(ctx, facts, now)
         parts.better_or_worse(ctx, facts, now)
     else:
-        frame.nothing_happened(f"None of {count(now.entered, 'document')} that entered in the {chosen.period.name} met an exception.")
+        frame.nothing_happened(
+            f"None of {count(now.entered, 'document')} that entered in the {chosen.period.name} met an exception."
+        )
     with frame.part("Failed calls"):
         parts.failed_calls(ctx, chosen)
     if not asked_for_rows:
@@ -119,7 +121,9 @@ def render(ctx: Context) -> None:
 
 def _gather(ctx: Context, chosen: Filters) -> Facts:
     period, reports, zone = chosen.period, ctx.reports, ctx.zone.key
-    wanted = Population(period.since, period.until, chosen.units, chosen.of("type") or STUCK_TYPES, chosen.of("category"))
+    wanted = Population(
+        period.since, period.until, chosen.units, chosen.of("type") or STUCK_TYPES, chosen.of("category")
+    )
     return Facts(
         chosen, wanted, ask.rates(reports, wanted, before=period.before.since, zone=zone), ask.causes(reports, wanted),
         ask.time_to_close(reports, wanted, as_of=ctx.moment.as_of), ask.rows(reports, wanted, zone=zone),
@@ -138,7 +142,10 @@ def _answer(facts: Facts, now: Rate) -> str:
         sentence += " No unit differs from the others by more than chance explains."
     by_code = parts.by_cause(facts)
     first = by_code.iloc[0]
-    return sentence + f" Most frequent: {plain(first['title'])[0].lower()}{plain(first['title'])[1:]} ({count(int(first['documents']), 'document')})."
+    return (
+        sentence
+        + f" Most frequent: {plain(first['title'])[0].lower()}{plain(first['title'])[1:]} ({count(int(first['documents']), 'document')})."
+    )
 
 
 # -- the figures ------------------------------------------------------------------------------------------------------------
@@ -150,7 +157,11 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     weeks = facts.rates.by("week")
 
     def show(part: int, which: str) -> Any:
-        return partial(ctx.link, URL_PATH, switches.show(ctx, part, "document"), show=which, **facts.links()) if part else None
+        return (
+            partial(ctx.link, URL_PATH, switches.show(ctx, part, "document"), show=which, **facts.links())
+            if part
+            else None
+        )
 
     open_rows = rows[rows["open"] > 0]
     cured_rows = rows[rows["self_cured"] > 0]
@@ -186,7 +197,11 @@ def _change(now: float | None, before: float | None, n_before: int) -> dict[str,
 
 
 def _rows(ctx: Context, facts: Facts) -> None:
-    which, code, week = switches.one_of("show", SHOWN) or "with", switches.one_of("code", KINDS), st.query_params.get("week")
+    which, code, week = (
+        switches.one_of("show", SHOWN) or "with",
+        switches.one_of("code", KINDS),
+        st.query_params.get("week"),
+    )
     rows, heading = facts.rows, SHOWN[which]
     if which in {"open", "self_cured"}:
         rows = rows[rows[which] > 0]
@@ -208,10 +223,21 @@ def _rows(ctx: Context, facts: Facts) -> None:
     rows = rows.assign(
         causes=["; ".join(kind_of(name).title for name in codes) for codes in rows["codes"]],
         ended=[_ended(row) for row in rows.to_dict("records")],
-        exception=[None if pd.isna(case_id) else ctx.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]],
+        exception=[
+            None if pd.isna(case_id) else ctx.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]
+        ],
         trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
     )
-    work_table(ctx, rows, COLUMNS, key="rate.rows", row_id="document_id", noun="document", title=_title, card_action=partial(_card, ctx))
+    work_table(
+        ctx,
+        rows,
+        COLUMNS,
+        key="rate.rows",
+        row_id="document_id",
+        noun="document",
+        title=_title,
+        card_action=partial(_card, ctx),
+    )
 
 
 def _ended(row: Mapping[Any, Any]) -> str:
@@ -233,13 +259,23 @@ def _card(ctx: Context, row: dict[str, Any]) -> None:
 
 def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
     if not ctx.units and not ctx.person.sees_all:
-        frame.no_permission("No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”.")
+        frame.no_permission(
+            "No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”."
+        )
         return
     if not _is_filtered(chosen) and (said.stale or all(source.age_s is None for source in said.sources)):
         frame.no_data(ctx, said)
         return
-    dropped = ["the period"] + [choice.title.lower() for choice in CHOICES if chosen.of(choice.name)] + (["business units"] if chosen.units else [])
-    frame.nothing_matches(f"documents that entered in the {chosen.period.name}", dropped, names=(*(choice.name for choice in CHOICES), *NARROWED))
+    dropped = (
+        ["the period"]
+        + [choice.title.lower() for choice in CHOICES if chosen.of(choice.name)]
+        + (["business units"] if chosen.units else [])
+    )
+    frame.nothing_matches(
+        f"documents that entered in the {chosen.period.name}",
+        dropped,
+        names=(*(choice.name for choice in CHOICES), *NARROWED),
+    )
 
 
 def _is_filtered(chosen: Filters) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, switches
+from pages import charts, charts_spread, switches
 from pages.charts import Line
 from pages.context import Context
 from pages.filters import Filters
@@ -38,14 +38,15 @@ class Facts:
         return {name: list(values) for name, values in self.chosen.chosen.items() if values}
 
 
-
 # -- where -------------------------------------------------------------------------------------------------------------------
 
 
 def by_unit(facts: Facts, now: Rate) -> pd.DataFrame:
     """By unit, the surest high rate first, with its interval and whether it lies outside what chance explains."""
     units = facts.rates.by("business_unit")
-    intervals = [wilson(part, whole) or (0.0, 1.0) for part, whole in zip(units["with_exception"], units["entered"], strict=True)]
+    intervals = [
+        wilson(part, whole) or (0.0, 1.0) for part, whole in zip(units["with_exception"], units["entered"], strict=True)
+    ]
     lines = [by_chance(now.share or 0.0, whole) for whole in units["entered"]]
     before = facts.rates.by("business_unit", before=True).set_index("business_unit")["share"]
     units = units.assign(
@@ -57,33 +58,91 @@ def by_unit(facts: Facts, now: Rate) -> pd.DataFrame:
     return units.sort_values(["low", "entered"], ascending=False).reset_index(drop=True)
 
 
+def _apart(units: pd.DataFrame, common: float) -> str:
+    """Which units have more or fewer exceptions than chance explains, as a sentence."""
+    apart = units[units["apart"]]
+    more, less = apart[apart["share"] > common], apart[apart["share"] <= common]
+    told = [
+        f"{visible(', '.join(part['business_unit']))} {'has' if len(part) == 1 else 'have'} {word} exceptions than chance explains"
+        for part, word in ((more, "more"), (less, "fewer"))
+        if len(part)
+    ]
+    return "; ".join(told) or "No unit differs by more than chance explains"
+
+
+def _limits(units: pd.DataFrame, common: float) -> pd.DataFrame:
+    """Between which shares chance keeps a unit, over all volumes that are drawn."""
+    largest = int(units["entered"].max() * 1.12) + 1
+    sizes = [max(1, round(largest * step / FUNNEL_POINTS)) for step in range(1, FUNNEL_POINTS + 1)]
+    ranges = [(by_chance(common, n), by_chance(common, n, z=Z_99)) for n in sizes]
+    return pd.DataFrame(
+        {
+            "n": sizes,
+            "low_95": [a[0] for a, _ in ranges],
+            "high_95": [a[1] for a, _ in ranges],
+            "low_99": [b[0] for _, b in ranges],
+            "high_99": [b[1] for _, b in ranges],
+        }
+    )
+
+
 def where(ctx: Context, facts: Facts, now: Rate) -> None:
     units = by_unit(facts, now)
     if len(units) < 2 or now.share is None:
         return
-    apart = units[units["apart"]]
-    more, less = apart[apart["share"] > now.share], apart[apart["share"] <= now.share]
-    told = [f"{visible(', '.join(part['business_unit']))} {'has' if len(part) == 1 else 'have'} {word} exceptions than chance explains" for part, word in ((more, "more"), (less, "fewer")) if len(part)]
-    finding = "; ".join(told) or "No unit differs by more than chance explains"
-    largest = int(units["entered"].max() * 1.12) + 1
-    sizes = [max(1, round(largest * step / FUNNEL_POINTS)) for step in range(1, FUNNEL_POINTS + 1)]
-    ranges = [(by_chance(now.share, n), by_chance(now.share, n, z=Z_99)) for n in sizes]
-    limits = pd.DataFrame({"n": sizes, "low_95": [a[0] for a, _ in ranges], "high_95": [a[1] for a, _ in ranges], "low_99": [b[0] for _, b in ranges], "high_99": [b[1] for _, b in ranges]})
-    units["hover"] = [f"{visible(row.business_unit)}: {percent(row.share)}, {row.with_exception:,} of {count(row.entered, 'document')}<br>95 % interval {row.interval}; all units {percent(now.share)}" for row in units.itertuples()]
-    figure = charts.funnel(units, n="entered", share="share", label="business_unit", hover="hover", apart="apart", limits=limits, common=now.share, style=charts.look(dark=ctx.dark))
+    finding = _apart(units, now.share)
+    units["hover"] = [
+        f"{visible(row.business_unit)}: {percent(row.share)}, {row.with_exception:,} of {count(row.entered, 'document')}<br>95 % interval {row.interval}; all units {percent(now.share)}"
+        for row in units.itertuples()
+    ]
+    figure = charts_spread.funnel(
+        units,
+        n="entered",
+        share="share",
+        label="business_unit",
+        hover="hover",
+        apart="apart",
+        limits=_limits(units, now.share),
+        common=now.share,
+        style=charts.look(dark=ctx.dark),
+    )
     st.subheader(finding, anchor=False)
-    st.caption("Each unit by how much entered and how much of it met an exception. Between the lines a unit differs only by chance (dashed 95 %, dotted 99 %).")
-    st.plotly_chart(figure, theme=None, key="rate.funnel", config={"displaylogo": False, "displayModeBar": False, "responsive": True}, alt=finding)
-    units["open"] = [ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]]
+    st.caption(
+        "Each unit by how much entered and how much of it met an exception. Between the lines a unit differs only by chance (dashed 95 %, dotted 99 %)."
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="rate.funnel",
+        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
+        alt=finding,
+    )
+    units["open"] = [
+        ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]
+    ]
     units["moved"] = ["" if pd.isna(change) else f"{change * 100:+.1f} points" for change in units["change"]]
-    units["verdict"] = ["more than chance" if outside and share > now.share else "less than chance" if outside else "" for outside, share in zip(units["apart"], units["share"], strict=True)]
+    units["verdict"] = [
+        "more than chance" if outside and share > now.share else "less than chance" if outside else ""
+        for outside, share in zip(units["apart"], units["share"], strict=True)
+    ]
     columns = (
         Column("business_unit", "Unit"), Column("entered", "Entered (n)", "count", on_card=True), Column("with_exception", "With an exception", "count"), Column("share", "Rate", "share", on_card=True),
         Column("interval", "95 % interval"), Column("verdict", "Against all units", on_card=True), Column("moved", "Change", help="Against the period before, in percentage points."),
         Column("value_with_exception", "Their value (EUR)", "group_money"), Column("value_share", "Rate by value", "share"), Column("open", "", "link", display="Show"),
     )  # fmt: skip
     with switches.folded(ctx, "The business units"):
-        work_table(ctx, units, columns, key="rate.units", row_id="business_unit", noun="business unit", title=lambda row: f"**{plain(row['business_unit'])}**", card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", **facts.links() | {"unit": row["business_unit"]}))
+        work_table(
+            ctx,
+            units,
+            columns,
+            key="rate.units",
+            row_id="business_unit",
+            noun="business unit",
+            title=lambda row: f"**{plain(row['business_unit'])}**",
+            card_action=lambda row: ctx.link(
+                URL_PATH, "Show", show="with", **facts.links() | {"unit": row["business_unit"]}
+            ),
+        )
 
 
 # -- why ------------------------------------------------------------------------------------------------------------------------
@@ -110,18 +169,42 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
     half = int((found["running_share"] < 0.5).sum()) + 1
     finding = f"{count(half, 'cause')} of {len(found):,} {'is' if half == 1 else 'are'} behind {percent(float(found['running_share'].iloc[half - 1]), digits=0)} of the documents with an exception"
     shown = found.head(CAUSES_SHOWN).copy()
-    shown["text"] = [f"{row.documents:,}" if ctx.narrow else f"{row.documents:,} · {money_short(row.value)} · {percent(row.running_share, digits=0)}" for row in shown.itertuples()]
-    shown["hover"] = [f"{row.title}: {count(row.documents, 'document')} worth {money_short(row.value)} in {count(row.exceptions, 'exception')}, {row.open:,} open<br>{CATEGORIES[row.category]}; with those above {percent(row.running_share)} of all" for row in shown.itertuples()]
+    shown["text"] = [
+        f"{row.documents:,}"
+        if ctx.narrow
+        else f"{row.documents:,} · {money_short(row.value)} · {percent(row.running_share, digits=0)}"
+        for row in shown.itertuples()
+    ]
+    shown["hover"] = [
+        f"{row.title}: {count(row.documents, 'document')} worth {money_short(row.value)} in {count(row.exceptions, 'exception')}, {row.open:,} open<br>{CATEGORIES[row.category]}; with those above {percent(row.running_share)} of all"
+        for row in shown.itertuples()
+    ]
     shown["label"] = [switches.label(ctx, title) for title in shown["title"]]
     shown["colour"] = [charts.CATEGORY[category] for category in shown["category"]]
-    figure = charts.bars(shown.iloc[::-1], label="label", value="documents", text="text", hover="hover", colours="colour", style=charts.look(dark=ctx.dark), height=switches.bars_height(ctx, len(shown)))
+    figure = charts.bars(
+        shown.iloc[::-1],
+        label="label",
+        value="documents",
+        text="text",
+        hover="hover",
+        colours="colour",
+        style=charts.look(dark=ctx.dark),
+        height=switches.bars_height(ctx, len(shown)),
+    )
     unplanned = int(found[found["code"] == "unexpected"]["exceptions"].sum())
     st.subheader(finding, anchor=False)
     st.caption(
         f"Documents by cause, their value, and the share of all documents with an exception that met this cause or one above it. Colour is the category: {', '.join(CATEGORIES[name] for name in dict.fromkeys(shown['category']))}. "
-        f"{unplanned:,} of {count(int(found['exceptions'].sum()), 'exception')} {'has' if unplanned == 1 else 'have'} a cause nobody planned for." + (f" {count(len(found) - len(shown), 'rarer cause')} in the table only." if len(found) > len(shown) else "")
+        f"{unplanned:,} of {count(int(found['exceptions'].sum()), 'exception')} {'has' if unplanned == 1 else 'have'} a cause nobody planned for."
+        + (f" {count(len(found) - len(shown), 'rarer cause')} in the table only." if len(found) > len(shown) else "")
     )
-    st.plotly_chart(figure, theme=None, key="rate.causes", config={"displaylogo": False, "displayModeBar": False, "responsive": True}, alt=finding)
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="rate.causes",
+        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
+        alt=finding,
+    )
     with st.expander("The causes as a table, by cause and by category", icon=":material/table_rows:"):
         _cause_table(ctx, facts, found, now)
 
@@ -133,18 +216,49 @@ def _cause_table(ctx: Context, facts: Facts, found: pd.DataFrame, now: Rate) -> 
         Column("running_share", "Documents so far", "share"), Column("exceptions", "Exceptions", "count"), Column("open", "Open", "count"), Column("cured_share", "Cured by themselves", "share", help="Of those closed."),
         Column("team", "Owner"), Column("show", "", "link", display="Show"),
     )  # fmt: skip
-    work_table(ctx, found, columns, key="rate.causes.table", row_id="code", noun="cause", title=lambda row: f"**{plain(row['title'])}**", card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", code=row["code"], **facts.links()))
+    work_table(
+        ctx,
+        found,
+        columns,
+        key="rate.causes.table",
+        row_id="code",
+        noun="cause",
+        title=lambda row: f"**{plain(row['title'])}**",
+        card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", code=row["code"], **facts.links()),
+    )
     unique = facts.causes.drop_duplicates(["document_id", "category"])
-    by = unique.groupby("category", sort=False).agg(documents=("document_id", "nunique"), value=("value", lambda values: float(sum(values)))).reset_index().sort_values("documents", ascending=False)
+    by = (
+        unique.groupby("category", sort=False)
+        .agg(documents=("document_id", "nunique"), value=("value", lambda values: float(sum(values))))
+        .reset_index()
+        .sort_values("documents", ascending=False)
+    )
     exceptions = facts.causes.groupby("category")["exceptions"].sum()
-    by = by.assign(share=by["documents"] / now.entered, exceptions=by["category"].map(exceptions), value_share=by["value"] / float(now.value) if now.value else None)
-    by["show"] = [ctx.href(URL_PATH, show="with", **facts.links() | {"category": category}) for category in by["category"]]
+    by = by.assign(
+        share=by["documents"] / now.entered,
+        exceptions=by["category"].map(exceptions),
+        value_share=by["value"] / float(now.value) if now.value else None,
+    )
+    by["show"] = [
+        ctx.href(URL_PATH, show="with", **facts.links() | {"category": category}) for category in by["category"]
+    ]
     st.caption("By category. A document with exceptions of two categories counts in both.")
     columns = (
         Column("category", "Category", "category"), Column("documents", "Documents", "count", on_card=True), Column("share", "Rate", "share", on_card=True), Column("value", "Their value (EUR)", "group_money", on_card=True),
         Column("value_share", "Rate by value", "share"), Column("exceptions", "Exceptions", "count"), Column("show", "", "link", display="Show"),
     )  # fmt: skip
-    work_table(ctx, by, columns, key="rate.categories", row_id="category", noun="row", title=lambda row: f"**{CATEGORIES[row['category']]}**", card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", **facts.links() | {"category": row["category"]}))
+    work_table(
+        ctx,
+        by,
+        columns,
+        key="rate.categories",
+        row_id="category",
+        noun="row",
+        title=lambda row: f"**{CATEGORIES[row['category']]}**",
+        card_action=lambda row: ctx.link(
+            URL_PATH, "Show", show="with", **facts.links() | {"category": row["category"]}
+        ),
+    )
 
 
 # -- better or worse ---------------------------------------------------------------------------------------------------------------
@@ -156,21 +270,56 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     if len(enough) < 2:
         return
     style = charts.look(dark=ctx.dark)
-    drawn = enough.assign(week=pd.to_datetime(enough["week"]), count_share=enough["share"] * 100, money_share=enough["value_share"] * 100)
-    figure = charts.lines(drawn, x="week", series=[Line("count_share", "by count", charts.STUCK), Line("money_share", "by value", style.accent, dashed=True)], style=style, unit=" %")
-    figure.update_xaxes(tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0)
+    drawn = enough.assign(
+        week=pd.to_datetime(enough["week"]), count_share=enough["share"] * 100, money_share=enough["value_share"] * 100
+    )
+    figure = charts.lines(
+        drawn,
+        x="week",
+        series=[
+            Line("count_share", "by count", charts.STUCK),
+            Line("money_share", "by value", style.accent, dashed=True),
+        ],
+        style=style,
+        unit=" %",
+    )
+    figure.update_xaxes(
+        tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
+    )
     worst = enough.loc[enough["share"].idxmax()]
     finding = f"The week of {day(worst['week'])} was the worst: {percent(worst['share'])} of {count(int(worst['entered']), 'document')}, against {percent(now.share)} over all weeks"
     st.subheader(finding, anchor=False)
-    st.caption("By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. The first and the last week may be cut by the period.")
-    st.plotly_chart(figure, theme=None, key="rate.weeks", config={"displaylogo": False, "displayModeBar": False, "responsive": True}, alt=finding)
+    st.caption(
+        "By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. The first and the last week may be cut by the period."
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="rate.weeks",
+        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
+        alt=finding,
+    )
     with st.expander("The same as a table", icon=":material/table_rows:"):
-        weeks["show"] = [ctx.href(URL_PATH, show="with", week=week.isoformat(), **facts.links()) if part else None for week, part in zip(weeks["week"], weeks["with_exception"], strict=True)]
+        weeks["show"] = [
+            ctx.href(URL_PATH, show="with", week=week.isoformat(), **facts.links()) if part else None
+            for week, part in zip(weeks["week"], weeks["with_exception"], strict=True)
+        ]
         columns = (
             Column("week", "Week from", "date"), Column("entered", "Entered (n)", "count", on_card=True), Column("with_exception", "With an exception", "count", on_card=True), Column("share", "Rate", "share", on_card=True),
             Column("value", "Value (EUR)", "group_money"), Column("value_with_exception", "With an exception (EUR)", "group_money"), Column("value_share", "Rate by value", "share"), Column("show", "", "link", display="Show"),
         )  # fmt: skip
-        work_table(ctx, weeks, columns, key="rate.weeks.table", row_id="week", noun="week", title=lambda row: f"**Week from {day(row['week'])}**", card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", week=row["week"].isoformat(), **facts.links()))
+        work_table(
+            ctx,
+            weeks,
+            columns,
+            key="rate.weeks.table",
+            row_id="week",
+            noun="week",
+            title=lambda row: f"**Week from {day(row['week'])}**",
+            card_action=lambda row: ctx.link(
+                URL_PATH, "Show", show="with", week=row["week"].isoformat(), **facts.links()
+            ),
+        )
 
 
 # -- failed calls -------------------------------------------------------------------------------------------------------------------
@@ -183,12 +332,22 @@ def failed_calls(ctx: Context, chosen: Filters) -> None:
         return
     failed, attempts = int(found["failed"].sum()), int(found["attempts"].sum())
     st.subheader(f"Apart from that, {percent(failed / attempts, digits=2)} of the calls failed", anchor=False)
-    st.caption(f"{failed:,} of {attempts:,} calls to outside systems: attempts, not documents. The engine repeats them by itself; one document can have many, and most of them never become an exception.")
+    st.caption(
+        f"{failed:,} of {attempts:,} calls to outside systems: attempts, not documents. The engine repeats them by itself; one document can have many, and most of them never become an exception."
+    )
     rows = found.assign(title=[system(name) for name in found["system"]], share=found["failed"] / found["attempts"])
     columns = (
         Column("title", "System"), Column("attempts", "Calls (n)", "count", on_card=True), Column("failed", "Failed", "count", on_card=True), Column("share", "Share", "share", on_card=True),
         Column("throttled", "Asked to slow down", "count", help="Answered with 429."), Column("repeats", "Repeats", "count"), Column("last_failed_at", "Last failure", "time"),
     )  # fmt: skip
     with switches.folded(ctx, "The systems"):
-        work_table(ctx, rows, columns, key="rate.calls", row_id="system", noun="system", title=lambda row: f"**{plain(row['title'])}**")
+        work_table(
+            ctx,
+            rows,
+            columns,
+            key="rate.calls",
+            row_id="system",
+            noun="system",
+            title=lambda row: f"**{plain(row['title'])}**",
+        )
     ctx.link("health", "Open Integration health", icon=":material/arrow_forward:")

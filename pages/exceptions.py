@@ -21,7 +21,9 @@ from sync_engine.model.exceptions import KINDS, kind_of
 TITLE = "Exceptions"
 QUESTION = "What needs a person, and what does it hold up?"
 URL_PATH = "exceptions"
-ROLES = frozenset({Role.FINANCE_OPERATIONS, Role.PROCUREMENT_ANALYST, Role.INTEGRATION_SUPPORT, Role.FINANCE_LEADER, Role.AUDITOR})
+ROLES = frozenset(
+    {Role.FINANCE_OPERATIONS, Role.PROCUREMENT_ANALYST, Role.INTEGRATION_SUPPORT, Role.FINANCE_LEADER, Role.AUDITOR}
+)
 SECTION = "Today"
 ICON = ":material/inbox:"
 
@@ -60,7 +62,14 @@ DEFINITIONS = (
     Definition("By itself", "closed by a repeat of the engine or by better news from the source, without a person", "exceptions closed", "last 24 hours"),
 )  # fmt: skip
 
-STANDING = {"open": "open", "claimed": "taken on", "waiting": "waiting", "queued": "being reprocessed", "sent": "being reprocessed", "accepted": "being reprocessed"}
+STANDING = {
+    "open": "open",
+    "claimed": "taken on",
+    "waiting": "waiting",
+    "queued": "being reprocessed",
+    "sent": "being reprocessed",
+    "accepted": "being reprocessed",
+}
 
 
 def render(ctx: Context) -> None:
@@ -69,7 +78,10 @@ def render(ctx: Context) -> None:
     chosen = filters.row(ctx, CHOICES, with_period=False)
     wanted = _wanted(chosen)
     rows = ask.queue(ctx.reports, wanted, as_of=ctx.moment.as_of)
-    rows = rows.assign(cause=[kind_of(code).title for code in rows["code"]], standing=[STANDING.get(status, status) for status in rows["status"]])
+    rows = rows.assign(
+        cause=[kind_of(code).title for code in rows["code"]],
+        standing=[STANDING.get(status, status) for status in rows["status"]],
+    )
     said.answer(_answer(rows))
     is_planning = exceptions_redrive.draw(ctx, rows)
     case_id = exceptions_redrive.uuid_in_url("case")
@@ -111,7 +123,9 @@ def _answer(rows: pd.DataFrame) -> str:
         return "No exception is open here."
     soon = rows[rows["days_left"].notna() & (pd.to_numeric(rows["days_left"]) <= SOON_DAYS)]
     sentence = f"{count(len(rows), 'exception')} {'holds' if len(rows) == 1 else 'hold'} up {count(len(distinct_documents(rows)), 'document')} worth {money_short(value_of(rows))}"
-    sentence += f"; {money_short(value_of(soon))} of it is due within {SOON_DAYS} days or past due." if len(soon) else "."
+    sentence += (
+        f"; {money_short(value_of(soon))} of it is due within {SOON_DAYS} days or past due." if len(soon) else "."
+    )
     largest = distinct_documents(rows)["fingerprint"].value_counts()
     if largest.iloc[0] > 2:
         first = rows[rows["fingerprint"] == largest.index[0]].iloc[0]
@@ -125,8 +139,17 @@ def _figures(ctx: Context, rows: pd.DataFrame, wanted: QueueFilter) -> None:
     closed, by_itself = ask.closed_today(ctx.reports, wanted.units, as_of=ctx.moment.as_of)
     frame.figures(
         [
-            Figure("Held up", money_short(value_of(blocking)), n=f"{count(len(distinct_documents(blocking)), 'document')} cannot go on"),
-            Figure("Causes to repair", f"{rows['fingerprint'].nunique():,}", n=f"behind {count(len(rows), 'exception')}", target="target: 0"),
+            Figure(
+                "Held up",
+                money_short(value_of(blocking)),
+                n=f"{count(len(distinct_documents(blocking)), 'document')} cannot go on",
+            ),
+            Figure(
+                "Causes to repair",
+                f"{rows['fingerprint'].nunique():,}",
+                n=f"behind {count(len(rows), 'exception')}",
+                target="target: 0",
+            ),
             Figure("Taken on by nobody", f"{len(nobody):,}", n=money_short(value_of(nobody)), target="target: 0"),
             Figure("Closed in 24 hours", f"{closed:,}", n=f"{by_itself:,} by themselves"),
         ]
@@ -155,7 +178,9 @@ def _size(rows: pd.DataFrame) -> str:
     """How much it is: documents, each once, and what they are worth; and the exceptions, where there are more of them."""
     documents, value = len(distinct_documents(rows)), value_of(rows)
     worth = f" worth {money_short(value)}" if value else ""
-    return f"{count(documents, 'document')}{worth}" + (f" in {count(len(rows), 'exception')}" if len(rows) > documents else "")
+    return f"{count(documents, 'document')}{worth}" + (
+        f" in {count(len(rows), 'exception')}" if len(rows) > documents else ""
+    )
 
 
 def _group(ctx: Context, fingerprint: str, group: pd.DataFrame) -> None:
@@ -167,9 +192,13 @@ def _group(ctx: Context, fingerprint: str, group: pd.DataFrame) -> None:
             st.markdown(f"**{_size(group)}**: {plain(kind.title)}", anchors=False, width="content")
         st.text(visible(first["message"])[:220])
         units = ", ".join(sorted(unit or "no unit" for unit in set(group["business_unit"])))
-        st.caption(f"{plain(units)} · oldest {duration(group['age_s'].max())} · {plain(kind.owner_team)} · {plain(kind.next_step)}")
+        st.caption(
+            f"{plain(units)} · oldest {duration(group['age_s'].max())} · {plain(kind.owner_team)} · {plain(kind.next_step)}"
+        )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            ctx.link(URL_PATH, f"Show {count(len(group), 'exception')}", icon=":material/arrow_forward:", cause=fingerprint)
+            ctx.link(
+                URL_PATH, f"Show {count(len(group), 'exception')}", icon=":material/arrow_forward:", cause=fingerprint
+            )
             _offer(ctx, group, "cause", key=f"exceptions.group.{fingerprint}")
 
 
@@ -191,7 +220,11 @@ def _offer(ctx: Context, rows: pd.DataFrame, scope: str, *, key: str, primary: b
         type="primary" if primary else "secondary",
         wrap=True,
         on_click=exceptions_redrive.plan,
-        args=(scope, [str(case_id) for case_id in rows["case_id"]] if scope == "rows" else [], str(rows["fingerprint"].iloc[0]) if scope == "cause" else None),
+        args=(
+            scope,
+            [str(case_id) for case_id in rows["case_id"]] if scope == "rows" else [],
+            str(rows["fingerprint"].iloc[0]) if scope == "cause" else None,
+        ),
     )
 
 
@@ -201,7 +234,9 @@ def _offer(ctx: Context, rows: pd.DataFrame, scope: str, *, key: str, primary: b
 def _queue(ctx: Context, rows: pd.DataFrame, chosen: Filters) -> None:
     st.subheader("The queue, most urgent money first", anchor=False)
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    links = [ctx.href("trace", document=str(document_id)) if document_id else None for document_id in rows["document_id"]]
+    links = [
+        ctx.href("trace", document=str(document_id)) if document_id else None for document_id in rows["document_id"]
+    ]
     picked = work_table(
         ctx, rows.assign(trace=links), COLUMNS, key=TABLE, row_id="case_id", noun="exception", title=_card_title, selectable=True,
         card_action=lambda row: ctx.link(URL_PATH, "Open", icon=":material/arrow_forward:", case=str(row["case_id"]), **_kept(chosen)),
@@ -212,22 +247,49 @@ def _queue(ctx: Context, rows: pd.DataFrame, chosen: Filters) -> None:
 
 def _bar(ctx: Context, picked: pd.DataFrame, rows: pd.DataFrame, chosen: Filters) -> None:
     if picked.empty:
-        st.caption("Choose rows to open, take on or reprocess them." if ctx.may(Action.CLAIM) else "Choose a row to open it.", width="content")
+        st.caption(
+            "Choose rows to open, take on or reprocess them." if ctx.may(Action.CLAIM) else "Choose a row to open it.",
+            width="content",
+        )
         if len(rows) > 1 and ctx.may(Action.REPROCESS) and st.query_params.get("scope") is None:
-            st.button(f"Reprocess everything that matches: {_asked(rows)}", key="exceptions.all", type="tertiary", wrap=True, icon=":material/replay:", on_click=exceptions_redrive.plan, args=("filter", [], None))
+            st.button(
+                f"Reprocess everything that matches: {_asked(rows)}",
+                key="exceptions.all",
+                type="tertiary",
+                wrap=True,
+                icon=":material/replay:",
+                on_click=exceptions_redrive.plan,
+                args=("filter", [], None),
+            )
         return
     oldest = duration(picked["age_s"].max())
     units = ", ".join(sorted(unit or "no unit" for unit in set(picked["business_unit"])))
-    st.markdown(f"**{count(len(picked), 'exception')}**: {money_short(value_of(picked))}, {plain(units)}, oldest {oldest}", anchors=False, width="content")
+    st.markdown(
+        f"**{count(len(picked), 'exception')}**: {money_short(value_of(picked))}, {plain(units)}, oldest {oldest}",
+        anchors=False,
+        width="content",
+    )
     if len(picked) == 1:
         first = picked.iloc[0]
-        ctx.link(URL_PATH, f"Open {visible(first['number'])}", icon=":material/arrow_forward:", case=str(first["case_id"]), **_kept(chosen))
+        ctx.link(
+            URL_PATH,
+            f"Open {visible(first['number'])}",
+            icon=":material/arrow_forward:",
+            case=str(first["case_id"]),
+            **_kept(chosen),
+        )
     if st.query_params.get("scope") is None:  # a plan that is open has its own button, for exactly what it shows
         _offer(ctx, picked, "rows", key="exceptions.picked", primary=True)
     if ctx.may(Action.CLAIM):
         free = picked[picked["owner"].isna()]
         if len(free):
-            st.button(f"Take on {count(len(free), 'exception')}", key="exceptions.claim", icon=":material/front_hand:", on_click=exceptions_case.claim_many, args=(ctx, _named(free)))
+            st.button(
+                f"Take on {count(len(free), 'exception')}",
+                key="exceptions.claim",
+                icon=":material/front_hand:",
+                on_click=exceptions_case.claim_many,
+                args=(ctx, _named(free)),
+            )
     st.button("Choose nothing", key="exceptions.none", type="tertiary", on_click=forget_selection, args=(TABLE,))
 
 
@@ -236,7 +298,11 @@ def _named(rows: pd.DataFrame) -> list[tuple[UUID, int, str]]:
 
 
 def _card_title(row: dict[str, Any]) -> str:
-    due = f" · due {due_words(row['days_left'])}" if row["days_left"] is not None and not pd.isna(row["days_left"]) else ""
+    due = (
+        f" · due {due_words(row['days_left'])}"
+        if row["days_left"] is not None and not pd.isna(row["days_left"])
+        else ""
+    )
     return f"**{plain(row['number'])}** · {plain(row['business_unit'])}{due}"
 
 
@@ -252,14 +318,18 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
         frame.nothing_matches("open exceptions", dropped, names=names)
         return
     if not ctx.units:
-        frame.no_permission("No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”.")
+        frame.no_permission(
+            "No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”."
+        )
         return
     if not said.sources:
         frame.no_data(ctx, said)
         return
     closed, by_itself = ask.closed_today(ctx.reports, None, as_of=ctx.moment.as_of)
     where = "any business unit" if ctx.person.sees_all else ", ".join(ctx.person.units)
-    frame.nothing_happened(f"No unresolved exceptions for {plain(where)}. {closed:,} closed in the last 24 hours, {by_itself:,} of them by themselves.")
+    frame.nothing_happened(
+        f"No unresolved exceptions for {plain(where)}. {closed:,} closed in the last 24 hours, {by_itself:,} of them by themselves."
+    )
     if said.stale:
         frame.no_data(ctx, said)
     exceptions_redrive.past(ctx)

@@ -39,7 +39,12 @@ HISTORY = {
     "raised": "Came up", "claim": "Taken on", "assign": "Given to somebody", "comment": "Comment", "reprocess": "Reprocessing asked for", "closed": "Closed", "reopened": "Came up again",
     "seen_again": "Seen again", "accept": "Accepted", "abandon": "Given up",
 }  # fmt: skip
-CLOSE_REASONS = {"accepted_risk": "Accepted as it is", "duplicate": "Duplicate of another exception", "false_alarm": "False alarm", "fixed": "Repaired elsewhere"}
+CLOSE_REASONS = {
+    "accepted_risk": "Accepted as it is",
+    "duplicate": "Duplicate of another exception",
+    "false_alarm": "False alarm",
+    "fixed": "Repaired elsewhere",
+}
 
 
 def draw(ctx: Context, case_id: UUID) -> None:
@@ -96,17 +101,25 @@ def _facts(ctx: Context, case: Case) -> None:
     days = (case.due_on - now.date()).days if case.due_on else None
     facts = {
         "Document": f"{DOCUMENT_TYPES.get(case.document_type, words(case.document_type))} {case.number}",
-        "Value": money(case.amount, case.currency) if case.currency == "EUR" or case.amount is None else f"{money(case.amount, case.currency)} = {money(case.group_amount)}",
+        "Value": money(case.amount, case.currency)
+        if case.currency == "EUR" or case.amount is None
+        else f"{money(case.amount, case.currency)} = {money(case.group_amount)}",
         "Business unit": case.business_unit or "none known",
         "Nearest date": f"{day(case.due_on)}, {due_words(days)}" if case.due_on else "none",
         "Open for": f"{duration(((case.closed_at or now) - case.raised_at).total_seconds())}, since {when(case.raised_at, ctx.zone)}",
         "Supplier": case.supplier_name or "–",  # noqa: RUF001
         "Requester": case.requester or "–",  # noqa: RUF001
-        "Stands at": f"{words(case.state)}; agreed: {words(case.approval_status)}; ledger: {words(case.posting_status)}" if case.state else "not a document yet",
+        "Stands at": f"{words(case.state)}; agreed: {words(case.approval_status)}; ledger: {words(case.posting_status)}"
+        if case.state
+        else "not a document yet",
         "Where": f"{system(case.system)}, step {words(case.step)}" if case.step else system(case.system),
         "Owner": f"{case.owner_team}{f', taken on by {case.owner}' if case.owner else ', taken on by nobody'}",
         "Seen": count(case.occurrences, "time"),
-        "Repeating": {Retryable.AUTO: "the engine repeats it by itself", Retryable.AFTER_FIX: "helps once the cause is repaired", Retryable.NEVER: "does not help"}[Retryable(case.retryable)],
+        "Repeating": {
+            Retryable.AUTO: "the engine repeats it by itself",
+            Retryable.AFTER_FIX: "helps once the cause is repaired",
+            Retryable.NEVER: "does not help",
+        }[Retryable(case.retryable)],
     }
     with st.container(gap="xxsmall"):
         for label, value in facts.items():
@@ -115,7 +128,12 @@ def _facts(ctx: Context, case: Case) -> None:
                 st.text(visible(value), width="stretch")
     with st.container(horizontal=True, vertical_alignment="center"):
         if case.document_id is not None:
-            ctx.link("trace", "Timeline of the document in all systems", icon=":material/timeline:", document=str(case.document_id))
+            ctx.link(
+                "trace",
+                "Timeline of the document in all systems",
+                icon=":material/timeline:",
+                document=str(case.document_id),
+            )
     copyable("Exception", case.case_id)
 
 
@@ -127,8 +145,14 @@ def _history(ctx: Context, case: Case) -> None:
     with st.container(gap="xxsmall"):
         for event in events[-30:]:
             comment = f": {visible(event['comment'])}" if event["comment"] else ""
-            given = f" to {event['details'].get('owner')}" if event["action"] == "assign" and event["details"].get("owner") else ""
-            st.text(f"{when(event['happened_at'], ctx.zone)}  {HISTORY.get(event['action'], words(event['action']))}{given}, {visible(event['actor'])}{comment}")
+            given = (
+                f" to {event['details'].get('owner')}"
+                if event["action"] == "assign" and event["details"].get("owner")
+                else ""
+            )
+            st.text(
+                f"{when(event['happened_at'], ctx.zone)}  {HISTORY.get(event['action'], words(event['action']))}{given}, {visible(event['actor'])}{comment}"
+            )
 
 
 # -- actions -----------------------------------------------------------------------------------------------------------------------
@@ -155,7 +179,13 @@ def _repair(ctx: Context, case: Case, refused: list[str]) -> None:
     elif case.retryable == Retryable.NEVER:
         refused.append("Repeating does not help here: it needs a different decision.")
     else:
-        ctx.link("exceptions", f"Reprocess {visible(case.number)}", icon=":material/replay:", case=str(case.case_id), scope="case")
+        ctx.link(
+            "exceptions",
+            f"Reprocess {visible(case.number)}",
+            icon=":material/replay:",
+            case=str(case.case_id),
+            scope="case",
+        )
 
 
 def _ownership(ctx: Context, case: Case, refused: list[str]) -> None:
@@ -163,12 +193,30 @@ def _ownership(ctx: Context, case: Case, refused: list[str]) -> None:
         refused.append(ctx.why_not(Action.CLAIM))
         return
     if case.owner is None:
-        st.button("Take it on", key=_key(case, "claim"), icon=":material/front_hand:", on_click=_do, args=(ctx, case, Action.CLAIM), width="stretch")
-    able = [person for person in ctx.people() if person.may(Action.CLAIM) and sees(person.units, case.business_unit) and person.user_id != case.owner]
+        st.button(
+            "Take it on",
+            key=_key(case, "claim"),
+            icon=":material/front_hand:",
+            on_click=_do,
+            args=(ctx, case, Action.CLAIM),
+            width="stretch",
+        )
+    able = [
+        person
+        for person in ctx.people()
+        if person.may(Action.CLAIM) and sees(person.units, case.business_unit) and person.user_id != case.owner
+    ]
     names = {person.user_id: person.name for person in able}
     if names:
         with st.popover("Give it to …", icon=":material/person_add:", width="stretch"):
-            st.selectbox("To", list(names), format_func=names.__getitem__, key=_key(case, "assignee"), index=None, placeholder="Somebody who sees this unit")
+            st.selectbox(
+                "To",
+                list(names),
+                format_func=names.__getitem__,
+                key=_key(case, "assignee"),
+                index=None,
+                placeholder="Somebody who sees this unit",
+            )
             st.button("Give it to them", key=_key(case, "assign"), on_click=_assign, args=(ctx, case))
 
 
@@ -185,9 +233,17 @@ def _decide(ctx: Context, case: Case, refused: list[str]) -> None:
     """The three decisions that end an exception otherwise than by repair; each wants a reason."""
     offered: list[tuple[Action, str, str]] = []
     if case.code in ACCEPTABLE:
-        offered.append((Action.ACCEPT, "Accept it and go on", "The rule's objection is set aside; the document goes on."))
+        offered.append(
+            (Action.ACCEPT, "Accept it and go on", "The rule's objection is set aside; the document goes on.")
+        )
     if case.document_id is not None and case.blocks:
-        offered.append((Action.ABANDON, f"Give {visible(case.number)} up", "Nothing more is done for it; its budget is free again."))
+        offered.append(
+            (
+                Action.ABANDON,
+                f"Give {visible(case.number)} up",
+                "Nothing more is done for it; its budget is free again.",
+            )
+        )
     if not case.blocks:
         offered.append((Action.CLOSE, "Close the exception", "The document goes on anyway."))
     for action, label, effect in offered:
@@ -197,7 +253,9 @@ def _decide(ctx: Context, case: Case, refused: list[str]) -> None:
         with st.popover(label, icon=":material/gavel:", width="stretch"):
             st.caption(effect)
             if action is Action.CLOSE:
-                st.selectbox("As", list(CLOSE_REASONS), format_func=CLOSE_REASONS.__getitem__, key=_key(case, "close_reason"))
+                st.selectbox(
+                    "As", list(CLOSE_REASONS), format_func=CLOSE_REASONS.__getitem__, key=_key(case, "close_reason")
+                )
             st.text_input("Why (required)", key=_key(case, f"{action}.reason"), max_chars=500)
             st.button(label, key=_key(case, action), type="primary", on_click=_decided, args=(ctx, case, action))
 
@@ -219,7 +277,13 @@ def command_id(ctx: Context, *about: object) -> UUID:
 def _do(ctx: Context, case: Case, action: Action, reason: str = "", **arguments: Any) -> None:
     about = (action, case.case_id, case.version, sorted(arguments.items()))
     try:
-        answered = ctx.ask(action, command_id(ctx, *about), reason=reason, cases=[{"case_id": str(case.case_id), "version": case.version}], **arguments)
+        answered = ctx.ask(
+            action,
+            command_id(ctx, *about),
+            reason=reason,
+            cases=[{"case_id": str(case.case_id), "version": case.version}],
+            **arguments,
+        )
     except NotAllowed as refusal:
         _tell(case.case_id, "denied", str(refusal))
         return
@@ -250,7 +314,11 @@ def _keep_comment(ctx: Context, case: Case) -> None:
 
 def _decided(ctx: Context, case: Case, action: Action) -> None:
     reason = (st.session_state.get(_key(case, f"{action}.reason")) or "").strip()
-    more = {"close_reason": st.session_state.get(_key(case, "close_reason"), "accepted_risk")} if action is Action.CLOSE else {}
+    more = (
+        {"close_reason": st.session_state.get(_key(case, "close_reason"), "accepted_risk")}
+        if action is Action.CLOSE
+        else {}
+    )
     _do(ctx, case, action, reason, **more)
 
 
@@ -258,12 +326,14 @@ def claim_many(ctx: Context, cases: Sequence[tuple[UUID, int, str]]) -> None:
     """Take several on; says by number which could not be."""
     told, failed = 0, []
     for case_id, version, number in cases:
-        answered = ctx.ask(Action.CLAIM, command_id(ctx, Action.CLAIM, case_id, version), cases=[{"case_id": str(case_id), "version": version}], wait_s=0)
+        answered = ctx.ask(
+            Action.CLAIM,
+            command_id(ctx, Action.CLAIM, case_id, version),
+            cases=[{"case_id": str(case_id), "version": version}],
+            wait_s=0,
+        )
         if answered is not None and answered.status in {"conflict", "denied", "failed"}:
             failed.append(f"{number}: {answered.sentence}")
         else:
             told += 1
     st.toast(plain(f"{count(told, 'exception')} taken on.") if not failed else plain("; ".join(failed)))
-
-
-

@@ -30,7 +30,12 @@ MOST_PICKED = 60
 """So many single rows fit into an address; more are a cause or a filter."""
 
 POLL_EVERY_S = 2
-SCOPES = {"case": "one exception", "rows": "selected rows", "cause": "everything with this cause", "filter": "everything that matches the filters"}
+SCOPES = {
+    "case": "one exception",
+    "rows": "selected rows",
+    "cause": "everything with this cause",
+    "filter": "everything that matches the filters",
+}
 REASONS = {
     "cause_repaired": "The cause is repaired",
     "outage_over": "The outage is over",
@@ -39,7 +44,14 @@ REASONS = {
     "other": "Other",
 }
 UNDER_WAY = ("queued", "sent", "accepted")
-STATUS = {"queued": "queued", "sent": "sent", "accepted": "accepted by the system", "verified": "verified: done and seen in the system", "refused": "refused again", "skipped": "left out"}
+STATUS = {
+    "queued": "queued",
+    "sent": "sent",
+    "accepted": "accepted by the system",
+    "verified": "verified: done and seen in the system",
+    "refused": "refused again",
+    "skipped": "left out",
+}
 
 ITEMS = (
     Column("number", "Document", "id"),
@@ -121,7 +133,9 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
     helped = rows[(rows["retryable"] != Retryable.NEVER) & ~rows["status"].isin(UNDER_WAY)]
     if helped.empty:
         st.subheader("Nothing here can be reprocessed", anchor=False)
-        st.write("What was chosen has been settled meanwhile, is being reprocessed already, or is not helped by repeating.")
+        st.write(
+            "What was chosen has been settled meanwhile, is being reprocessed already, or is not helped by repeating."
+        )
         _left_out(rows)
         st.button("Back to the queue", on_click=give_up_planning, icon=":material/arrow_back:")
         return
@@ -137,28 +151,56 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
         f"**Causes:** {plain(', '.join(sorted({kind_of(code).title.lower() for code in helped['code']})[:4]))}.",
         anchors=False,
     )
-    st.caption("Before anything is sent, each target system is asked whether it has happened already; what it has is taken over, not repeated. Each exception closes only when the effect is seen there.")
+    st.caption(
+        "Before anything is sent, each target system is asked whether it has happened already; what it has is taken over, not repeated. Each exception closes only when the effect is seen there."
+    )
     _left_out(rows)
     with st.expander(f"The {said}, exactly"):
-        listed = helped[["number", "business_unit", "group_amount", "cause", "message"]].assign(group_amount=pd.to_numeric(helped["group_amount"]).astype(float))
-        st.dataframe(listed.rename(columns={"number": "Document", "business_unit": "Unit", "group_amount": "Value (EUR)", "cause": "Cause", "message": "What the system said"}), hide_index=True, key="exceptions.plan.rows")
+        listed = helped[["number", "business_unit", "group_amount", "cause", "message"]].assign(
+            group_amount=pd.to_numeric(helped["group_amount"]).astype(float)
+        )
+        st.dataframe(
+            listed.rename(
+                columns={
+                    "number": "Document",
+                    "business_unit": "Unit",
+                    "group_amount": "Value (EUR)",
+                    "cause": "Cause",
+                    "message": "What the system said",
+                }
+            ),
+            hide_index=True,
+            key="exceptions.plan.rows",
+        )
     st.selectbox("Reason", list(REASONS), format_func=REASONS.__getitem__, key="exceptions.plan.reason_code", width=360)
     st.text_input("In your words (required; it stands in the audit trail)", key="exceptions.plan.reason", max_chars=500)
     if len(helped) > TYPED_ABOVE:
-        st.text_input(f"{len(helped)} exceptions at once: type {len(helped)} to confirm", key="exceptions.plan.typed", width=360)
+        st.text_input(
+            f"{len(helped)} exceptions at once: type {len(helped)} to confirm", key="exceptions.plan.typed", width=360
+        )
     error = st.session_state.pop("exceptions.plan.error", None)
     if error:
         st.error(error, icon=":material/error:")
     with st.container(horizontal=True):
         cases = [{"case_id": str(row.case_id), "version": int(row.version)} for row in helped.itertuples()]
-        st.button(f"Reprocess {said} ({value})", type="primary", icon=":material/replay:", key="exceptions.plan.go", wrap=True, on_click=_go, args=(ctx, command_id, cases, SCOPES[scope]))
+        st.button(
+            f"Reprocess {said} ({value})",
+            type="primary",
+            icon=":material/replay:",
+            key="exceptions.plan.go",
+            wrap=True,
+            on_click=_go,
+            args=(ctx, command_id, cases, SCOPES[scope]),
+        )
         st.button("Do not reprocess", key="exceptions.plan.stop", on_click=give_up_planning)
 
 
 def _left_out(rows: pd.DataFrame) -> None:
     never, busy = rows[rows["retryable"] == Retryable.NEVER], rows[rows["status"].isin(UNDER_WAY)]
     if len(never):
-        st.caption(f"Left out: {count(len(never), 'document')} that repeating does not help ({plain(', '.join(visible(number) for number in never['number'].head(5)))}): they need a decision.")
+        st.caption(
+            f"Left out: {count(len(never), 'document')} that repeating does not help ({plain(', '.join(visible(number) for number in never['number'].head(5)))}): they need a decision."
+        )
     if len(busy):
         st.caption(f"Left out: {count(len(busy), 'document')} being reprocessed already.")
 
@@ -173,7 +215,14 @@ def _go(ctx: Context, command_id: UUID, cases: list[dict[str, Any]], scope: str)
         st.session_state["exceptions.plan.error"] = f"Type {len(cases)} to confirm that so many are meant."
         return
     try:
-        answered = ctx.ask(Action.REPROCESS, command_id, reason=reason, cases=cases, reason_code=st.session_state.get("exceptions.plan.reason_code", "other"), scope=scope)
+        answered = ctx.ask(
+            Action.REPROCESS,
+            command_id,
+            reason=reason,
+            cases=cases,
+            reason_code=st.session_state.get("exceptions.plan.reason_code", "other"),
+            scope=scope,
+        )
     except NotAllowed as refusal:
         st.session_state["exceptions.plan.error"] = plain(str(refusal))
         return
@@ -226,9 +275,15 @@ def _result(ctx: Context, redrive_id: UUID) -> None:
         return
     with st.container(border=True, key="exceptions.redrive"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(f"Reprocessing of {count(redrive.item_count, 'document')} worth {money_short(redrive.group_amount)}", anchor=False, width="content")
+            st.subheader(
+                f"Reprocessing of {count(redrive.item_count, 'document')} worth {money_short(redrive.group_amount)}",
+                anchor=False,
+                width="content",
+            )
             ctx.link("exceptions", "Close", icon=":material/close:")
-        st.caption(f"Asked for by {plain(redrive.asked_by)} on {when(redrive.asked_at, ctx.zone)}: {plain(REASONS.get(redrive.reason_code, words(redrive.reason_code)))}. {plain(redrive.reason)} ({plain(redrive.scope)})")
+        st.caption(
+            f"Asked for by {plain(redrive.asked_by)} on {when(redrive.asked_at, ctx.zone)}: {plain(REASONS.get(redrive.reason_code, words(redrive.reason_code)))}. {plain(redrive.reason)} ({plain(redrive.scope)})"
+        )
         _progress(ctx, redrive_id, is_finished=redrive.finished_at is not None)
 
 
@@ -245,8 +300,22 @@ def _progress(ctx: Context, redrive_id: UUID, *, is_finished: bool) -> None:
         why = items[items["status"].isin(["refused", "skipped"])]["result"].value_counts()
         for reason, times in why.head(5).items():
             st.text(f"{times} x {visible(reason)}")
-        items = items.assign(standing=[STATUS.get(status, status) for status in items["status"]], trace=[ctx.href("trace", document=str(document_id)) if document_id else None for document_id in items["document_id"]])
-        work_table(ctx, items, ITEMS, key="exceptions.redrive.items", row_id="case_id", noun="item", title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}")
+        items = items.assign(
+            standing=[STATUS.get(status, status) for status in items["status"]],
+            trace=[
+                ctx.href("trace", document=str(document_id)) if document_id else None
+                for document_id in items["document_id"]
+            ],
+        )
+        work_table(
+            ctx,
+            items,
+            ITEMS,
+            key="exceptions.redrive.items",
+            row_id="case_id",
+            noun="item",
+            title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
+        )
         if not is_finished and not under_way.any():
             st.rerun()
 
@@ -255,14 +324,20 @@ def _progress(ctx: Context, redrive_id: UUID, *, is_finished: bool) -> None:
 
 def _sentence(items: pd.DataFrame) -> str:
     counts = items["status"].value_counts()
-    return ", ".join(f"{counts[status]} {name.split(':')[0]}" for status, name in STATUS.items() if status in counts) or "nothing in it"
+    return (
+        ", ".join(f"{counts[status]} {name.split(':')[0]}" for status, name in STATUS.items() if status in counts)
+        or "nothing in it"
+    )
 
 
 def past(ctx: Context) -> None:
     """Every reprocessing, running ones and past ones, in one place."""
     found = ask.redrives(ctx.reports, limit=15)
     running = [row for row in found if row["finished_at"] is None]
-    with st.expander(f"Reprocessings ({count(len(running), 'running', 'running')})" if running else "Reprocessings", icon=":material/replay:"):
+    with st.expander(
+        f"Reprocessings ({count(len(running), 'running', 'running')})" if running else "Reprocessings",
+        icon=":material/replay:",
+    ):
         if not found:
             st.caption("Nothing has been reprocessed yet.")
         for row in found:

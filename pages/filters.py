@@ -87,7 +87,9 @@ def _read_values(choice: Choice, ignored: list[str]) -> tuple[str, ...]:
 
 def _read_period(ctx: Context, default: str, ignored: list[str]) -> Period:
     asked = st.query_params.get("period", default)
-    until = rounded(ctx.moment.as_of)  # two drawings within half a minute ask the same question, and the cache answers the second
+    until = rounded(
+        ctx.moment.as_of
+    )  # two drawings within half a minute ask the same question, and the cache answers the second
     if asked == CUSTOM:
         since_on, until_on = _date(st.query_params.get("since")), _date(st.query_params.get("until"))
         if since_on and until_on and since_on <= until_on:
@@ -119,9 +121,15 @@ def row(ctx: Context, choices: Sequence[Choice] = (), *, with_period: bool = Tru
     """Draw the filter row and answer what is chosen. On a phone it folds into one button that says how many are set."""
     filters = read(ctx, choices)
     names = [choice.name for choice in choices]
-    active = int(filters.units is not None) + sum(bool(values) for values in filters.chosen.values()) + int(with_period and "period" in st.query_params)
+    active = (
+        int(filters.units is not None)
+        + sum(bool(values) for values in filters.chosen.values())
+        + int(with_period and "period" in st.query_params)
+    )
     if ctx.narrow:
-        with st.popover(f"Filters ({active})" if active else "Filters", icon=":material/filter_list:", key="finsync.filters"):
+        with st.popover(
+            f"Filters ({active})" if active else "Filters", icon=":material/filter_list:", key="finsync.filters"
+        ):
             _widgets(ctx, filters, choices, with_period=with_period)
             _clear(names, active)
     else:
@@ -129,7 +137,10 @@ def row(ctx: Context, choices: Sequence[Choice] = (), *, with_period: bool = Tru
             _widgets(ctx, filters, choices, with_period=with_period)
             _clear(names, active)
     if filters.ignored:
-        st.warning(f"The address of this page asks for something that does not exist here, and was read without it: {plain('; '.join(filters.ignored))}.", icon=":material/link_off:")
+        st.warning(
+            f"The address of this page asks for something that does not exist here, and was read without it: {plain('; '.join(filters.ignored))}.",
+            icon=":material/link_off:",
+        )
     return filters
 
 
@@ -138,7 +149,9 @@ def _widgets(ctx: Context, filters: Filters, choices: Sequence[Choice], *, with_
         _period(ctx, filters)
     if len(ctx.units) > 1:
         names = {unit.code: f"{unit.code} – {unit.name}" for unit in ctx.units}  # noqa: RUF001
-        _several(Choice("unit", "Business units", [unit.code for unit in ctx.units], names.__getitem__), filters.units or ())
+        _several(
+            Choice("unit", "Business units", [unit.code for unit in ctx.units], names.__getitem__), filters.units or ()
+        )
     for choice in choices:
         _several(choice, filters.chosen[choice.name])
 
@@ -146,7 +159,16 @@ def _widgets(ctx: Context, filters: Filters, choices: Sequence[Choice], *, with_
 def _several(choice: Choice, value: tuple[str, ...]) -> None:
     key = f"finsync.filter.{choice.name}"
     st.session_state[key] = list(value)
-    st.multiselect(choice.title, list(choice.options), key=key, format_func=choice.label, placeholder="All", on_change=_write, args=(choice.name, key), width=230)
+    st.multiselect(
+        choice.title,
+        list(choice.options),
+        key=key,
+        format_func=choice.label,
+        placeholder="All",
+        on_change=_write,
+        args=(choice.name, key),
+        width=230,
+    )
 
 
 def _write(name: str, key: str) -> None:
@@ -166,7 +188,15 @@ def _period(ctx: Context, filters: Filters) -> None:
     asked = st.query_params.get("period", DEFAULT_PERIOD)
     st.session_state["finsync.filter.period"] = asked if asked in {*PERIODS, CUSTOM} else DEFAULT_PERIOD
     words = {code: name for code, (name, _) in PERIODS.items()} | {CUSTOM: "Dates"}
-    st.segmented_control("Period", [*PERIODS, CUSTOM], key="finsync.filter.period", format_func=words.__getitem__, required=True, on_change=_write_period, args=(ctx.moment.as_of.astimezone(ctx.zone).date(),))
+    st.segmented_control(
+        "Period",
+        [*PERIODS, CUSTOM],
+        key="finsync.filter.period",
+        format_func=words.__getitem__,
+        required=True,
+        on_change=_write_period,
+        args=(ctx.moment.as_of.astimezone(ctx.zone).date(),),
+    )
     if asked == CUSTOM:
         since = filters.period.since.astimezone(ctx.zone).date()
         last = (filters.period.until - timedelta(seconds=1)).astimezone(ctx.zone).date()
@@ -194,7 +224,15 @@ def _write_dates() -> None:
 
 def _clear(names: Sequence[str], active: int) -> None:
     if active:
-        st.button("Clear", key="finsync.filters.clear", icon=":material/close:", type="tertiary", help=f"Drop {count(active, 'filter')}", on_click=clear, args=(tuple(names),))
+        st.button(
+            "Clear",
+            key="finsync.filters.clear",
+            icon=":material/close:",
+            type="tertiary",
+            help=f"Drop {count(active, 'filter')}",
+            on_click=clear,
+            args=(tuple(names),),
+        )
 
 
 def clear(names: Sequence[str]) -> None:

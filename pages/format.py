@@ -19,12 +19,23 @@ GROUP_CURRENCY = "EUR"
 NOTHING = "–"  # noqa: RUF001 - the en dash of a table's empty cell
 WORKING_DAY_S = 8 * 3600
 
-CATEGORIES = {"master_data": "Master data", "policy": "Policy", "erp_posting": "ERP posting", "external_outage": "External outage"}
+CATEGORIES = {
+    "master_data": "Master data",
+    "policy": "Policy",
+    "erp_posting": "ERP posting",
+    "external_outage": "External outage",
+}
 DOCUMENT_TYPES = {
     "supplier": "supplier", "requisition": "requisition", "approval": "approval", "purchase_order": "purchase order", "change_order": "change order",
     "goods_receipt": "goods receipt", "invoice": "invoice", "posting": "posting",
 }  # fmt: skip
-SYSTEMS = {"coupa": "Coupa", "servicenow": "ServiceNow", "s4hana": "SAP S/4HANA", "basware": "Basware", "finsync": "Finance Workflow Sync"}
+SYSTEMS = {
+    "coupa": "Coupa",
+    "servicenow": "ServiceNow",
+    "s4hana": "SAP S/4HANA",
+    "basware": "Basware",
+    "finsync": "Finance Workflow Sync",
+}
 
 
 def count(n: int, one: str, many: str = "") -> str:

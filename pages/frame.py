@@ -43,7 +43,10 @@ def begin(ctx: Context, question: str) -> Said:
     progress = ctx.moment.progress
     if progress is not None:
         at, of = progress
-        st.info(f"The past is being produced: day {at} of {of}, {day(ctx.moment.as_of.astimezone(ctx.zone).date())}. Figures grow while you look.", icon=":material/history:")
+        st.info(
+            f"The past is being produced: day {at} of {of}, {day(ctx.moment.as_of.astimezone(ctx.zone).date())}. Figures grow while you look.",
+            icon=":material/history:",
+        )
     st.title(question, anchor=False)
     place = st.empty()
     found = sources(ctx.reports, ctx.moment.as_of)
@@ -55,12 +58,26 @@ def _freshness(ctx: Context, found: Sequence[Source]) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="finsync.freshness"):
         for source in found:
             if source.age_s is None:
-                st.badge(f"{plain(source.title)}: never read", icon=":material/help:", color="gray", help="Nothing has come from this system yet. See Integration health.")
+                st.badge(
+                    f"{plain(source.title)}: never read",
+                    icon=":material/help:",
+                    color="gray",
+                    help="Nothing has come from this system yet. See Integration health.",
+                )
             elif source.is_stale:
                 why = f"Silent: {', '.join(source.stale_feeds)}. {source.last_error}"
-                st.badge(f"{plain(source.title)}: stale, {duration(source.age_s)}", icon=":material/schedule:", color="gray", help=plain(why))
+                st.badge(
+                    f"{plain(source.title)}: stale, {duration(source.age_s)}",
+                    icon=":material/schedule:",
+                    color="gray",
+                    help=plain(why),
+                )
             else:
-                help_text = f"Read up to {when(source.complete_until, ctx.zone)}" if source.complete_until else "Read; no news yet"
+                help_text = (
+                    f"Read up to {when(source.complete_until, ctx.zone)}"
+                    if source.complete_until
+                    else "Read; no news yet"
+                )
                 st.badge(f"{plain(source.title)}: {duration(source.age_s)} ago", color="green", help=help_text)
         if not found:
             st.badge("No system is connected yet", color="gray")
@@ -100,14 +117,22 @@ class Figure:
 
 def figures(shown: Sequence[Figure]) -> None:
     """Up to six figures side by side; two columns on a phone."""
-    with st.grid(min(len(shown), 3) if len(shown) in {3, 5, 6} else min(len(shown), 4), min_column_width=158, gap="small"):
+    with st.grid(
+        min(len(shown), 3) if len(shown) in {3, 5, 6} else min(len(shown), 4), min_column_width=158, gap="small"
+    ):
         for figure in shown[:6]:
             with st.container(border=True, gap="xsmall", height="stretch"):
                 _figure(figure)
 
 
 def _figure(figure: Figure) -> None:
-    colour = "off" if figure.better is None else "normal" if figure.better == (not figure.change.startswith("-")) else "inverse"
+    colour = (
+        "off"
+        if figure.better is None
+        else "normal"
+        if figure.better == (not figure.change.startswith("-"))
+        else "inverse"
+    )
     st.metric(
         figure.label,
         figure.value,
@@ -145,7 +170,13 @@ def chart(figure: go.Figure, finding: str, table: pd.DataFrame, *, key: str, not
     st.subheader(finding, anchor=False)
     if note:
         st.caption(note)
-    st.plotly_chart(figure, theme=None, key=key, config={"displaylogo": False, "displayModeBar": False, "responsive": True}, alt=finding)
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key=key,
+        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
+        alt=finding,
+    )
     with st.expander("The same as a table", icon=":material/table_rows:"):
         st.dataframe(table, hide_index=True, key=f"{key}.table")
 
@@ -173,10 +204,16 @@ def no_data(ctx: Context, said: Said) -> None:
     """Nothing has come in at all."""
     if said.stale:
         names = ", ".join(plain(source.title) for source in said.stale)
-        st.warning(f"There is no data: nothing has been heard from {names}. See Integration health.", icon=":material/cloud_off:")
+        st.warning(
+            f"There is no data: nothing has been heard from {names}. See Integration health.",
+            icon=":material/cloud_off:",
+        )
         ctx.link("health", "Open Integration health")
     else:
-        st.info("No documents have come in yet. As soon as a connected system has news, it appears here by itself.", icon=":material/inbox:")
+        st.info(
+            "No documents have come in yet. As soon as a connected system has news, it appears here by itself.",
+            icon=":material/inbox:",
+        )
 
 
 # -- the foot -------------------------------------------------------------------------------------------------------------
@@ -203,7 +240,9 @@ def explain(ctx: Context, definitions: Sequence[Definition]) -> None:
             )
         slow = sorted(ctx.reports.asked, key=lambda question: -question[1])[:3]
         asked = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in slow)
-        st.caption(f"As of {when(ctx.moment.as_of, ctx.zone)} ({ctx.zone.key}). Amounts in group currency at the rate of the day a document was received. {count(len(ctx.reports.asked), 'question')} to the database; slowest: {asked}.")
+        st.caption(
+            f"As of {when(ctx.moment.as_of, ctx.zone)} ({ctx.zone.key}). Amounts in group currency at the rate of the day a document was received. {count(len(ctx.reports.asked), 'question')} to the database; slowest: {asked}."
+        )
 
 
 def refresh_when_moved(ctx: Context) -> None:
@@ -217,7 +256,16 @@ def refresh_when_moved(ctx: Context) -> None:
             has_moved = _watermark(ctx) != newest
         except Unanswered:
             has_moved = False
-        if has_moved and time.monotonic() - drawn_at > FRESH_EVERY_S / 2 and st.button("Documents have moved: show the present state", icon=":material/refresh:", type="tertiary", key=f"finsync.refresh.{ctx.url_path}"):
+        if (
+            has_moved
+            and time.monotonic() - drawn_at > FRESH_EVERY_S / 2
+            and st.button(
+                "Documents have moved: show the present state",
+                icon=":material/refresh:",
+                type="tertiary",
+                key=f"finsync.refresh.{ctx.url_path}",
+            )
+        ):
             st.rerun()
 
     moved()

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, filters, frame, health_rows, health_tables
+from pages import charts, charts_spread, filters, frame, health_rows, health_tables
 from pages.context import Context
 from pages.filters import Choice, Filters
 from pages.format import count, duration, money_short, percent, plain, system, when
@@ -305,7 +305,7 @@ def _calls(ctx: Context, chosen: Filters, titles: dict[str, str]) -> None:
         f"{row.title}, {duration(bucket_s)} from {when(row.began_at, ctx.zone)}: {row.failed:,} of {count(row.attempts, 'call')} failed ({percent(row.share)})"
         for row in shown.itertuples()
     ]
-    figure = charts.matrix(
+    figure = charts_spread.matrix(
         shown,
         row="title",
         at="at",

@@ -1,32 +1,26 @@
 """The finance leader's thirty seconds: six figures, what holds the money up, what needs attention, what has changed."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from pages import charts, filters, frame, overview_alerts
+from pages import filters, frame, overview_alerts, overview_parts
 from pages.context import Context
 from pages.format import (
     count,
-    day,
     duration,
     money_short,
     percent,
     plain,
-    sentence,
-    visible,
-    when,
     working_time,
 )
 from pages.frame import Definition, Figure, Said
+from pages.overview_parts import Facts
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import overview as ask
-from sync_engine.model.exceptions import kind_of
 
 TITLE = "Overview"
 QUESTION = "Does the money flow, and where does it stand still?"
@@ -49,45 +43,44 @@ DEFINITIONS = (
 )  # fmt: skip
 
 
-@dataclass
-class Facts:
-    """What the page is made of; None where a question stayed without an answer."""
-
-    gap: ask.Gap | None = None
-    documents: pd.DataFrame | None = None
-    speed: ask.Speed | None = None
-    speed_before: ask.Speed | None = None
-    weeks: pd.DataFrame | None = None
-    exceptions: ask.Share | None = None
-    exceptions_before: ask.Share | None = None
-    objectives: tuple[ask.Objective, ...] | None = None
-    risk: pd.DataFrame | None = None
-
-    @property
-    def stuck(self) -> pd.DataFrame | None:
-        """The open documents that are stuck."""
-        return None if self.documents is None else ask.stuck_of(self.documents)
-
-
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx)
     facts = _gather(ctx, chosen)
-    if facts.documents is not None and facts.documents.empty and facts.exceptions is not None and facts.exceptions.whole == 0 and chosen.units is None:
+    if (
+        facts.documents is not None
+        and facts.documents.empty
+        and facts.exceptions is not None
+        and facts.exceptions.whole == 0
+        and chosen.units is None
+    ):
         said.answer("Nothing has come in yet.")
         frame.no_data(ctx, said)
         return
     said.answer(_answer(facts))
-    frame.figures([figure for figure in (_gap(ctx, facts, said), _stuck(ctx, facts, said), _speed(facts, chosen), _exceptions(ctx, facts, chosen), _objectives(ctx, facts), _risk(ctx, facts, said)) if figure])
+    frame.figures(
+        [
+            figure
+            for figure in (
+                _gap(ctx, facts, said),
+                _stuck(ctx, facts, said),
+                _speed(facts, chosen),
+                _exceptions(ctx, facts, chosen),
+                _objectives(ctx, facts),
+                _risk(ctx, facts, said),
+            )
+            if figure
+        ]
+    )
     _rows(ctx, facts)
     left, right = st.columns([3, 2], gap="large")
     with left, frame.part("What holds the money up"):
-        _holds_up(ctx, facts)
+        overview_parts.holds_up(ctx, facts)
     with right, frame.part("Alerts"):
         overview_alerts.draw(ctx, chosen.units)
     with frame.part("What changed"):
-        _changed(ctx, chosen)
+        overview_parts.changed(ctx, chosen)
     frame.refresh_when_moved(ctx)
     frame.explain(ctx, DEFINITIONS)
 
@@ -104,7 +97,9 @@ def _gather(ctx: Context, chosen: filters.Filters) -> Facts:
         facts.weeks = ask.speed_by_week(reports, units, since=period.since, until=period.until)
     with frame.part("Exception rate"):
         facts.exceptions = ask.exception_share(reports, units, since=period.since, until=period.until)
-        facts.exceptions_before = ask.exception_share(reports, units, since=period.before.since, until=period.before.until)
+        facts.exceptions_before = ask.exception_share(
+            reports, units, since=period.before.since, until=period.before.until
+        )
     with frame.part("Objectives"):
         facts.objectives = ask.objectives(reports, units, as_of=now)
     with frame.part("Invoices at risk"):
@@ -120,17 +115,28 @@ def _answer(facts: Facts) -> str:
     stuck = facts.stuck
     parts = []
     if stuck is not None and stuck.empty:
-        parts.append(f"None of {count(len(facts.documents) if facts.documents is not None else 0, 'open document')} is stuck.")
+        parts.append(
+            f"None of {count(len(facts.documents) if facts.documents is not None else 0, 'open document')} is stuck."
+        )
     elif stuck is not None:
-        by_reason = stuck.assign(value=stuck["group_amount"].fillna(0).astype(float)).groupby("reason")["value"].sum().sort_values(ascending=False)
+        by_reason = (
+            stuck.assign(value=stuck["group_amount"].fillna(0).astype(float))
+            .groupby("reason")["value"]
+            .sum()
+            .sort_values(ascending=False)
+        )
         most = f", {money_short(by_reason.iloc[0])} of it: {plain(by_reason.index[0])}" if by_reason.iloc[0] > 0 else ""
-        parts.append(f"{count(len(stuck), 'document')} worth {money_short(_value(stuck))} {'is' if len(stuck) == 1 else 'are'} stuck{most}.")
+        parts.append(
+            f"{count(len(stuck), 'document')} worth {money_short(_value(stuck))} {'is' if len(stuck) == 1 else 'are'} stuck{most}."
+        )
     if facts.gap is not None and facts.gap.documents:
         parts.append(f"{money_short(facts.gap.value)} is approved and not yet in the ERP.")
     elif facts.gap is not None:
         parts.append("Everything approved is in the ERP.")
     if facts.risk is not None and len(facts.risk):
-        parts.append(f"{count(len(facts.risk), 'invoice')} worth {money_short(_value(facts.risk))} may miss the due date.")
+        parts.append(
+            f"{count(len(facts.risk), 'invoice')} worth {money_short(_value(facts.risk))} may miss the due date."
+        )
     return " ".join(parts)
 
 
@@ -138,7 +144,11 @@ def _answer(facts: Facts) -> str:
 
 
 def _silent(said: Said, *systems: str) -> str:
-    return "; ".join(f"{source.title} has been silent for {duration(source.age_s)}" for source in said.stale if source.system in systems)
+    return "; ".join(
+        f"{source.title} has been silent for {duration(source.age_s)}"
+        for source in said.stale
+        if source.system in systems
+    )
 
 
 def _gap(ctx: Context, facts: Facts, said: Said) -> Figure | None:
@@ -154,7 +164,9 @@ def _gap(ctx: Context, facts: Facts, said: Said) -> Figure | None:
         change=_signed(change) if change else "",
         better=change < 0,
         trend=values,
-        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(gap.documents, 'requisition')}", show="gap") if gap.documents else None,
+        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(gap.documents, 'requisition')}", show="gap")
+        if gap.documents
+        else None,
         stale=_silent(said, "coupa", "s4hana"),
         help="Finality gap: what the business has agreed and the ledger has not accepted.",
     )
@@ -174,7 +186,9 @@ def _stuck(ctx: Context, facts: Facts, said: Said) -> Figure | None:
         money_short(_value(stuck)),
         n=f"oldest {duration(oldest)}" if oldest is not None else "",
         target="target: none",
-        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(stuck), 'document')}", show="stuck") if len(stuck) else None,
+        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(stuck), 'document')}", show="stuck")
+        if len(stuck)
+        else None,
         stale=_silent(said, "coupa", "s4hana", "servicenow", "basware"),
         help="Longer in their stage than 95 % of their peers, past the step's objective, or behind a blocking exception.",
     )
@@ -184,7 +198,11 @@ def _speed(facts: Facts, chosen: filters.Filters) -> Figure | None:
     now, before = facts.speed, facts.speed_before
     if now is None or before is None:
         return None
-    change = "" if now.p50_s is None or before.p50_s is None else f"{'+' if now.p50_s > before.p50_s else '-'}{working_time(abs(now.p50_s - before.p50_s))}"
+    change = (
+        ""
+        if now.p50_s is None or before.p50_s is None
+        else f"{'+' if now.p50_s > before.p50_s else '-'}{working_time(abs(now.p50_s - before.p50_s))}"
+    )
     number, _, unit = working_time(now.p50_s).partition(" ")
     return Figure(
         "Requisition to order",
@@ -222,12 +240,16 @@ def _objectives(ctx: Context, facts: Facts) -> Figure | None:
     measured = [one for one in facts.objectives if one.is_met is not None]
     met = [one for one in measured if one.is_met]
     worst = min(measured, key=lambda one: one.budget_left if one.budget_left is not None else 1.0, default=None)
-    said = f"{plain(worst.title)}: {percent(worst.attained)} of {percent(worst.target)}, n {worst.due:,}" if worst else ""
+    said = (
+        f"{plain(worst.title)}: {percent(worst.attained)} of {percent(worst.target)}, n {worst.due:,}" if worst else ""
+    )
     return Figure(
         "Objectives met",
         f"{len(met)} of {len(measured)}" if measured else "no data",
         n=said,
-        target=f"{len(facts.objectives) - len(measured)} without data" if measured and len(measured) < len(facts.objectives) else "",
+        target=f"{len(facts.objectives) - len(measured)} without data"
+        if measured and len(measured) < len(facts.objectives)
+        else "",
         link=partial(ctx.link, "service-levels", "Open objectives"),
         help="Share of documents done by their deadline, against the objective's target; the one with the least budget left is named.",
     )
@@ -242,7 +264,9 @@ def _risk(ctx: Context, facts: Facts, said: Said) -> Figure | None:
         money_short(_value(risk)),
         n=f"due within {ask.RISK_DAYS} days, not ready",
         target="target: none",
-        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(risk), 'invoice')}", show="risk") if len(risk) else None,
+        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(risk), 'invoice')}", show="risk")
+        if len(risk)
+        else None,
         stale=_silent(said, "basware", "s4hana"),
     )
 
@@ -294,69 +318,37 @@ def _rows(ctx: Context, facts: Facts) -> None:
     rows, columns, heading = None, STUCK_COLUMNS, ""
     if shown == "stuck":
         heading = "Stuck documents, most money first"
-        rows = None if facts.stuck is None else facts.stuck.sort_values("group_amount", ascending=False, key=pd.to_numeric, na_position="last")
+        rows = (
+            None
+            if facts.stuck is None
+            else facts.stuck.sort_values("group_amount", ascending=False, key=pd.to_numeric, na_position="last")
+        )
     elif shown == "risk":
         rows, columns, heading = facts.risk, RISK_COLUMNS, "Invoices at risk, most money first"
     elif facts.gap is not None:
         with frame.part("Finality gap"):
-            rows, columns, heading = ask.finality_gap_rows(ctx.reports, filters.read(ctx).units, as_of=ctx.moment.as_of), GAP_COLUMNS, "Approved and not in the ERP, most money first"
+            rows, columns, heading = (
+                ask.finality_gap_rows(ctx.reports, filters.read(ctx).units, as_of=ctx.moment.as_of),
+                GAP_COLUMNS,
+                "Approved and not in the ERP, most money first",
+            )
     if rows is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(heading, anchor=False, width="content")
         ctx.link(URL_PATH, "Close the list", icon=":material/close:", show=None)
     rows = rows.assign(trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]])
-    work_table(ctx, rows, columns, key=f"overview.{shown}", row_id="document_id", noun="document", title=_card_title, card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])))
+    work_table(
+        ctx,
+        rows,
+        columns,
+        key=f"overview.{shown}",
+        row_id="document_id",
+        noun="document",
+        title=_card_title,
+        card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+    )
 
 
 def _card_title(row: dict[str, object]) -> str:
     return f"**{plain(row['number'])}** · {plain(row['business_unit'])}"
-
-
-# -- what holds the money up ----------------------------------------------------------------------------------------------------
-
-
-def _holds_up(ctx: Context, facts: Facts) -> None:
-    stuck = facts.stuck
-    if stuck is None:
-        return
-    if stuck.empty:
-        st.subheader("Nothing holds money up", anchor=False)
-        frame.nothing_happened(f"0 of {count(len(facts.documents) if facts.documents is not None else 0, 'open document')} is past the 95th percentile of its peers, past an objective or behind a blocking exception.")
-        return
-    money = stuck.assign(value=stuck["group_amount"].fillna(0).astype(float))
-    reasons = money.groupby("reason").agg(value=("value", "sum"), documents=("document_id", "nunique"), oldest_s=("age_wall_s", "max")).reset_index().sort_values("value", ascending=False)
-    reasons["reason"] = [sentence(visible(reason)) for reason in reasons["reason"]]
-    reasons["text"] = [f"{money_short(row.value)} · {count(row.documents, 'document')}" for row in reasons.itertuples()]
-    reasons["hover"] = [f"{row.reason}: {money_short(row.value)} in {count(row.documents, 'document')}, oldest {duration(row.oldest_s)}" for row in reasons.itertuples()]
-    total = float(reasons["value"].sum()) or 1.0
-    top = reasons.iloc[0]
-    figure = charts.bars(reasons, label="reason", value="value", text="text", hover="hover", style=charts.look(dark=ctx.dark), colour=charts.STUCK)
-    table = reasons[["reason", "documents", "value"]].rename(columns={"reason": "Reason", "documents": "Documents", "value": "Value (EUR)"})
-    frame.chart(figure, f"{visible(top['reason'])} holds up {percent(float(top['value']) / total, digits=0)} of the stuck money", table, key="overview.reasons", note="Value of stuck documents by what they stand for, in EUR.")
-
-
-# -- what changed -------------------------------------------------------------------------------------------------------------------
-
-
-def _changed(ctx: Context, chosen: filters.Filters) -> None:
-    now = ctx.moment.as_of
-    since = now - timedelta(days=1)
-    moved = ask.moved(ctx.reports, chosen.units, since=since, until=now)
-    causes = ask.new_causes(ctx.reports, chosen.units, since=since)
-    st.subheader("In the last 24 hours", anchor=False)
-    st.markdown(
-        f"{count(moved.ordered, 'order')} accepted by the ERP, {count(moved.posted, 'invoice')} posted, {count(moved.decided, 'approval')} decided. "
-        f"{count(moved.raised, 'exception')} came up and {moved.closed:,} were closed, {moved.self_cured:,} of them by themselves."
-    )
-    if causes.empty:
-        st.caption("No cause was met for the first time.")
-        return
-    st.caption(f"{count(len(causes), 'cause')} met for the first time:")
-    for row in causes.head(5).to_dict("records"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.badge("New", color="blue")
-            st.text(f"{kind_of(row['code']).title}: {visible(row['message'])[:160]}", width="content")
-            st.caption(f"{money_short(row['value'])}, since {when(row['first_seen'], ctx.zone)}", width="content")
-            ctx.link("exceptions", f"Show {count(row['open'], 'open exception')}", cause=row["fingerprint"])
-    st.caption(f"{day(since.astimezone(ctx.zone).date())} to {day(now.astimezone(ctx.zone).date())}.")

@@ -48,18 +48,34 @@ def _by_switch(settings: Settings, app: sa.Engine, gate: sa.Engine) -> AppSessio
         with borrowed(gate) as connection:
             access.put_people(connection, load_people(settings.config), now=_now(connection))
         known = access.people(gate)
-    known.sort(key=lambda person: (min(list(Role).index(role) for role in person.roles) if person.roles else 99, not person.sees_all, person.name))
+    known.sort(
+        key=lambda person: (
+            min(list(Role).index(role) for role in person.roles) if person.roles else 99,
+            not person.sees_all,
+            person.name,
+        )
+    )
     by_id = {person.user_id: person for person in known}
     asked = st.query_params.get("as")
     if asked is not None and asked not in by_id:
-        st.warning(f"Nobody is called {plain(asked[:60])} here; you are looking as {plain(known[0].name)}.", icon=":material/person_off:")
+        st.warning(
+            f"Nobody is called {plain(asked[:60])} here; you are looking as {plain(known[0].name)}.",
+            icon=":material/person_off:",
+        )
     chosen = asked if asked in by_id else st.session_state.get(_SESSION + ".as", known[0].user_id)
     if chosen not in by_id:
         chosen = known[0].user_id
     st.session_state[_SESSION + ".as"] = chosen
     st.session_state[_SWITCH] = chosen
     with st.sidebar:
-        st.selectbox("Looking as", list(by_id), key=_SWITCH, format_func=lambda user_id: by_id[user_id].name, on_change=_switch, help="Evaluation only: in production the identity provider says who you are.")
+        st.selectbox(
+            "Looking as",
+            list(by_id),
+            key=_SWITCH,
+            format_func=lambda user_id: by_id[user_id].name,
+            on_change=_switch,
+            help="Evaluation only: in production the identity provider says who you are.",
+        )
     if asked != chosen:
         st.query_params["as"] = chosen
     return _session_of(settings, app, gate, chosen)
@@ -90,7 +106,9 @@ def _by_identity_provider(settings: Settings, app: sa.Engine, gate: sa.Engine) -
         raise NotLetIn("No access", lambda: _refused("Your access has been withdrawn.")) from None
 
 
-def _session_of(settings: Settings, app: sa.Engine, gate: sa.Engine, user_id: str, *, may_reopen: bool = True) -> AppSession:
+def _session_of(
+    settings: Settings, app: sa.Engine, gate: sa.Engine, user_id: str, *, may_reopen: bool = True
+) -> AppSession:
     """The open session of this browser tab; rights are read anew at every drawing, so that a change of them holds at once."""
     held: AppSession | None = st.session_state.get(_SESSION)
     if held is not None and held.person.user_id == user_id:
@@ -113,8 +131,12 @@ def _now(connection: psycopg.Connection) -> datetime:
 
 def _not_configured() -> None:
     st.title("Nobody can be let in yet", anchor=False)
-    st.write("The application runs in production mode and no identity provider is configured, so there is nobody who could say who you are.")
-    st.write("Set FINSYNC_OIDC_METADATA_URL, FINSYNC_OIDC_CLIENT_ID, FINSYNC_OIDC_CLIENT_SECRET and FINSYNC_COOKIE_SECRET, or run `finsync doctor`, which names what is missing.")
+    st.write(
+        "The application runs in production mode and no identity provider is configured, so there is nobody who could say who you are."
+    )
+    st.write(
+        "Set FINSYNC_OIDC_METADATA_URL, FINSYNC_OIDC_CLIENT_ID, FINSYNC_OIDC_CLIENT_SECRET and FINSYNC_COOKIE_SECRET, or run `finsync doctor`, which names what is missing."
+    )
 
 
 def _log_in() -> None:
@@ -132,5 +154,7 @@ def _over() -> None:
 def _refused(sentence: str) -> None:
     st.title("You have no access yet", anchor=False)
     st.write(plain(sentence))
-    st.write("Ask whoever administers application roles in your identity provider. A change holds from your next log-in.")
+    st.write(
+        "Ask whoever administers application roles in your identity provider. A change holds from your next log-in."
+    )
     st.button("Log out", on_click=st.logout)

@@ -47,7 +47,15 @@ def draw(*switches: Switch) -> None:
         for switch in switches:
             key = f"finsync.switch.{switch.name}"
             st.session_state[key] = read(switch)
-            st.segmented_control(switch.title, list(switch.options), key=key, format_func=switch.options.__getitem__, required=True, on_change=_write, args=(switch.name, switch.default, key))
+            st.segmented_control(
+                switch.title,
+                list(switch.options),
+                key=key,
+                format_func=switch.options.__getitem__,
+                required=True,
+                on_change=_write,
+                args=(switch.name, switch.default, key),
+            )
 
 
 def _write(name: str, default: str, key: str) -> None:
@@ -57,14 +65,23 @@ def _write(name: str, default: str, key: str) -> None:
 
 def complain(known: Mapping[str, Collection[str]]) -> None:
     """Say which of these parameters the address gives a value that does not exist."""
-    wrong = [name for name, values in known.items() if st.query_params.get(name) is not None and st.query_params.get(name) not in values]
+    wrong = [
+        name
+        for name, values in known.items()
+        if st.query_params.get(name) is not None and st.query_params.get(name) not in values
+    ]
     if wrong:
-        st.warning(f"The address of this page asks for something that does not exist here, and was read without it: {', '.join(wrong)}.", icon=":material/link_off:")
+        st.warning(
+            f"The address of this page asks for something that does not exist here, and was read without it: {', '.join(wrong)}.",
+            icon=":material/link_off:",
+        )
 
 
 def kept(*names: str) -> dict[str, str | list[str] | None]:
     """What a link to the same page takes along of these parameters."""
-    return {name: (values[0] if len(values) == 1 else values) for name in names if (values := st.query_params.get_all(name))}
+    return {
+        name: (values[0] if len(values) == 1 else values) for name in names if (values := st.query_params.get_all(name))
+    }
 
 
 # -- on a phone -----------------------------------------------------------------------------------------------------------

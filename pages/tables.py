@@ -41,7 +41,26 @@ STATUS_COLOURS = {
 }  # fmt: skip
 """Words of a "status" column that have a meaning in colour; every other word is shown plainly."""
 
-Kind = Literal["text", "id", "money", "group_money", "age", "working", "elapsed", "time", "date", "days", "count", "share", "words", "category", "link", "status", "rate", "latency"]
+Kind = Literal[
+    "text",
+    "id",
+    "money",
+    "group_money",
+    "age",
+    "working",
+    "elapsed",
+    "time",
+    "date",
+    "days",
+    "count",
+    "share",
+    "words",
+    "category",
+    "link",
+    "status",
+    "rate",
+    "latency",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +131,16 @@ def choose(key: str, row_ids: Sequence[str]) -> None:
     st.session_state[f"{key}.chosen"] = list(row_ids)
 
 
-def _grid(ctx: Context, frame: pd.DataFrame, row_ids: list[str], columns: Sequence[Column], *, key: str, selectable: bool, height: int | None) -> list[str]:
+def _grid(
+    ctx: Context,
+    frame: pd.DataFrame,
+    row_ids: list[str],
+    columns: Sequence[Column],
+    *,
+    key: str,
+    selectable: bool,
+    height: int | None,
+) -> list[str]:
     written = pd.DataFrame({column.name: _values(ctx, frame, column) for column in columns})
     config = {column.name: _config(column) for column in columns}
     size: Any = height or min(46 + 35 * max(len(written), 1), 560)
@@ -141,7 +169,17 @@ def _grid(ctx: Context, frame: pd.DataFrame, row_ids: list[str], columns: Sequen
     return chosen
 
 
-def _cards(ctx: Context, frame: pd.DataFrame, row_ids: list[str], columns: Sequence[Column], *, key: str, title: Callable[[dict[str, Any]], str], selectable: bool, action: Callable[[dict[str, Any]], None] | None) -> list[str]:
+def _cards(
+    ctx: Context,
+    frame: pd.DataFrame,
+    row_ids: list[str],
+    columns: Sequence[Column],
+    *,
+    key: str,
+    title: Callable[[dict[str, Any]], str],
+    selectable: bool,
+    action: Callable[[dict[str, Any]], None] | None,
+) -> list[str]:
     pages = max(1, -(-len(frame) // CARDS_PER_PAGE))
     place = st.container()
     number = st.pagination(pages, key=f"{key}.page", max_visible_pages=5) if pages > 1 else 1
@@ -172,7 +210,10 @@ def _cards(ctx: Context, frame: pd.DataFrame, row_ids: list[str], columns: Seque
 def _foot(ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str) -> None:
     said = count(len(frame), noun)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{said}; the first {MAX_ROWS:,} are shown, the export has them all" if len(frame) > MAX_ROWS else said, width="content")
+        st.caption(
+            f"{said}; the first {MAX_ROWS:,} are shown, the export has them all" if len(frame) > MAX_ROWS else said,
+            width="content",
+        )
         if len(frame) and ctx.may(Action.EXPORT):
             exported = [(column.name, column.label) for column in columns if column.kind != "link"]
             if any(column.kind == "money" for column in columns):
@@ -197,9 +238,22 @@ def _note_export(ctx: Context, what: str, rows: int) -> None:
 def _values(ctx: Context, frame: pd.DataFrame, column: Column) -> Any:
     """A column for the grid: numbers and times as such, so that sorting is by them; words as words."""
     source = frame[column.name]
-    if column.kind in {"money", "group_money", "age", "working", "elapsed", "count", "share", "days", "rate", "latency"}:
+    if column.kind in {
+        "money",
+        "group_money",
+        "age",
+        "working",
+        "elapsed",
+        "count",
+        "share",
+        "days",
+        "rate",
+        "latency",
+    }:
         numbers = pd.to_numeric(source, errors="coerce")
-        return numbers.astype(float) * {"working": 1 / 3600, "elapsed": 1 / 86400, "latency": 1000.0}.get(column.kind, 1.0)
+        return numbers.astype(float) * {"working": 1 / 3600, "elapsed": 1 / 86400, "latency": 1000.0}.get(
+            column.kind, 1.0
+        )
     if column.kind == "time":
         return pd.to_datetime(source, utc=True).dt.tz_convert(ctx.zone.key)
     if column.kind == "date":
@@ -239,7 +293,9 @@ def _config(column: Column) -> Any:
         case "date":
             return kinds.DateColumn(column.label, format="D MMM YYYY", **more)
         case "status":
-            return kinds.MultiselectColumn(column.label, options=list(STATUS_COLOURS), color=list(STATUS_COLOURS.values()), **more)
+            return kinds.MultiselectColumn(
+                column.label, options=list(STATUS_COLOURS), color=list(STATUS_COLOURS.values()), **more
+            )
         case "link":
             return kinds.LinkColumn(column.label, display_text=column.display, **more)
         case _:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, trace_views
+from pages import filters, frame, trace_said, trace_views
 from pages.context import Context
 from pages.format import DOCUMENT_TYPES, count, day, due_words, duration, money, plain, system, visible, when, words
 from pages.frame import Definition
@@ -29,12 +29,21 @@ VIEWS: dict[str, tuple[str, Callable[[Context, dict[str, Any], Family], None]]] 
     "match": ("Three-way match", trace_views.match),
     "exceptions": ("Exceptions", trace_views.exceptions),
     "decisions": ("Who decided", trace_views.decisions),
-    "calls": ("Calls", trace_views.calls),
-    "payloads": ("Payloads", trace_views.payloads),
-    "names": ("Identifiers", trace_views.identifiers),
+    "calls": ("Calls", trace_said.calls),
+    "payloads": ("Payloads", trace_said.payloads),
+    "names": ("Identifiers", trace_said.identifiers),
 }
 
-FLOW_ORDER = ("supplier", "requisition", "approval", "purchase_order", "change_order", "goods_receipt", "invoice", "posting")
+FLOW_ORDER = (
+    "supplier",
+    "requisition",
+    "approval",
+    "purchase_order",
+    "change_order",
+    "goods_receipt",
+    "invoice",
+    "posting",
+)
 
 FOUND = (
     Column("number", "Number", "id"),
@@ -80,7 +89,14 @@ def render(ctx: Context) -> None:
 def _search_box() -> str:
     text = (st.query_params.get("q") or "")[:200].strip()
     st.session_state["trace.q"] = text
-    st.text_input("Any number of any system", key="trace.q", on_change=_search, icon=":material/search:", placeholder="2028, 4500000123, RE-4711, REQ0010042 …", max_chars=200)
+    st.text_input(
+        "Any number of any system",
+        key="trace.q",
+        on_change=_search,
+        icon=":material/search:",
+        placeholder="2028, 4500000123, RE-4711, REQ0010042 …",
+        max_chars=200,
+    )
     return text
 
 
@@ -109,14 +125,30 @@ def _choose(ctx: Context, said: frame.Said, text: str, found: pd.DataFrame) -> N
             st.caption(f"{plain(source.title)}: {when(source.complete_until, ctx.zone)}")
         return
     more = f" (the first {ask.SEARCH_LIMIT}; type more of the number)" if len(found) == ask.SEARCH_LIMIT else ""
-    said.answer(f"{count(len(found), 'document')} {'is' if len(found) == 1 else 'are'} called {plain(text)} or begin so{more}. Which one?")
+    said.answer(
+        f"{count(len(found), 'document')} {'is' if len(found) == 1 else 'are'} called {plain(text)} or begin so{more}. Which one?"
+    )
     found = found.assign(
         trace=[ctx.href(URL_PATH, document=str(document_id)) for document_id in found["document_id"]],
         found_as_where=[f"{system(row.found_as_system)}, {words(row.found_as_kind)}" for row in found.itertuples()],
     )
     for row in found.head(5).to_dict("records"):
-        ctx.link(URL_PATH, f"{words(row['document_type']).capitalize()} {visible(row['number'])}, {visible(row['business_unit'])}", icon=":material/arrow_forward:", document=str(row["document_id"]))
-    work_table(ctx, found, FOUND, key="trace.found", row_id="document_id", noun="document", title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}", card_action=lambda row: ctx.link(URL_PATH, "Open", document=str(row["document_id"])))
+        ctx.link(
+            URL_PATH,
+            f"{words(row['document_type']).capitalize()} {visible(row['number'])}, {visible(row['business_unit'])}",
+            icon=":material/arrow_forward:",
+            document=str(row["document_id"]),
+        )
+    work_table(
+        ctx,
+        found,
+        FOUND,
+        key="trace.found",
+        row_id="document_id",
+        noun="document",
+        title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
+        card_action=lambda row: ctx.link(URL_PATH, "Open", document=str(row["document_id"])),
+    )
 
 
 def _invite(ctx: Context) -> None:
@@ -128,8 +160,14 @@ def _document(ctx: Context, said: frame.Said, document_id: UUID) -> None:
     document = ask.document(ctx.reports, document_id)
     if document is None:
         said.answer("There is no such document among those you may see.")
-        units = "every business unit" if ctx.person.sees_all else f"only {', '.join(ctx.person.units) or 'no business unit'}"
-        frame.no_permission(f"If it exists, it belongs to a unit that has not been given to you: you see {plain(units)}.")
+        units = (
+            "every business unit"
+            if ctx.person.sees_all
+            else f"only {', '.join(ctx.person.units) or 'no business unit'}"
+        )
+        frame.no_permission(
+            f"If it exists, it belongs to a unit that has not been given to you: you see {plain(units)}."
+        )
         return
     family = ask.family(ctx.reports, document_id)
     cases = [case for case in ask.cases(ctx.reports, [document_id]) if case["closed_at"] is None]
@@ -141,7 +179,15 @@ def _document(ctx: Context, said: frame.Said, document_id: UUID) -> None:
         st.warning("The address of this page asks for a view that does not exist.", icon=":material/link_off:")
         view = "timeline"
     st.session_state["trace.view"] = view
-    st.segmented_control("View", list(VIEWS), key="trace.view", format_func=lambda name: VIEWS[name][0], required=True, label_visibility="collapsed", on_change=_choose_view)
+    st.segmented_control(
+        "View",
+        list(VIEWS),
+        key="trace.view",
+        format_func=lambda name: VIEWS[name][0],
+        required=True,
+        label_visibility="collapsed",
+        on_change=_choose_view,
+    )
     with frame.part(VIEWS[view][0]):
         VIEWS[view][1](ctx, document, family)
 
@@ -159,30 +205,61 @@ def _answer(document: dict[str, Any], cases: list[dict[str, Any]]) -> str:
     if document["closed_at"] is not None:
         return f"{name} is finished: {plain(words(document['state']))}."
     waiting = document["waiting_for"]
-    return f"{name} stands at {plain(words(document['state']))}" + (f", waiting for {plain(waiting)}." if waiting else ", and is on its way.")
+    return f"{name} stands at {plain(words(document['state']))}" + (
+        f", waiting for {plain(waiting)}." if waiting else ", and is on its way."
+    )
 
 
-APPROVAL_COLOUR = {"approved": "green", "not_required": "gray", "pending": "blue", "rejected": "red", "withdrawn": "gray", "conflict": "red"}
-POSTING_COLOUR = {"accepted": "green", "posted": "green", "cleared": "green", "not_submitted": "gray", "unknown": "orange", "refused": "red", "blocked": "orange", "reversed": "gray"}
+APPROVAL_COLOUR = {
+    "approved": "green",
+    "not_required": "gray",
+    "pending": "blue",
+    "rejected": "red",
+    "withdrawn": "gray",
+    "conflict": "red",
+}
+POSTING_COLOUR = {
+    "accepted": "green",
+    "posted": "green",
+    "cleared": "green",
+    "not_submitted": "gray",
+    "unknown": "orange",
+    "refused": "red",
+    "blocked": "orange",
+    "reversed": "gray",
+}
 
 
 def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]]) -> None:
     now = ctx.moment.as_of
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="trace.status"):
-        st.badge(f"Business: {words(document['approval_status'])}", color=APPROVAL_COLOUR.get(document["approval_status"], "gray"), help="What the business agreed; says nothing about the ledger.")
-        st.badge(f"Ledger: {words(document['posting_status'])}", color=POSTING_COLOUR.get(document["posting_status"], "gray"), help="What the ledger accepted; says nothing about who agreed.")
+        st.badge(
+            f"Business: {words(document['approval_status'])}",
+            color=APPROVAL_COLOUR.get(document["approval_status"], "gray"),
+            help="What the business agreed; says nothing about the ledger.",
+        )
+        st.badge(
+            f"Ledger: {words(document['posting_status'])}",
+            color=POSTING_COLOUR.get(document["posting_status"], "gray"),
+            help="What the ledger accepted; says nothing about who agreed.",
+        )
         st.badge(f"Stands at {words(document['state'])}", color="blue")
         if cases:
             st.badge(count(len(cases), "open exception"), color="red")
     due = document["due_on"] or document["need_by_on"]
     facts = {
-        "Value": money(document["amount"], document["currency"]) + (f" = {money(document['group_amount'])}" if document["currency"] not in {None, "EUR"} else ""),
+        "Value": money(document["amount"], document["currency"])
+        + (f" = {money(document['group_amount'])}" if document["currency"] not in {None, "EUR"} else ""),
         "Unit": document["business_unit"],
         "Supplier": document["supplier_name"],
         "Requester": document["requester"],
-        "Due" if document["due_on"] else "Needed by": f"{day(due)}, {due_words((due - now.date()).days)}" if due else "",
+        "Due" if document["due_on"] else "Needed by": f"{day(due)}, {due_words((due - now.date()).days)}"
+        if due
+        else "",
         "In this stage": "" if document["closed_at"] else duration((now - document["state_since"]).total_seconds()),
-        "Next step": f"{words(document['step'])}, {system(document['asks'])}" if document["work_status"] in {"due", "in_call", "parked"} else "",
+        "Next step": f"{words(document['step'])}, {system(document['asks'])}"
+        if document["work_status"] in {"due", "in_call", "parked"}
+        else "",
         "Also called": _names(ctx, document),
         "Correlation id": str(document["correlation_id"]),
     }
@@ -194,15 +271,29 @@ def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]]) -
                     st.text(visible(value))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for case in cases:
-            ctx.link("exceptions", f"Open the exception: {kind_of(case['code']).title}", icon=":material/inbox:", case=str(case["case_id"]))
+            ctx.link(
+                "exceptions",
+                f"Open the exception: {kind_of(case['code']).title}",
+                icon=":material/inbox:",
+                case=str(case["case_id"]),
+            )
             if case["retryable"] != "never" and case["status"] in {"open", "claimed", "waiting"}:
-                ctx.link("exceptions", f"Reprocess {visible(document['number'])}", icon=":material/replay:", case=str(case["case_id"]), scope="case")
+                ctx.link(
+                    "exceptions",
+                    f"Reprocess {visible(document['number'])}",
+                    icon=":material/replay:",
+                    case=str(case["case_id"]),
+                    scope="case",
+                )
 
 
 def _names(ctx: Context, document: dict[str, Any]) -> str:
     """What the document is called elsewhere: the first few; all of them are under Identifiers."""
     names = ask.identifiers(ctx.reports, [document["document_id"]])
-    others = [visible(row.external_id).rpartition("/")[2] if row.kind == "invoice_number" else visible(row.external_id) for row in names.itertuples()]
+    others = [
+        visible(row.external_id).rpartition("/")[2] if row.kind == "invoice_number" else visible(row.external_id)
+        for row in names.itertuples()
+    ]
     return ", ".join(list(dict.fromkeys(name for name in others if name != visible(document["number"])))[:4])
 
 
@@ -211,9 +302,18 @@ def _family(ctx: Context, document: dict[str, Any], family: Family) -> None:
     if not others:
         st.caption("Nothing is linked to it yet.")
         return
-    with st.expander(f"Family: {count(len(family.documents), 'document')}", expanded=not ctx.narrow and len(family.documents) <= 24, icon=":material/account_tree:"), st.grid("auto", min_column_width=210, gap="small"):
+    with (
+        st.expander(
+            f"Family: {count(len(family.documents), 'document')}",
+            expanded=not ctx.narrow and len(family.documents) <= 24,
+            icon=":material/account_tree:",
+        ),
+        st.grid("auto", min_column_width=210, gap="small"),
+    ):
         for kind in FLOW_ORDER:
-            rows = sorted((row for row in family.documents if row["document_type"] == kind), key=lambda row: str(row["number"]))
+            rows = sorted(
+                (row for row in family.documents if row["document_type"] == kind), key=lambda row: str(row["number"])
+            )
             if rows:
                 with st.container(border=True, gap="xsmall"):
                     st.caption(DOCUMENT_TYPES[kind].capitalize())
@@ -228,4 +328,9 @@ def _relative(ctx: Context, row: dict[str, Any], *, is_this: bool) -> None:
     if is_this:
         st.markdown(f"**{plain(row['number'])}** {plain(words(row['state']))}{plain(amount)}", anchors=False)
     else:
-        ctx.link(URL_PATH, f"{visible(row['number'])} {words(row['state'])}{amount}", icon=":material/description:", document=str(row["document_id"]))
+        ctx.link(
+            URL_PATH,
+            f"{visible(row['number'])} {words(row['state'])}{amount}",
+            icon=":material/description:",
+            document=str(row["document_id"]),
+        )

@@ -1,9 +1,9 @@
-"""The views of the trace: what happened when and where, what was said, under which names. Part of the document trace page."""
+"""The views of the trace: what happened when and where, whether it matches, what went wrong and who decided. Part of the document
+trace page, as `trace_said` is.
+"""
 
-import json
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +13,6 @@ from pages.charts import Mark
 from pages.context import Context
 from pages.format import DOCUMENT_TYPES, count, duration, exact, plain, system, visible, when, words, working_time
 from pages.tables import Column, work_table
-from sync_engine.control.roles import Action
 from sync_engine.insight.reports import exceptions as ask_exceptions
 from sync_engine.insight.reports import trace as ask
 from sync_engine.insight.reports.trace import Family
@@ -25,7 +24,6 @@ DECISIONS = (
     "change_refused_by_approver", "approval_contradicted", "withdrawn", "abandoned", "reprocessing_asked",
 )  # fmt: skip
 FAILED = ("refused", "not_sent", "unknown", "failed")
-LONGEST_BODY = 200_000
 
 MARKS = {
     "move": Mark("Event", charts.WAITING, "circle"),
@@ -46,38 +44,10 @@ STEPS = (
     Column("posting_status", "Ledger", "words"),
     Column("late_s", "Learned after", "age", help="From when it happened until we knew."),
 )
-CALLS = (
-    Column("started_at", "When", "time"),
-    Column("system", "System"),
-    Column("operation", "Operation", "words", on_card=True),
-    Column("number", "Document", "id"),
-    Column("outcome", "Outcome", "words", on_card=True),
-    Column("http_status", "HTTP", "count"),
-    Column("duration_ms", "ms", "count"),
-    Column("try_number", "Try", "count"),
-    Column("message", "Message", width=320, on_card=True),
-    Column("idempotency_key", "Idempotency key", "id"),
-    Column("trace_id", "Trace id", "id"),
-)
-INTENTS = (
-    Column("first_sent_at", "Written", "time"),
-    Column("system", "System"),
-    Column("operation", "Operation", "words", on_card=True),
-    Column("outcome", "Became", "words", on_card=True),
-    Column("sends", "Sent", "count"),
-    Column("settled_at", "Settled", "time", on_card=True),
-    Column("idempotency_key", "Idempotency key", "id"),
-)
-NAMES = (
-    Column("number", "Document", "id"),
-    Column("system_name", "System", on_card=True),
-    Column("kind", "Kind", "words", on_card=True),
-    Column("external_id", "Called", "id", on_card=True),
-    Column("recorded_at", "Since", "time"),
-)
 
 
-def _title(row: dict[str, Any]) -> str:
+def title(row: dict[str, Any]) -> str:
+    """What a row is called where it is a card."""
     return f"**{plain(row['number'])}**"
 
 
@@ -98,18 +68,38 @@ def timeline(ctx: Context, document: dict[str, Any], family: Family) -> None:
     first, last = events["event_at"].min(), events["event_at"].max()
     failed = int(attempts["outcome"].isin(FAILED).sum())
     finding = f"{count(len(events), 'event')} in {count(len(order), 'system')} over {duration((last - first).total_seconds())}"
-    finding += f", {failed} of {count(len(attempts), 'call')} failed" if failed else f", {count(len(attempts), 'call')}, none failed"
+    finding += (
+        f", {failed} of {count(len(attempts), 'call')} failed"
+        if failed
+        else f", {count(len(attempts), 'call')}, none failed"
+    )
     st.subheader(finding, anchor=False)
-    st.caption(f"Of the whole family, by when it happened where it happened. Times in {ctx.zone.key}. Drag to zoom in, double click for all.")
-    figure = charts.lanes(marks, lane="lane", at="at", kind="kind", hover="hover", marks=MARKS, order=order, style=charts.look(dark=ctx.dark))
-    st.plotly_chart(figure, theme=None, key="trace.lanes", config={"displaylogo": False, "displayModeBar": False}, alt=finding)
+    st.caption(
+        f"Of the whole family, by when it happened where it happened. Times in {ctx.zone.key}. Drag to zoom in, double click for all."
+    )
+    figure = charts.lanes(
+        marks,
+        lane="lane",
+        at="at",
+        kind="kind",
+        hover="hover",
+        marks=MARKS,
+        order=order,
+        style=charts.look(dark=ctx.dark),
+    )
+    st.plotly_chart(
+        figure, theme=None, key="trace.lanes", config={"displaylogo": False, "displayModeBar": False}, alt=finding
+    )
     _stages(ctx, document)
     st.subheader("Event by event", anchor=False)
-    work_table(ctx, steps, STEPS, key="trace.steps", row_id="row_id", noun="event", title=_title, height=420)
+    work_table(ctx, steps, STEPS, key="trace.steps", row_id="row_id", noun="event", title=title, height=420)
 
 
 def _steps(ctx: Context, events: pd.DataFrame) -> pd.DataFrame:
-    kinds = ["exception" if name == "exception_raised" else "decision" if name in DECISIONS else "move" for name in events["activity"]]
+    kinds = [
+        "exception" if name == "exception_raised" else "decision" if name in DECISIONS else "move"
+        for name in events["activity"]
+    ]
     hovers = [
         f"<b>{_safe(words(row.activity))}</b><br>{_safe(words(row.document_type))} {_safe(row.number)}<br>{_safe(row.actor)}<br>{exact(row.event_at, ctx.zone)}<br>learned {exact(row.observed_at, ctx.zone)}"
         for row in events.itertuples()
@@ -120,8 +110,17 @@ def _steps(ctx: Context, events: pd.DataFrame) -> pd.DataFrame:
         kind=kinds,
         hover=hovers,
         what=[words(name) for name in events["activity"]],
-        change=[words(row.state_to) if row.state_from is None else f"{words(row.state_from)} → {words(row.state_to)}" if row.state_from != row.state_to else "" for row in events.itertuples()],
-        late_s=(pd.to_datetime(events["observed_at"], utc=True) - pd.to_datetime(events["event_at"], utc=True)).dt.total_seconds(),
+        change=[
+            words(row.state_to)
+            if row.state_from is None
+            else f"{words(row.state_from)} → {words(row.state_to)}"
+            if row.state_from != row.state_to
+            else ""
+            for row in events.itertuples()
+        ],
+        late_s=(
+            pd.to_datetime(events["observed_at"], utc=True) - pd.to_datetime(events["event_at"], utc=True)
+        ).dt.total_seconds(),
         row_id=[f"{row.document_id} {row.seq}" for row in events.itertuples()],
     )
 
@@ -151,7 +150,9 @@ def _stages(ctx: Context, document: dict[str, Any]) -> None:
         return
     total = float(pd.to_numeric(stays["wall_s"]).sum())
     longest = stays.loc[pd.to_numeric(stays["wall_s"]).idxmax()]
-    with st.expander(f"Stage times: {duration(total)} in all, longest in {words(longest['stage'])}", icon=":material/timelapse:"):
+    with st.expander(
+        f"Stage times: {duration(total)} in all, longest in {words(longest['stage'])}", icon=":material/timelapse:"
+    ):
         shown = pd.DataFrame(
             {
                 "Stage": [words(name) for name in stays["stage"]],
@@ -174,25 +175,57 @@ def match(ctx: Context, document: dict[str, Any], family: Family) -> None:
     orders = [row["document_id"] for row in family.documents if row["document_type"] == "purchase_order"]
     movements = ask.movements(ctx.reports, orders) if orders else pd.DataFrame()
     if movements.empty:
-        st.info("Nothing has been ordered, received or billed in this family yet, so there is nothing to match.", icon=":material/inbox:")
+        st.info(
+            "Nothing has been ordered, received or billed in this family yet, so there is nothing to match.",
+            icon=":material/inbox:",
+        )
         return
     lines = _matched(movements)
     open_lines = lines[lines["Verdict"] != "matches"]
-    st.subheader(f"{count(len(lines) - len(open_lines), 'order line')} of {len(lines)} {'matches' if len(lines) - len(open_lines) == 1 else 'match'}", anchor=False)
-    numbers = {name: st.column_config.NumberColumn(name, format="%,.2f") for name in lines.columns if name not in {"Order", "Line", "Verdict"}}
+    st.subheader(
+        f"{count(len(lines) - len(open_lines), 'order line')} of {len(lines)} {'matches' if len(lines) - len(open_lines) == 1 else 'match'}",
+        anchor=False,
+    )
+    numbers = {
+        name: st.column_config.NumberColumn(name, format="%,.2f")
+        for name in lines.columns
+        if name not in {"Order", "Line", "Verdict"}
+    }
     st.dataframe(lines, hide_index=True, key="trace.match", column_config=numbers)
     with st.expander("The documents behind it"):
-        behind = movements.assign(source=[f"{words(row.source_type)} {visible(row.source_number)}" for row in movements.itertuples()])
+        behind = movements.assign(
+            source=[f"{words(row.source_type)} {visible(row.source_number)}" for row in movements.itertuples()]
+        )
         behind = behind[["order_number", "order_line", "kind", "quantity", "amount", "moved_on", "source"]]
         behind[["quantity", "amount"]] = behind[["quantity", "amount"]].astype(float)
-        st.dataframe(behind.rename(columns={"order_number": "Order", "order_line": "Line", "kind": "What", "quantity": "Quantity", "amount": "Amount", "moved_on": "On", "source": "By"}), hide_index=True, key="trace.match.behind")
+        st.dataframe(
+            behind.rename(
+                columns={
+                    "order_number": "Order",
+                    "order_line": "Line",
+                    "kind": "What",
+                    "quantity": "Quantity",
+                    "amount": "Amount",
+                    "moved_on": "On",
+                    "source": "By",
+                }
+            ),
+            hide_index=True,
+            key="trace.match.behind",
+        )
 
 
 def _matched(movements: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (order, line), group in movements.groupby(["order_number", "order_line"], sort=True):
-        quantity = {kind: sum((Decimal(value) for value in group.loc[group["kind"] == kind, "quantity"]), Decimal(0)) for kind in ("ordered", "received", "billed")}
-        amount = {kind: sum((Decimal(value) for value in group.loc[group["kind"] == kind, "amount"]), Decimal(0)) for kind in ("ordered", "billed")}
+        quantity = {
+            kind: sum((Decimal(value) for value in group.loc[group["kind"] == kind, "quantity"]), Decimal(0))
+            for kind in ("ordered", "received", "billed")
+        }
+        amount = {
+            kind: sum((Decimal(value) for value in group.loc[group["kind"] == kind, "amount"]), Decimal(0))
+            for kind in ("ordered", "billed")
+        }
         rows.append(
             {
                 "Order": visible(order),
@@ -226,17 +259,32 @@ def exceptions(ctx: Context, document: dict[str, Any], family: Family) -> None:
     del document
     cases = ask.cases(ctx.reports, family.document_ids)
     if not cases:
-        frame.nothing_happened(f"None of the {count(len(family.documents), 'document')} of this family ever met an exception.")
+        frame.nothing_happened(
+            f"None of the {count(len(family.documents), 'document')} of this family ever met an exception."
+        )
         return
     for case in sorted(cases, key=lambda case: (case["closed_at"] is not None, case["raised_at"])):
         with st.container(border=True, gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.badge("Open" if case["closed_at"] is None else f"Closed: {words(case['close_reason'])}", color="red" if case["closed_at"] is None else "green")
-                st.markdown(f"**{plain(case['document_number'])}**: {plain(kind_of(case['code']).title)}", anchors=False, width="content")
+                st.badge(
+                    "Open" if case["closed_at"] is None else f"Closed: {words(case['close_reason'])}",
+                    color="red" if case["closed_at"] is None else "green",
+                )
+                st.markdown(
+                    f"**{plain(case['document_number'])}**: {plain(kind_of(case['code']).title)}",
+                    anchors=False,
+                    width="content",
+                )
                 ctx.link("exceptions", "Open", icon=":material/arrow_forward:", case=str(case["case_id"]))
             st.text(visible(case["message"]))
-            closed = f", closed {when(case['closed_at'], ctx.zone)} by {visible(case['closed_by'])}" if case["closed_at"] else ""
-            st.caption(plain(f"Since {when(case['raised_at'], ctx.zone)}, seen {count(case['occurrences'], 'time')}{closed}"))
+            closed = (
+                f", closed {when(case['closed_at'], ctx.zone)} by {visible(case['closed_by'])}"
+                if case["closed_at"]
+                else ""
+            )
+            st.caption(
+                plain(f"Since {when(case['raised_at'], ctx.zone)}, seen {count(case['occurrences'], 'time')}{closed}")
+            )
 
 
 def decisions(ctx: Context, document: dict[str, Any], family: Family) -> None:
@@ -244,13 +292,28 @@ def decisions(ctx: Context, document: dict[str, Any], family: Family) -> None:
     del document
     events = ask.events(ctx.reports, family.document_ids)
     rows: list[dict[str, Any]] = [
-        {"at": row.event_at, "Who": visible(row.actor), "Decided": words(row.activity), "Document": f"{DOCUMENT_TYPES[row.document_type]} {visible(row.number)}", "In": system(row.system), "Said": _said(row.attributes)}
+        {
+            "at": row.event_at,
+            "Who": visible(row.actor),
+            "Decided": words(row.activity),
+            "Document": f"{DOCUMENT_TYPES[row.document_type]} {visible(row.number)}",
+            "In": system(row.system),
+            "Said": _said(row.attributes),
+        }
         for row in events.itertuples()
-        if row.activity in DECISIONS or row.activity in {"order_accepted", "invoice_posted", "invoice_blocked", "payment_cleared"}
+        if row.activity in DECISIONS
+        or row.activity in {"order_accepted", "invoice_posted", "invoice_blocked", "payment_cleared"}
     ]
     for case in ask.cases(ctx.reports, family.document_ids):
         rows.extend(
-            {"at": event["happened_at"], "Who": visible(event["actor"]), "Decided": words(event["action"]), "Document": f"exception of {visible(case['document_number'])}", "In": system("finsync"), "Said": visible(event["comment"])}
+            {
+                "at": event["happened_at"],
+                "Who": visible(event["actor"]),
+                "Decided": words(event["action"]),
+                "Document": f"exception of {visible(case['document_number'])}",
+                "In": system("finsync"),
+                "Said": visible(event["comment"]),
+            }
             for event in ask_exceptions.history(ctx.reports, case["case_id"])
             if event["action"] in {"accept", "abandon", "closed", "reprocess", "assign", "claim"}
         )
@@ -259,7 +322,12 @@ def decisions(ctx: Context, document: dict[str, Any], family: Family) -> None:
         return
     rows.sort(key=lambda row: row["at"])
     st.subheader(f"{count(len(rows), 'decision')}, in order", anchor=False)
-    shown = pd.DataFrame([{"When": when(row["at"], ctx.zone), **{name: value for name, value in row.items() if name != "at"}} for row in rows])
+    shown = pd.DataFrame(
+        [
+            {"When": when(row["at"], ctx.zone), **{name: value for name, value in row.items() if name != "at"}}
+            for row in rows
+        ]
+    )
     st.dataframe(shown, hide_index=True, key="trace.decisions")
 
 
@@ -267,116 +335,3 @@ def _said(attributes: Any) -> str:
     if not isinstance(attributes, dict):
         return ""
     return visible(attributes.get("comment") or attributes.get("reason") or attributes.get("message") or "")
-
-
-# -- calls, payloads, names ------------------------------------------------------------------------------------------------------------
-
-
-def calls(ctx: Context, document: dict[str, Any], family: Family) -> None:
-    """Every call made for the family, what was meant before it, and what was said."""
-    del document
-    attempts = ask.attempts(ctx.reports, family.document_ids)
-    failed = int(attempts["outcome"].isin(FAILED).sum())
-    st.subheader(f"{count(len(attempts), 'call')}, {failed} failed", anchor=False)
-    if len(attempts):
-        work_table(ctx, attempts.iloc[::-1], CALLS, key="trace.calls", row_id="attempt_id", noun="call", title=_title, height=380)
-        _bodies(ctx, attempts)
-    intents = ask.intents(ctx.reports, family.document_ids)
-    if len(intents):
-        st.subheader(f"{count(len(intents), 'intent')}, written before anything was sent", anchor=False)
-        names = {row["document_id"]: row["number"] for row in family.documents}
-        work_table(ctx, intents.assign(number=[names.get(document_id, "") for document_id in intents["document_id"]]), INTENTS, key="trace.intents", row_id="idempotency_key", noun="intent", title=_title)
-
-
-def _may_open(ctx: Context, what: str, about: str) -> bool:
-    """Whether payloads are open; opening them is a click that stands in the audit trail."""
-    if not ctx.may(Action.VIEW_PAYLOAD):
-        frame.no_permission(ctx.why_not(Action.VIEW_PAYLOAD))
-        return False
-    key = f"trace.opened.{about}"
-    if st.session_state.get(key):
-        return True
-    st.button(f"Open {what} (it is noted that you did)", key=f"{key}.button", icon=":material/lock_open:", on_click=_open, args=(ctx, key, what, about))
-    return False
-
-
-def _open(ctx: Context, key: str, what: str, about: str) -> None:
-    ctx.note(Action.VIEW_PAYLOAD, what=what, about=about)
-    st.session_state[key] = True
-
-
-def _bodies(ctx: Context, attempts: pd.DataFrame) -> None:
-    with st.expander("What was sent and answered", icon=":material/data_object:"):
-        labels = {str(row.attempt_id): f"{when(row.started_at, ctx.zone)} {words(row.operation)}: {words(row.outcome)} ({visible(row.number)})" for row in attempts.iloc[::-1].itertuples()}
-        chosen = st.selectbox("Call", list(labels), format_func=labels.__getitem__, key="trace.attempt")
-        if chosen and _may_open(ctx, "what was said in this call", chosen):
-            bodies = ask.bodies(ctx.reports, UUID(chosen))
-            if not bodies:
-                st.caption("Nothing is kept of a call that only read and went well.")
-            for body in bodies:
-                st.caption("Sent")
-                _code(body["sent"])
-                st.caption("Answered")
-                _code(body["answered"])
-
-
-def _code(text: str) -> None:
-    try:
-        shown = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
-        shown = text
-    st.code(shown[:LONGEST_BODY] or "(empty)", language="json" if shown[:1] in "{[" else None, wrap_lines=True, height=min(420, 60 + 22 * (shown.count("\n") + 1)))
-
-
-def payloads(ctx: Context, document: dict[str, Any], family: Family) -> None:
-    """The document as we read it and as it came, with what changed between two versions."""
-    del family
-    if not _may_open(ctx, f"the payloads of {visible(document['number'])}", str(document["document_id"])):
-        return
-    versions = ask.payloads(ctx.reports, document["document_id"])
-    if not versions:
-        st.info("Nothing readable has arrived for it yet.", icon=":material/inbox:")
-    else:
-        _versions(ctx, versions)
-    messages = ask.messages(ctx.reports, document["document_id"])
-    if messages:
-        st.subheader(f"{count(len(messages), 'message')} as they came", anchor=False)
-        labels = {str(row["message_id"]): f"{when(row['received_at'], ctx.zone)} {system(row['system'])} {words(row['kind'])}: {words(row['outcome'])}" for row in messages}
-        chosen = st.selectbox("Message", list(labels), format_func=labels.__getitem__, key="trace.message")
-        row = next(row for row in messages if str(row["message_id"]) == chosen)
-        st.caption(f"SHA-256 {bytes(row['body_hash']).hex()}{'. ' + plain(row['reason']) if row['reason'] else ''}")
-        _code(bytes(row["body"]).decode(errors="replace"))
-
-
-def _versions(ctx: Context, versions: list[dict[str, Any]]) -> None:
-    by_number = {row["payload_version"]: row for row in versions}
-    label = {number: f"Version {number}, {when(row['recorded_at'], ctx.zone)}, {visible(row['author'])}" for number, row in by_number.items()}
-    st.subheader(f"{count(len(versions), 'version')} of the canonical document", anchor=False)
-    left, right = st.columns(2)
-    newer = left.selectbox("Version", list(by_number), format_func=label.__getitem__, key="trace.version")
-    row = by_number[newer]
-    older = [number for number in by_number if number < newer]
-    if older:
-        against = right.selectbox("Compared with", older, format_func=label.__getitem__, key="trace.against")
-        changes = ask.differences(by_number[against]["canonical"], row["canonical"])
-        st.markdown(f"**{count(len(changes), 'field')} changed**", anchors=False)
-        if changes:
-            shown = [{"Field": visible(change.field), "Before": _short(change.before), "After": _short(change.after)} for change in changes]
-            st.dataframe(pd.DataFrame(shown), hide_index=True, key="trace.diff")
-    st.caption(f"Schema {plain(row['schema_version'])}, mapping {plain(row['mapping_version'])}, SHA-256 {bytes(row['payload_hash']).hex()}")
-    _code(json.dumps(row["canonical"], default=str))
-
-
-def _short(value: Any) -> str:
-    return "" if value is None else visible(value if isinstance(value, str) else json.dumps(value, default=str))[:500]
-
-
-def identifiers(ctx: Context, document: dict[str, Any], family: Family) -> None:
-    """Every name of the family in every system."""
-    del document
-    names = ask.identifiers(ctx.reports, family.document_ids)
-    names = names.assign(system_name=[system(name) for name in names["system"]], row_id=[f"{row.system} {row.kind} {row.external_id}" for row in names.itertuples()])
-    st.subheader(f"{count(len(names), 'identifier')} in {count(names['system'].nunique(), 'system')}", anchor=False)
-    work_table(ctx, names, NAMES, key="trace.names", row_id="row_id", noun="identifier", title=_title)
-
-

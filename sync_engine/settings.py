@@ -78,7 +78,12 @@ class Settings(BaseSettings):
     @property
     def has_identity_provider(self) -> bool:
         """Whether people can log in."""
-        return bool(self.oidc_metadata_url and self.oidc_client_id and self.oidc_client_secret.get_secret_value() and self.cookie_secret.get_secret_value())
+        return bool(
+            self.oidc_metadata_url
+            and self.oidc_client_id
+            and self.oidc_client_secret.get_secret_value()
+            and self.cookie_secret.get_secret_value()
+        )
 
 
 @cache

@@ -35,7 +35,12 @@ from sync_engine.model.ports import Access
 
 TUESDAY = datetime(2026, 9, 15, 7, 0, tzinfo=UTC)
 SUPPLIER, SUPPLIER_2 = "10300001", "10300002"
-TOKEN_PATHS = {"coupa": "/oauth2/token", "servicenow": "/oauth_token.do", "s4hana": "/sap/bc/sec/oauth2/token", "basware": "/v1/tokens"}
+TOKEN_PATHS = {
+    "coupa": "/oauth2/token",
+    "servicenow": "/oauth_token.do",
+    "s4hana": "/sap/bc/sec/oauth2/token",
+    "basware": "/v1/tokens",
+}
 
 
 def in_process(name: str) -> Access:
@@ -57,7 +62,12 @@ class House:
     """Procurement's ids of the suppliers, by ERP number."""
 
     def __post_init__(self) -> None:
-        kinds: dict[str, Callable[..., Standin]] = {"coupa": Coupa, "servicenow": ServiceNow, "s4hana": S4Hana, "basware": Basware}
+        kinds: dict[str, Callable[..., Standin]] = {
+            "coupa": Coupa,
+            "servicenow": ServiceNow,
+            "s4hana": S4Hana,
+            "basware": Basware,
+        }
         for name, kind in kinds.items():
             self.standins[name] = kind(Ledger(), self.clock.now, Random(f"{self.seed} {name}"))
         self.stopwatch = Stopwatch()
@@ -65,7 +75,9 @@ class House:
         self._furnish()
         self.configuration = promote.load(FOLDER)
         self.engine = self.new_engine()
-        promote.put_in_force(self.connection, self.configuration, today=self.clock.now().date(), now=self.clock.now(), by="test")
+        promote.put_in_force(
+            self.connection, self.configuration, today=self.clock.now().date(), now=self.clock.now(), by="test"
+        )
         self.engine.register(self.connection, release="test")
         self.forward = FastForward(self.engine, self.connection, self, spent_s=self.stopwatch)
 
@@ -73,7 +85,9 @@ class House:
         """One more engine on the same database and the same systems."""
         self.engines += 1
         systems = load_systems(FOLDER)
-        setup = make_setup(self.configuration, systems, rng=Random(f"{self.seed} engine {self.engines}"), app_url="http://finsync.test")
+        setup = make_setup(
+            self.configuration, systems, rng=Random(f"{self.seed} engine {self.engines}"), app_url="http://finsync.test"
+        )
         sessions = connect_systems(setup, systems, timer=self.stopwatch, transport=self.transport, access=in_process)
         return Engine(setup, sessions, self.clock, engine_id=f"engine-{self.engines}", crash_point=crash_point)
 
@@ -98,17 +112,49 @@ class House:
         for plant in ("1010", "1020", "1021"):
             self.s4hana.add_plant(code=plant, company_code="1010")
         for code in ("4701", "4702", "4711", "4101"):
-            self.s4hana.add_cost_centre(code=code, company_code="1010", valid_from=date(2020, 1, 1), valid_to=date(2035, 12, 31))
+            self.s4hana.add_cost_centre(
+                code=code, company_code="1010", valid_from=date(2020, 1, 1), valid_to=date(2035, 12, 31)
+            )
         for month in (8, 9, 10, 11, 12):
             self.s4hana.open_period(company_code="1010", year=2026, month=month)
-        for number, name, tax in ((SUPPLIER, "Nordwerk Komponenten 07 GmbH", "DE136695976"), (SUPPLIER_2, "Suedstahl Lager 12 GmbH", "DE129274202")):
-            self.s4hana.add_supplier(number=number, name=name, tax_id=tax, country="DE", company_codes=["1010"], purchasing_organizations=["1010"], payment_terms="0030")
-            self.supplier_ids[number] = self.coupa.register_supplier(name=name, number=number, tax_id=tax, country="DE", payment_term="NET 30")
+        for number, name, tax in (
+            (SUPPLIER, "Nordwerk Komponenten 07 GmbH", "DE136695976"),
+            (SUPPLIER_2, "Suedstahl Lager 12 GmbH", "DE129274202"),
+        ):
+            self.s4hana.add_supplier(
+                number=number,
+                name=name,
+                tax_id=tax,
+                country="DE",
+                company_codes=["1010"],
+                purchasing_organizations=["1010"],
+                payment_terms="0030",
+            )
+            self.supplier_ids[number] = self.coupa.register_supplier(
+                name=name, number=number, tax_id=tax, country="DE", payment_term="NET 30"
+            )
         self.coupa.add_user(login="head.de-south", full_name="Head DE-SOUTH", email="head.de-south@example.test")
-        self.coupa.add_user(login="lead.de-south", full_name="Lead DE-SOUTH", email="lead.de-south@example.test", manager="head.de-south")
-        self.coupa.add_user(login="planner.de-south", full_name="Planner DE-SOUTH", email="planner.de-south@example.test", manager="lead.de-south")
-        self.coupa.add_user(login="plant.manager.de-south", full_name="Plant manager DE-SOUTH", email="", manager="head.de-south")
-        for login, group in (("fin.1", "Finance DE-SOUTH"), ("proc.1", "Procurement DE-SOUTH"), ("fin.2", "Finance DE-NORTH"), ("proc.2", "Procurement DE-NORTH")):
+        self.coupa.add_user(
+            login="lead.de-south",
+            full_name="Lead DE-SOUTH",
+            email="lead.de-south@example.test",
+            manager="head.de-south",
+        )
+        self.coupa.add_user(
+            login="planner.de-south",
+            full_name="Planner DE-SOUTH",
+            email="planner.de-south@example.test",
+            manager="lead.de-south",
+        )
+        self.coupa.add_user(
+            login="plant.manager.de-south", full_name="Plant manager DE-SOUTH", email="", manager="head.de-south"
+        )
+        for login, group in (
+            ("fin.1", "Finance DE-SOUTH"),
+            ("proc.1", "Procurement DE-SOUTH"),
+            ("fin.2", "Finance DE-NORTH"),
+            ("proc.2", "Procurement DE-NORTH"),
+        ):
             self.servicenow.add_user(user_name=login, name=login, email=f"{login}@example.test")
             self.servicenow.add_group(name=group, members=[login])
 
@@ -133,9 +179,23 @@ class House:
             **changes,
         }
 
-    def submit(self, *lines: dict[str, Any], requester: str = "planner.de-south", department: str = "DE-SOUTH Plant", currency: str = "EUR", title: str = "Bearings") -> int:
+    def submit(
+        self,
+        *lines: dict[str, Any],
+        requester: str = "planner.de-south",
+        department: str = "DE-SOUTH Plant",
+        currency: str = "EUR",
+        title: str = "Bearings",
+    ) -> int:
         """Somebody submits a requisition; answers its id."""
-        return self.coupa.submit_requisition(requester=requester, department=department, currency=currency, title=title, lines=list(lines) or [self.line()], need_by=date(2026, 9, 25))
+        return self.coupa.submit_requisition(
+            requester=requester,
+            department=department,
+            currency=currency,
+            title=title,
+            lines=list(lines) or [self.line()],
+            need_by=date(2026, 9, 25),
+        )
 
     def approve_in_coupa(self, requisition: int) -> None:
         """Every human approver of procurement agrees, one after the other."""
@@ -153,7 +213,19 @@ class House:
         """Goods arrive."""
         return self.s4hana.post_goods_receipt(order=order, lines=[(item, Decimal(quantity))], by="RECEIVER1")
 
-    def invoice(self, order: str, *, reference: str = "RE-4711", quantity: str = "10", price: str = "20.00", item: int = 10, tax_share: str = "0.19", order_line: bool = True, supplier: str = SUPPLIER, name: str = "Nordwerk Komponenten 07 GmbH") -> str:
+    def invoice(
+        self,
+        order: str,
+        *,
+        reference: str = "RE-4711",
+        quantity: str = "10",
+        price: str = "20.00",
+        item: int = 10,
+        tax_share: str = "0.19",
+        order_line: bool = True,
+        supplier: str = SUPPLIER,
+        name: str = "Nordwerk Komponenten 07 GmbH",
+    ) -> str:
         """The supplier's invoice arrives in AP automation; answers its id."""
         amount = (Decimal(quantity) * Decimal(price)).quantize(Decimal("0.01"))
         today = self.clock.now().date()
@@ -170,7 +242,17 @@ class House:
             payment_term="NET 30",
             tax_code="VAT19",
             tax=(amount * Decimal(tax_share)).quantize(Decimal("0.01")),
-            lines=[{"order_number": order if order_line else "", "order_line": item, "description": "Bearing 6204", "quantity": quantity, "unit": "EA", "unit_price": price, "amount": str(amount)}],
+            lines=[
+                {
+                    "order_number": order if order_line else "",
+                    "order_line": item,
+                    "description": "Bearing 6204",
+                    "quantity": quantity,
+                    "unit": "EA",
+                    "unit_price": price,
+                    "amount": str(amount),
+                }
+            ],
         )
 
     # -- the world as the fast clock sees it --------------------------------------------------------------------------
@@ -189,7 +271,9 @@ class House:
         """Let time pass, and the engine do what it does."""
         until = self.clock.now() + timedelta(**(duration or {"minutes": 30}))
         self.forward.run_until(until)
-        while execute_commands(self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()):
+        while execute_commands(
+            self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()
+        ):
             self.forward.run_until(self.clock.now() + timedelta(minutes=10))
 
     # -- what can be seen ---------------------------------------------------------------------------------------------
@@ -207,8 +291,6 @@ class House:
     def live_orders(self) -> list[str]:
         """Numbers of the orders that stand in SAP, by its own ledger."""
         return sorted(number for numbers in self.s4hana.live_orders_by_reference().values() for number in numbers)
-
-
 
     def order_one(self, *lines: dict[str, Any], **how: Any) -> tuple[int, str]:
         """A requisition that has become an order: (requisition, SAP number)."""
@@ -233,16 +315,35 @@ class House:
         [order] = self.coupa.orders()
         return int(order["id"])
 
-    def reprocess(self, session: AppSession, reason: str = "the cause is repaired", code: str | None = None) -> Answered:
+    def reprocess(
+        self, session: AppSession, reason: str = "the cause is repaired", code: str | None = None
+    ) -> Answered:
         """Ask for every open exception (of one kind) to be reprocessed, let the engine do it, and answer what became of it."""
-        found = self.connection.execute("SELECT case_id, version FROM exception_case WHERE closed_at IS NULL AND (%s::text IS NULL OR code = %s)", [code, code]).fetchall()
-        return self.ask(session, Action.REPROCESS, reason=reason, cases=[{"case_id": str(case_id), "version": version} for case_id, version in found])
+        found = self.connection.execute(
+            "SELECT case_id, version FROM exception_case WHERE closed_at IS NULL AND (%s::text IS NULL OR code = %s)",
+            [code, code],
+        ).fetchall()
+        return self.ask(
+            session,
+            Action.REPROCESS,
+            reason=reason,
+            cases=[{"case_id": str(case_id), "version": version} for case_id, version in found],
+        )
 
     def ask(self, session: AppSession, action: Action, *, reason: str = "", **arguments: Any) -> Answered:
         """Ask as the application does, and let the engine carry it out."""
         app = self.database.engine("finsync_app", pool_size=1)
         command_id = uuid4()
-        commands.ask(app, session.token, session.person, command_id=command_id, action=action, arguments=arguments, now=self.clock.now(), reason=reason)
+        commands.ask(
+            app,
+            session.token,
+            session.person,
+            command_id=command_id,
+            action=action,
+            arguments=arguments,
+            now=self.clock.now(),
+            reason=reason,
+        )
         self.run(minutes=20)
         answered = commands.answer(app, session.token, command_id)
         app.dispose()
@@ -251,4 +352,6 @@ class House:
 
     def redrive_results(self) -> list[tuple[str, str]]:
         """(status, result) of every reprocessed item, in the order they were asked for."""
-        return self.connection.execute("SELECT i.status, i.result FROM redrive_item i JOIN redrive r USING (redrive_id) ORDER BY r.asked_at").fetchall()
+        return self.connection.execute(
+            "SELECT i.status, i.result FROM redrive_item i JOIN redrive r USING (redrive_id) ORDER BY r.asked_at"
+        ).fetchall()

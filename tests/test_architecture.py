@@ -246,8 +246,8 @@ SQL_WORD = re.compile(
 )
 COMPOSES_SQL = {
     ("sync_engine/database/connections.py", "let_roles_log_in"): "the names of our own roles",
-    ("sync_engine/engine/store.py", "_joined"): "named statements joined to one",
-    ("sync_engine/engine/store.py", "numbered"): "their placeholders",
+    ("sync_engine/engine/sending.py", "_joined"): "named statements joined to one",
+    ("sync_engine/engine/sending.py", "numbered"): "their placeholders",
 }
 
 
@@ -434,8 +434,6 @@ LONGER = {
     "collectors/coupa.py": 530,
     "collectors/coupa_documents.py": 515,
     "collectors/http.py": 510,
-    "sync_engine/engine/decisions/requisitions.py": 490,
-    "sync_engine/engine/intake.py": 535,
     "sync_engine/engine/recording.py": 690,
     "sync_engine/model/documents.py": 520,
 }

@@ -20,10 +20,6 @@ UPDATE feed_state f
    AND NOT EXISTS (SELECT 1 FROM system_state s WHERE s.system = f.system AND s.paused_until > :now)
 RETURNING f.cursor, f.fencing_token, f.consecutive_failures;
 
--- name: hint_feed(system, feed, due_at)!
--- Somebody says that there is news: read it at `due_at` at the latest. A hint is never the news itself.
-UPDATE feed_state SET due_at = least(due_at, :due_at) WHERE system = :system AND feed = :feed;
-
 -- name: finish_feed(system, feed, fencing_token, cursor, due_at, complete_until, now)!
 -- A page has been stored: the cursor moves in the same transaction.
 UPDATE feed_state

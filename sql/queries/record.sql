@@ -1,5 +1,5 @@
 -- The write path: what one recording transaction writes, each table in one statement, rows as parallel arrays.
--- sync_engine/engine/store.py sends those that have rows in one pipeline.
+-- sync_engine/engine/sending.py sends those that have rows in one pipeline.
 
 -- name: insert_recording(recording_id, engine_id, now, event_count, merkle_root)!
 -- The head of the recording.

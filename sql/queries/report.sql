@@ -18,7 +18,7 @@ SELECT code, name, country, currency, company_code, calendar, time_zone FROM bus
 -- name: freshness(as_of)
 -- Each feed with its watermark, its age in seconds, and whether it has been silent for longer than it may.
 SELECT f.system, s.title, f.feed, f.complete_until, f.last_success_at, f.last_error, f.consecutive_failures,
-       extract(epoch FROM :as_of - f.last_success_at) AS age_s, f.silent_after_s,
+       greatest(0, extract(epoch FROM :as_of - f.last_success_at)) AS age_s, f.silent_after_s,
        coalesce(f.last_success_at < :as_of - make_interval(secs => f.silent_after_s::double precision), true) AS is_stale
   FROM feed_state f JOIN system_state s USING (system)
  ORDER BY f.system, f.feed;
@@ -49,17 +49,6 @@ SELECT day::date AS day, count(c.document_id) AS documents, coalesce(sum(c.group
               WHERE approved_at IS NOT NULL AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
     ON c.approved_at < least(day + interval '1 day', :until) AND c.settled_at >= least(day + interval '1 day', :until)
  GROUP BY day ORDER BY day;
-
--- name: flow_by_day(units, since, until)
--- Per day: requisitions submitted and ordered, invoices received and ready for payment, exceptions raised and closed.
-SELECT day::date AS day,
-       (SELECT count(*) FROM document d WHERE d.document_type = 'requisition' AND d.submitted_at >= day AND d.submitted_at < day + interval '1 day' AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))) AS submitted,
-       (SELECT count(*) FROM document d WHERE d.document_type = 'requisition' AND d.state = 'ordered' AND d.closed_at >= day AND d.closed_at < day + interval '1 day' AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))) AS ordered,
-       (SELECT count(*) FROM document d WHERE d.document_type = 'invoice' AND d.submitted_at >= day AND d.submitted_at < day + interval '1 day' AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))) AS invoiced,
-       (SELECT count(*) FROM exception_case c WHERE c.raised_at >= day AND c.raised_at < day + interval '1 day' AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS raised,
-       (SELECT count(*) FROM exception_case c WHERE c.closed_at >= day AND c.closed_at < day + interval '1 day' AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS closed
-  FROM generate_series(date_trunc('day', :since::timestamptz), :until::timestamptz - interval '1 second', interval '1 day') AS day
- ORDER BY day;
 
 -- name: cycle_times(units, since, until, as_of, which, clock)
 -- Requisitions, slowest first. which: ordered, posted, approved_to_ordered (reached that stop in the period); submitted (in the
@@ -645,7 +634,7 @@ SELECT i.system, d.document_id, d.document_type, d.number, d.business_unit, d.su
 
 -- name: feeds(as_of)
 -- Each feed with its watermark, how long ago it was last read, and when its silence counts. Longest silence first.
-SELECT f.system, s.title, f.feed, f.complete_until, f.last_success_at, extract(epoch FROM :as_of - f.last_success_at) AS age_s, f.silent_after_s, f.consecutive_failures,
+SELECT f.system, s.title, f.feed, f.complete_until, f.last_success_at, greatest(0, extract(epoch FROM :as_of - f.last_success_at)) AS age_s, f.silent_after_s, f.consecutive_failures,
        CASE WHEN session_sees_all() THEN f.last_error ELSE '' END AS last_error,
        coalesce(f.last_success_at < :as_of - make_interval(secs => f.silent_after_s::double precision), true) AS is_silent
   FROM feed_state f JOIN system_state s USING (system)

@@ -85,88 +85,93 @@ def answer(problem: Problem) -> JSONResponse:
     return JSONResponse(content, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
+def _refused(request: Request, problem: Problem) -> JSONResponse:
+    if problem.status in {401, 403}:
+        log.warning("a request was refused", path=request.url.path, status=problem.status, why=problem.detail)
+    return answer(problem)
+
+
+def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
+    wrong = [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+        for one in error.errors()[:FIELDS_MAX]
+    ]
+    is_json = any(one["type"] == "json_invalid" for one in error.errors())
+    detail = "The body is not JSON." if is_json else f"{wrong[0]['field']}: {wrong[0]['message']}."
+    return answer(
+        Problem(
+            400 if is_json else 422,
+            "unreadable",
+            detail,
+            next_step="Correct the request as the schema at /v1/openapi.json says.",
+            errors=wrong,
+        )
+    )
+
+
+def _of_http(_request: Request, error: HTTPException) -> JSONResponse:
+    code = "not_found" if error.status_code == 404 else http.HTTPStatus(error.status_code).name.lower()
+    return answer(
+        Problem(
+            error.status_code,
+            code,
+            str(error.detail),
+            next_step="See /v1/openapi.json for what can be asked.",
+            headers=dict(error.headers or {}),
+        )
+    )
+
+
+def _too_slow(request: Request, _error: Exception) -> JSONResponse:
+    log.warning("an answer took too long", path=request.url.path)
+    return answer(
+        Problem(
+            503,
+            "too_slow",
+            "The answer took too long and was given up.",
+            next_step="Ask for less, or again later.",
+            headers={"retry-after": "5"},
+        )
+    )
+
+
+def _database_away(request: Request, error: Exception) -> JSONResponse:
+    log.error("the database does not answer", path=request.url.path, error=str(error).splitlines()[0])
+    return answer(
+        Problem(
+            503,
+            "unavailable",
+            "The database does not answer.",
+            next_step="Ask again in a few seconds.",
+            headers={"retry-after": "5"},
+        )
+    )
+
+
+def _bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("a request failed", path=request.url.path, error=f"{type(error).__name__}: {error}", exc_info=error)
+    return answer(
+        Problem(
+            500,
+            "unexpected",
+            "Something happened that nobody planned for.",
+            next_step="Tell integration support when it happened; it is in the log.",
+        )
+    )
+
+
 def handle_problems(api: FastAPI) -> None:
     """Let every way a request can fail end as a problem."""
-
-    def refused(request: Request, problem: Problem) -> JSONResponse:
-        if problem.status in {401, 403}:
-            log.warning("a request was refused", path=request.url.path, status=problem.status, why=problem.detail)
-        return answer(problem)
-
-    def unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = [
-            {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
-            for one in error.errors()[:FIELDS_MAX]
-        ]
-        is_json = any(one["type"] == "json_invalid" for one in error.errors())
-        detail = "The body is not JSON." if is_json else f"{wrong[0]['field']}: {wrong[0]['message']}."
-        return answer(
-            Problem(
-                400 if is_json else 422,
-                "unreadable",
-                detail,
-                next_step="Correct the request as the schema at /v1/openapi.json says.",
-                errors=wrong,
-            )
-        )
-
-    def of_http(_request: Request, error: HTTPException) -> JSONResponse:
-        code = "not_found" if error.status_code == 404 else http.HTTPStatus(error.status_code).name.lower()
-        return answer(
-            Problem(
-                error.status_code,
-                code,
-                str(error.detail),
-                next_step="See /v1/openapi.json for what can be asked.",
-                headers=dict(error.headers or {}),
-            )
-        )
-
-    def too_slow(request: Request, _error: Exception) -> JSONResponse:
-        log.warning("an answer took too long", path=request.url.path)
-        return answer(
-            Problem(
-                503,
-                "too_slow",
-                "The answer took too long and was given up.",
-                next_step="Ask for less, or again later.",
-                headers={"retry-after": "5"},
-            )
-        )
-
-    def database_away(request: Request, error: Exception) -> JSONResponse:
-        log.error("the database does not answer", path=request.url.path, error=str(error).splitlines()[0])
-        return answer(
-            Problem(
-                503,
-                "unavailable",
-                "The database does not answer.",
-                next_step="Ask again in a few seconds.",
-                headers={"retry-after": "5"},
-            )
-        )
-
-    def bug(request: Request, error: Exception) -> JSONResponse:
-        log.error("a request failed", path=request.url.path, error=f"{type(error).__name__}: {error}", exc_info=error)
-        return answer(
-            Problem(
-                500,
-                "unexpected",
-                "Something happened that nobody planned for.",
-                next_step="Tell integration support when it happened; it is in the log.",
-            )
-        )
-
     handlers: dict[type[Exception], Any] = {
-        Problem: refused,
-        RequestValidationError: unreadable,
-        HTTPException: of_http,
-        psycopg.errors.QueryCanceled: too_slow,
-        psycopg.OperationalError: database_away,
-        psycopg.InterfaceError: database_away,
-        sa.exc.OperationalError: database_away,
-        sa.exc.TimeoutError: database_away,
-        Exception: bug,
+        Problem: _refused,
+        RequestValidationError: _unreadable,
+        HTTPException: _of_http,
+        psycopg.errors.QueryCanceled: _too_slow,
+        psycopg.OperationalError: _database_away,
+        psycopg.InterfaceError: _database_away,
+        sa.exc.OperationalError: _database_away,
+        sa.exc.TimeoutError: _database_away,
+        Exception: _bug,
     }
     for kind, handler in handlers.items():
         api.add_exception_handler(kind, handler)

@@ -158,6 +158,7 @@ def produce(
     except Stopped:
         is_complete = False
     company.save()
+    store.run(connection, "engine.engine_stopped", engine_id=engine.engine_id, now=clock.now())
     connection.execute("SET synchronous_commit = on")
     return Produced(engine, sessions, company, time.monotonic() - began, clock.now(), is_complete)
 

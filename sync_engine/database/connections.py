@@ -56,7 +56,12 @@ class Database:
     def engine(self, role: str, *, pool_size: int = 8, **more: Any) -> sa.Engine:
         """A pool of connections as `role`."""
         engine = sa.create_engine(
-            self.url(role), isolation_level="AUTOCOMMIT", pool_size=pool_size, max_overflow=0, pool_pre_ping=True, **more
+            self.url(role),
+            isolation_level="AUTOCOMMIT",
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            **more,
         )
         if role == "finsync_engine":
             sa.event.listen(engine, "connect", _prepare_eagerly)

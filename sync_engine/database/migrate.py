@@ -82,7 +82,9 @@ def pending(connection: psycopg.Connection) -> list[str]:
 def own_tables() -> set[str]:
     """The tables that migrations make, by name."""
     texts = [_BOOKS, *(path.read_text(encoding="utf-8") for path in _files(MIGRATIONS))]
-    return {name for text in texts for name in re.findall(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", text, re.MULTILINE)}
+    return {
+        name for text in texts for name in re.findall(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", text, re.MULTILINE)
+    }
 
 
 def _files(folder: Path) -> list[Path]:

@@ -95,7 +95,9 @@ def start_embedded(home: Path, *, bin_dir: Path | None = None, settings: dict[st
     """
     programs = _reachable(bin_dir or binaries(), home)
     if _service_user() is not None and home.exists() and not _traversable(home.resolve()):
-        raise NoPostgres(f"PostgreSQL runs as another user here, who cannot enter {home}. Set FINSYNC_HOME to a folder that everybody may enter.")
+        raise NoPostgres(
+            f"PostgreSQL runs as another user here, who cannot enter {home}. Set FINSYNC_HOME to a folder that everybody may enter."
+        )
     data = home / "postgres" / f"data-{_major(programs)}"
     socket_dir = _socket_dir(data)
     if not (data / "PG_VERSION").exists():

@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sync_engine.engine.outcomes import Setup, Spawn
 from sync_engine.engine.recording import Head, Recording, _json
-from sync_engine.model.documents import Document, PurchaseOrder
+from sync_engine.model.documents import Document, DocumentType, PurchaseOrder
 from sync_engine.model.flows import FLOW_OF, Flow
-from sync_engine.model.lifecycles import LIFECYCLES
+from sync_engine.model.lifecycles import LIFECYCLES, Status
 from sync_engine.model.mappings import Mappings
 
 
@@ -17,33 +18,9 @@ def begin_document(recording: Recording, spawn: Spawn, setup: Setup, *, parent: 
     lifecycle = LIFECYCLES[document.type]
     status = spawn.status or lifecycle.initial
     document_id = setup.new_id(recording.now)
-    head = Head(
-        document_id=document_id,
-        document_type=document.type,
-        correlation_id=parent.correlation_id if parent else document_id,
-        number=document.called,
-        title="",
-        business_unit=document.business_unit,
-        company_code=document.company_code,
-        source_system="finsync",
-        state=status.state,
-        approval_status=status.approval_status,
-        posting_status=status.posting_status,
-        state_since=recording.now,
-        version=1,
-        payload_version=0,
-        currency=None,
-        amount=None,
-        group_amount=None,
-        supplier="",
-        supplier_name="",
-        requester="",
-        submitted_at=None,
-        need_by_on=None,
-        due_on=None,
-        source_at=None,
-        closed_at=None,
-    )
+    head = blank(document_id, document.type, "finsync", document.called, status, recording.now)
+    head.correlation_id = parent.correlation_id if parent else document_id
+    head.business_unit, head.company_code = document.business_unit, document.company_code
     describe(head, document, setup.mappings, recording.now)
     recording.begin(head)
     recording.payload(head, document, mapping_version=setup.mappings.version, author=recording.engine_id)
@@ -73,6 +50,39 @@ def begin_document(recording: Recording, spawn: Spawn, setup: Setup, *, parent: 
         {"parent": str(parent.document_id)} if parent else None,
     )
     return head
+
+
+def blank(
+    document_id: UUID, document_type: DocumentType, system: str, number: str, status: Status, now: datetime
+) -> Head:
+    """A document of which nothing is known yet but its number and where it begins; `describe` tells the rest."""
+    return Head(
+        document_id=document_id,
+        document_type=document_type,
+        correlation_id=document_id,
+        number=number,
+        title="",
+        business_unit="",
+        company_code="",
+        source_system=system,
+        state=status.state,
+        approval_status=status.approval_status,
+        posting_status=status.posting_status,
+        state_since=now,
+        version=1,
+        payload_version=0,
+        currency=None,
+        amount=None,
+        group_amount=None,
+        supplier="",
+        supplier_name="",
+        requester="",
+        submitted_at=None,
+        need_by_on=None,
+        due_on=None,
+        source_at=None,
+        closed_at=None,
+    )
 
 
 def begin_work(

@@ -22,7 +22,9 @@ Interval = tuple[datetime, datetime, int]
 def intervals(calendar: Calendar, first: date, last: date) -> Iterator[Interval]:
     """The working intervals from `first` to `last`, both included, in order."""
     zone = ZoneInfo(calendar.time_zone)
-    free = holidays.country_holidays(calendar.country, subdiv=calendar.region or None, years=range(first.year, last.year + 1))
+    free = holidays.country_holidays(
+        calendar.country, subdiv=calendar.region or None, years=range(first.year, last.year + 1)
+    )
     worked = 0
     day = first
     while day <= last:
@@ -41,7 +43,11 @@ def fill(connection: psycopg.Connection, calendars: dict[str, Calendar], *, firs
     for name, calendar in calendars.items():
         rows = list(intervals(calendar, first, last))
         opens, closes, before = zip(*rows, strict=True)
-        values = {"opens_at": array_literal(opens), "closes_at": array_literal(closes), "worked_before_s": array_literal(before)}
+        values = {
+            "opens_at": array_literal(opens),
+            "closes_at": array_literal(closes),
+            "worked_before_s": array_literal(before),
+        }
         connection.execute(sql("engine.put_intervals"), {"calendar": name, **values})
         count += len(rows)
     return count

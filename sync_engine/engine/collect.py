@@ -166,7 +166,9 @@ class Collector:
             "body_hash": [hashlib.sha256(record.body).digest() for record in told],
         }
         values = {name: array_literal(column) for name, column in columns.items()}
-        return connection.execute(sql("intake.store_messages"), {**values, "system": self.system.name, "feed": feed.name, "now": now})
+        return connection.execute(
+            sql("intake.store_messages"), {**values, "system": self.system.name, "feed": feed.name, "now": now}
+        )
 
     def _failed(
         self,
@@ -204,5 +206,7 @@ class Collector:
         note_attempt(recording, attempt, system=self.system.name, records=records)
         ok = attempt.outcome == "done"
         if self._pulse.is_news(self.system.name, now, ok=ok) or paused_until is not None:
-            recording.note_system(self.system.name, ok=ok, error="" if ok else attempt.message, paused_until=paused_until)
+            recording.note_system(
+                self.system.name, ok=ok, error="" if ok else attempt.message, paused_until=paused_until
+            )
         return recording

@@ -90,7 +90,9 @@ def _objective(path: Path) -> Objective:
         raise BadConfiguration(f"{path}: {type(error).__name__}: {error}") from None
 
 
-def put_in_force(connection: psycopg.Connection, configuration: Configuration, *, today: date, now: datetime, by: str) -> None:
+def put_in_force(
+    connection: psycopg.Connection, configuration: Configuration, *, today: date, now: datetime, by: str
+) -> None:
     """Make the database know what is in force from now on."""
     first = date(today.year - CALENDAR_YEARS_BEHIND, 1, 1)
     last = date(today.year + CALENDAR_YEARS_AHEAD, 12, 31)
@@ -111,7 +113,14 @@ def put_in_force(connection: psycopg.Connection, configuration: Configuration, *
             named = f"{version}.{print_of_it.hex()[:8]}" if kind != "mappings" else version
             connection.execute(
                 sql("engine.put_config"),
-                {"kind": kind, "version": named.lstrip("."), "content": json.dumps(content), "sha256": print_of_it, "now": now, "promoted_by": by},
+                {
+                    "kind": kind,
+                    "version": named.lstrip("."),
+                    "content": json.dumps(content),
+                    "sha256": print_of_it,
+                    "now": now,
+                    "promoted_by": by,
+                },
             )
 
 
@@ -122,12 +131,27 @@ def _asdict(objective: Objective) -> dict[str, Any]:
 def _units(connection: psycopg.Connection, mappings: Mappings) -> None:
     units = list(mappings.business_units.values())
     columns = ("code", "name", "country", "currency", "company_code", "calendar", "time_zone")
-    connection.execute(sql("engine.put_business_units"), {column: array_literal([getattr(unit, column) for unit in units]) for column in columns})
+    connection.execute(
+        sql("engine.put_business_units"),
+        {column: array_literal([getattr(unit, column) for unit in units]) for column in columns},
+    )
 
 
 def _objectives(connection: psycopg.Connection, objectives: tuple[Objective, ...]) -> None:
     connection.execute(sql("engine.forget_objectives"))
-    columns = ("name", "title", "owner_team", "document_type", "start_activity", "threshold_s", "clock", "target", "window_days")
-    values: dict[str, str] = {column: array_literal([getattr(objective, column) for objective in objectives]) for column in columns}
+    columns = (
+        "name",
+        "title",
+        "owner_team",
+        "document_type",
+        "start_activity",
+        "threshold_s",
+        "clock",
+        "target",
+        "window_days",
+    )
+    values: dict[str, str] = {
+        column: array_literal([getattr(objective, column) for objective in objectives]) for column in columns
+    }
     values["good_activities"] = array_literal([",".join(objective.good_activities) for objective in objectives])
     connection.execute(sql("engine.put_objectives"), values)

@@ -1,4 +1,4 @@
-"""Writes recordings and takes work: the only module of the engine that speaks SQL on the hot path.
+"""Writes recordings and takes work: with `sending` the only module of the engine that speaks SQL on the hot path.
 
 A recording stands or falls as a whole. Most of its tables do not depend on each other, so their named statements are sent
 as one (`WITH a AS (...), b AS (...) SELECT ...`); those that touch the same rows in turn follow in a pipeline. Counts are
@@ -6,20 +6,18 @@ checked: every document was still as it had been read, and every work item was s
 somebody else was first, nothing of the recording stands and the caller decides again (`Stale`).
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
 
-from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine.recording import Head, Recording, Rows
+from sync_engine.engine.sending import Pipeline, Together
 
 BREAKER_FAILURES = 5
 """Failures in a row after which documents wait instead of being tried: fewer would trip on a hiccup."""
@@ -58,9 +56,6 @@ _READ = (*_HEAD, "last_event_seq")
 _REVISED = tuple(column for column in _HEAD if column not in {"document_type", "number", "source_system"})
 _STATUS = ("document_id", "version", "state", "approval_status", "posting_status", "state_since", "closed_at")
 _EVENT_OF_HEAD = ("document_type", "correlation_id", "business_unit")
-
-
-_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
 class Stale(Exception):
@@ -118,7 +113,9 @@ def is_stale(error: psycopg.Error) -> bool:
     if error.sqlstate == "FS001":
         return True
     name = error.diag.constraint_name or ""
-    return isinstance(error, psycopg.errors.UniqueViolation) and (name == "document_payload_pkey" or "document_id_seq" in name)
+    return isinstance(error, psycopg.errors.UniqueViolation) and (
+        name == "document_payload_pkey" or "document_id_seq" in name
+    )
 
 
 def write(connection: psycopg.Connection, recording: Recording) -> None:
@@ -156,8 +153,8 @@ def statements(recording: Recording) -> list[tuple[str, dict[str, Any]]]:
     return _together(recording).statements()
 
 
-def _together(recording: Recording) -> "_Together":
-    together = _Together(recording)
+def _together(recording: Recording) -> Together:
+    together = Together(recording)
     _documents(together, recording)
     _work(together, recording)
     _calls(together, recording)
@@ -167,7 +164,7 @@ def _together(recording: Recording) -> "_Together":
 def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
     """Write what is about to be done outside, inside the claim's transaction: intents, and that reprocessed items are on
     their way."""
-    pipeline = _Pipeline(connection, recording.now)
+    pipeline = Pipeline(connection, recording.now)
     pipeline.send_rows(recording.intents, engine_id=recording.engine_id)
     pipeline.send_rows(recording.case_statuses)
     pipeline.send_rows(recording.redrive_items)
@@ -176,99 +173,16 @@ def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
 def give_back(connection: psycopg.Connection, work: Rows, intents: Rows, now: datetime) -> None:
     """Undo a claim of which nothing has been begun: the items are due again, what was meant to be sent was not."""
     with transaction(connection):
-        pipeline = _Pipeline(connection, now)
+        pipeline = Pipeline(connection, now)
         pipeline.send_rows(work)
         pipeline.send_rows(intents)
-
-
-@cache
-def _joined(statements: tuple[str, ...], counted: frozenset[str]) -> tuple[str, tuple[str, ...]]:
-    """Named statements as one, and its parameters in order.
-
-    Each becomes a common table expression with parameters of its own; those that are counted answer how many rows they
-    touched. Placeholders are PostgreSQL's own ($1): psycopg would otherwise read this long text anew every time.
-    """
-    order: dict[str, int] = {}
-
-    def numbered(place: int, name: str) -> str:
-        return f"${order.setdefault(f's{place}_{name}', len(order) + 1)}"
-
-    def placeholder(place: int, found: re.Match[str]) -> str:
-        return numbered(place, found[1])
-
-    parts = []
-    for place, name in enumerate(statements):
-        text = _PLACEHOLDER.sub(partial(placeholder, place), sql(name).strip().rstrip(";"))
-        parts.append(f"s{place} AS ({text})")
-    checks = [
-        f"CASE WHEN (SELECT count(*) FROM s{place}) = {numbered(place, 'expected_count')} THEN 1 "  # noqa: S608 - our own names
-        f"ELSE refuse_stale('{name}', (SELECT count(*) FROM s{place}), {numbered(place, 'expected_count')}) END"
-        for place, name in enumerate(statements)
-        if name in counted
-    ]
-    return "WITH " + ",\n".join(parts) + "\nSELECT " + (", ".join(checks) or "1"), tuple(order)
-
-
-class _Together:
-    """Statements on different tables, sent as one."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._now = recording.now
-        self._names: list[str] = []
-        self._values: dict[str, Any] = {}
-        self._counted: list[str] = []
-
-    def add(self, name: str, values: dict[str, Any], *, expect: int | None = None) -> None:
-        """One more statement; `expect` is how many rows it has to touch."""
-        place = len(self._names)
-        self._names.append(name)
-        for key, value in values.items():
-            self._values[f"s{place}_{key}"] = array_literal(value) if isinstance(value, list) else value
-        self._values[f"s{place}_now"] = self._now
-        if expect is not None:
-            self._counted.append(name)
-            self._values[f"s{place}_expected_count"] = expect
-
-    def add_rows(self, rows: Rows, *, expect_all: bool = False, **more: Any) -> None:
-        """A table's statement, if it has rows."""
-        if rows.rows:
-            self.add(rows.statement, {**rows.arrays(), **more}, expect=len(rows.rows) if expect_all else None)
-
-    def statements(self) -> list[tuple[str, dict[str, Any]]]:
-        """Each statement by itself, with its values under their own names."""
-        return [
-            (name, {key.removeprefix(f"s{place}_"): value for key, value in self._values.items() if key.startswith(f"s{place}_")})
-            for place, name in enumerate(self._names)
-        ]
-
-    def send(self, connection: psycopg.Connection) -> None:
-        """Send the one statement."""
-        if self._names:
-            text, order = _joined(tuple(self._names), frozenset(self._counted))
-            psycopg.RawCursor(connection).execute(text, [self._values[name] for name in order])
-
-
-class _Pipeline:
-    """Statements that follow each other."""
-
-    def __init__(self, connection: psycopg.Connection, now: datetime) -> None:
-        self._connection = connection
-        self._now = now
-
-    def send(self, statement: str, values: dict[str, Any]) -> None:
-        written = {name: array_literal(value) if isinstance(value, list) else value for name, value in values.items()}
-        self._connection.execute(sql(statement), {**written, "now": self._now})
-
-    def send_rows(self, rows: Rows, **more: Any) -> None:
-        if rows.rows:
-            self.send(rows.statement, {**rows.arrays(), **more})
 
 
 def _arrays(heads: list[Head], columns: tuple[str, ...]) -> dict[str, list[Any]]:
     return {column: [getattr(head, column) for head in heads] for column in columns}
 
 
-def _documents(together: _Together, recording: Recording) -> None:
+def _documents(together: Together, recording: Recording) -> None:
     new: list[Head] = []
     revised: list[Head] = []
     moved: list[Head] = []
@@ -283,7 +197,9 @@ def _documents(together: _Together, recording: Recording) -> None:
             noted.append(head)
     events = recording.events_of
     if new:
-        together.add("record.insert_documents", {**_arrays(new, _HEAD), "events": [events[head.document_id] for head in new]})
+        together.add(
+            "record.insert_documents", {**_arrays(new, _HEAD), "events": [events[head.document_id] for head in new]}
+        )
     for statement, columns, heads in (
         ("record.revise_documents", _REVISED, revised),
         ("record.move_documents", _STATUS, moved),
@@ -303,14 +219,22 @@ def _documents(together: _Together, recording: Recording) -> None:
             "events": [events[head.document_id] for head in noted],
         }
         together.add("record.note_documents", values, expect=len(noted))
-    for rows in (recording.payloads, recording.identifiers, recording.links, recording.wanted_links, recording.movements, recording.budgets, recording.reservations):
+    for rows in (
+        recording.payloads,
+        recording.identifiers,
+        recording.links,
+        recording.wanted_links,
+        recording.movements,
+        recording.budgets,
+        recording.reservations,
+    ):
         together.add_rows(rows)
     if recording.events:
         _events(together, recording)
         together.add_rows(recording.event_objects, recording_id=recording.recording_id)
 
 
-def _events(together: _Together, recording: Recording) -> None:
+def _events(together: Together, recording: Recording) -> None:
     """The events, and the recording they stand in. Without events there is nothing to fold or to seal."""
     together.add(
         "record.insert_recording",
@@ -321,7 +245,11 @@ def _events(together: _Together, recording: Recording) -> None:
             "merkle_root": recording.merkle_root,
         },
     )
-    columns = {name: [event[name] for event in recording.events] for name in recording.events[0] if name not in {"attributes", "nth"}}
+    columns = {
+        name: [event[name] for event in recording.events]
+        for name in recording.events[0]
+        if name not in {"attributes", "nth"}
+    }
     heads = [recording.heads[event["document_id"]] for event in recording.events]
     together.add(
         "record.insert_events",
@@ -335,7 +263,7 @@ def _events(together: _Together, recording: Recording) -> None:
     )
 
 
-def _calls(together: _Together, recording: Recording) -> None:
+def _calls(together: Together, recording: Recording) -> None:
     together.add_rows(recording.settled_intents)
     together.add_rows(recording.attempts, engine_id=recording.engine_id)
     together.add_rows(recording.attempt_bodies)
@@ -364,7 +292,7 @@ def _calls(together: _Together, recording: Recording) -> None:
         )
 
 
-def _work(together: _Together, recording: Recording) -> None:
+def _work(together: Together, recording: Recording) -> None:
     """Work items. No two of these statements touch one row: what this recording puts back is left to `settle_work`, and
     whoever is woken or cancelled by it is put back accordingly (`Recording.work_rows`)."""
     settled = [row[0] for row in recording.work.rows]
@@ -393,12 +321,16 @@ def _has_after(recording: Recording) -> bool:
 
 def _after(connection: psycopg.Connection, recording: Recording) -> None:
     """What has to see the rest of the recording, or touches rows that something else of it touches too."""
-    after = _Pipeline(connection, recording.now)
+    after = Pipeline(connection, recording.now)
     after.send_rows(recording.restarts)
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
     if recording.identifiers.rows:
-        names = {column: values for column, values in recording.identifiers.arrays().items() if column in {"system", "kind", "external_id"}}
+        names = {
+            column: values
+            for column, values in recording.identifiers.arrays().items()
+            if column in {"system", "kind", "external_id"}
+        }
         after.send("record.settle_wanted_links", names)
     after.send_rows(recording.cases)
     after.send_rows(recording.closed_cases)
@@ -413,7 +345,9 @@ def lock_heads(connection: psycopg.Connection, document_ids: list[UUID]) -> dict
     """The documents as they are now, held until the transaction ends."""
     if not document_ids:
         return {}
-    return {row["document_id"]: head_of(row) for row in rows(connection, "work.lock_documents", document_id=document_ids)}
+    return {
+        row["document_id"]: head_of(row) for row in rows(connection, "work.lock_documents", document_id=document_ids)
+    }
 
 
 def rows(connection: psycopg.Connection, statement: str, **values: Any) -> list[dict[str, Any]]:

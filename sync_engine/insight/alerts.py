@@ -62,13 +62,20 @@ def load_rules(folder: Path) -> AlertRules:
         raise BadConfiguration(f"{path}: {error.errors(include_url=False)[0]}") from None
 
 
-def evaluate(connection: psycopg.Connection, rules: AlertRules, *, group_currency: str, now: datetime, new_id: NewId) -> Evaluated:
+def evaluate(
+    connection: psycopg.Connection, rules: AlertRules, *, group_currency: str, now: datetime, new_id: NewId
+) -> Evaluated:
     """Fire what the rules find and resolve what they no longer find."""
     firing = resolved = 0
     with connection.transaction():
         for name, rule in rules.rules.items():
             rows = store.rows(
-                connection, "engine.alert_candidates", document_type=rule.document_type, amount_min=rule.amount_min, days_max=rule.days_max, now=now
+                connection,
+                "engine.alert_candidates",
+                document_type=rule.document_type,
+                amount_min=rule.amount_min,
+                days_max=rule.days_max,
+                now=now,
             )
             columns: dict[str, list[Any]] = {
                 "alert_id": [new_id(now) for _ in rows],
@@ -81,8 +88,15 @@ def evaluate(connection: psycopg.Connection, rules: AlertRules, *, group_currenc
                 "group_amount": [row["group_amount"] for row in rows],
                 "business_unit": [row["business_unit"] for row in rows],
             }
-            store.run(connection, "engine.fire_alerts", now=now, **{key: array_literal(values) for key, values in columns.items()})
-            resolved += store.run(connection, "engine.resolve_alerts", rule=name, document_id=columns["document_id"], now=now)
+            store.run(
+                connection,
+                "engine.fire_alerts",
+                now=now,
+                **{key: array_literal(values) for key, values in columns.items()},
+            )
+            resolved += store.run(
+                connection, "engine.resolve_alerts", rule=name, document_id=columns["document_id"], now=now
+            )
             firing += len(rows)
     return Evaluated(firing, resolved)
 

@@ -60,7 +60,13 @@ class Reconciliation:
             **self.counts,
             "totals": self.totals,
             "differences": [
-                {"kind": one.kind, "document": one.document, "business_unit": one.business_unit, "sentence": one.sentence} for one in self.differences[:200]
+                {
+                    "kind": one.kind,
+                    "document": one.document,
+                    "business_unit": one.business_unit,
+                    "sentence": one.sentence,
+                }
+                for one in self.differences[:200]
             ],
         }
 
@@ -125,30 +131,74 @@ def _requisitions(connection: psycopg.Connection, result: Reconciliation, system
     for number, row in ours.items():
         one = theirs.get(number)
         if one is None:
-            result.found("requisition", number, row["business_unit"], f"The hub has requisition {number}; {system} does not.")
-        elif row["state"] not in ENDED and row["amount"] is not None and one.is_live and (row["currency"], row["amount"]) != (one.currency, one.amount):
-            result.found("requisition", number, row["business_unit"], f"Requisition {number} is {row['amount']} {row['currency']} in the hub and {one.amount} {one.currency} in {system}.")
+            result.found(
+                "requisition", number, row["business_unit"], f"The hub has requisition {number}; {system} does not."
+            )
+        elif (
+            row["state"] not in ENDED
+            and row["amount"] is not None
+            and one.is_live
+            and (row["currency"], row["amount"]) != (one.currency, one.amount)
+        ):
+            result.found(
+                "requisition",
+                number,
+                row["business_unit"],
+                f"Requisition {number} is {row['amount']} {row['currency']} in the hub and {one.amount} {one.currency} in {system}.",
+            )
         elif row["state"] == "ordered" and not one.is_live and row["approval_status"] != "conflict":
-            result.found("requisition", number, row["business_unit"], f"Requisition {number} is ordered in the hub and given up in {system}.")
+            result.found(
+                "requisition",
+                number,
+                row["business_unit"],
+                f"Requisition {number} is ordered in the hub and given up in {system}.",
+            )
 
 
-def _orders(connection: psycopg.Connection, result: Reconciliation, system: str, ordered: list[Holding]) -> dict[str, dict[str, Any]]:
+def _orders(
+    connection: psycopg.Connection, result: Reconciliation, system: str, ordered: list[Holding]
+) -> dict[str, dict[str, Any]]:
     ours = {row["external_id"]: row for row in store.rows(connection, "reconcile.orders", system=system)}
     theirs = {one.external_id: one for one in ordered}
     for number, one in theirs.items():
         if one.is_live and one.reference and number not in ours:
-            result.found("purchase_order", number, "", f"{system} has order {number} under our reference {one.reference}; the hub does not know it.")
+            result.found(
+                "purchase_order",
+                number,
+                "",
+                f"{system} has order {number} under our reference {one.reference}; the hub does not know it.",
+            )
     for number, row in ours.items():
         found = theirs.get(number)
         if found is None:
-            result.found("purchase_order", number, row["business_unit"], f"The hub has order {number} ({row['number']}); {system} does not.")
+            result.found(
+                "purchase_order",
+                number,
+                row["business_unit"],
+                f"The hub has order {number} ({row['number']}); {system} does not.",
+            )
         elif row["state"] == "cancelled":
             if found.is_live:
-                result.found("purchase_order", number, row["business_unit"], f"Order {number} is cancelled in the hub and live in {system}.")
+                result.found(
+                    "purchase_order",
+                    number,
+                    row["business_unit"],
+                    f"Order {number} is cancelled in the hub and live in {system}.",
+                )
         elif not found.is_live:
-            result.found("purchase_order", number, row["business_unit"], f"Order {number} is {row['state']} in the hub and deleted in {system}.")
+            result.found(
+                "purchase_order",
+                number,
+                row["business_unit"],
+                f"Order {number} is {row['state']} in the hub and deleted in {system}.",
+            )
         elif (row["currency"], row["amount"]) != (found.currency, found.amount):
-            result.found("purchase_order", number, row["business_unit"], f"Order {number} is {row['amount']} {row['currency']} in the hub and {found.amount} {found.currency} in {system}.")
+            result.found(
+                "purchase_order",
+                number,
+                row["business_unit"],
+                f"Order {number} is {row['amount']} {row['currency']} in the hub and {found.amount} {found.currency} in {system}.",
+            )
     return ours
 
 
@@ -156,11 +206,25 @@ def _numbers_in_procurement(result: Reconciliation, orders: dict[str, dict[str, 
     known = {one.refers_to for one in shown}
     for number, row in orders.items():
         if row["state"] in {"ordered", "partially_received", "received", "closed"} and number not in known:
-            result.found("purchase_order", number, row["business_unit"], f"Procurement does not show the ERP's order {number} ({row['number']}).")
+            result.found(
+                "purchase_order",
+                number,
+                row["business_unit"],
+                f"Procurement does not show the ERP's order {number} ({row['number']}).",
+            )
 
 
-def _invoices(connection: psycopg.Connection, result: Reconciliation, ap: str, erp: str, billed: list[Holding], posted: list[Holding]) -> None:
-    ours = {row["external_id"]: row for row in store.rows(connection, "reconcile.invoices", ap_system=ap, erp_system=erp)}
+def _invoices(
+    connection: psycopg.Connection,
+    result: Reconciliation,
+    ap: str,
+    erp: str,
+    billed: list[Holding],
+    posted: list[Holding],
+) -> None:
+    ours = {
+        row["external_id"]: row for row in store.rows(connection, "reconcile.invoices", ap_system=ap, erp_system=erp)
+    }
     in_ap = {one.external_id: one for one in billed}
     in_erp = {one.external_id: one for one in posted}
     for number, row in ours.items():
@@ -171,13 +235,28 @@ def _invoices(connection: psycopg.Connection, result: Reconciliation, ap: str, e
             continue
         booked = in_erp.get(row["erp_number"])
         if booked is None:
-            result.found("invoice", number, row["business_unit"], f"The hub says that invoice {number} is posted as {row['erp_number']}; {erp} does not have it.")
+            result.found(
+                "invoice",
+                number,
+                row["business_unit"],
+                f"The hub says that invoice {number} is posted as {row['erp_number']}; {erp} does not have it.",
+            )
         elif booked.is_live and (row["currency"], row["amount"]) != (booked.currency, booked.amount):
-            result.found("invoice", number, row["business_unit"], f"Invoice {number} is {row['amount']} {row['currency']} in the hub and {booked.amount} {booked.currency} in {erp}.")
+            result.found(
+                "invoice",
+                number,
+                row["business_unit"],
+                f"Invoice {number} is {row['amount']} {row['currency']} in the hub and {booked.amount} {booked.currency} in {erp}.",
+            )
     told = {row["erp_number"] for row in ours.values()}
     for number, booked in in_erp.items():
         if booked.is_live and number not in told:
-            result.found("invoice", number, "", f"{erp} has supplier invoice {number} ({booked.reference}); the hub does not know it.")
+            result.found(
+                "invoice",
+                number,
+                "",
+                f"{erp} has supplier invoice {number} ({booked.reference}); the hub does not know it.",
+            )
 
 
 def _two_live_orders(connection: psycopg.Connection, result: Reconciliation, ordered: list[Holding]) -> None:
@@ -185,10 +264,17 @@ def _two_live_orders(connection: psycopg.Connection, result: Reconciliation, ord
     by_reference = Counter(one.reference for one in ordered if one.is_live and one.reference)
     twice = {reference: count for reference, count in by_reference.items() if count > 1}
     for reference, count in twice.items():
-        result.found("purchase_order", reference, "", f"The ERP has {count} live orders under our reference {reference}.")
+        result.found(
+            "purchase_order", reference, "", f"The ERP has {count} live orders under our reference {reference}."
+        )
     lines = store.rows(connection, "reconcile.orders_of_requisitions")
     for row in lines:
-        result.found("requisition", row["requisition"], "", f"Line {row['line']} of requisition {row['requisition']} has {row['live_orders']} live orders: {', '.join(row['orders'])}.")
+        result.found(
+            "requisition",
+            row["requisition"],
+            "",
+            f"Line {row['line']} of requisition {row['requisition']} has {row['live_orders']} live orders: {', '.join(row['orders'])}.",
+        )
     result.requisitions_with_two_live_orders = len(twice) + len({row["requisition"] for row in lines})
 
 
@@ -207,4 +293,9 @@ def _never_told(connection: psycopg.Connection, result: Reconciliation, books: d
         for one in live:
             if (one.kind, one.external_id) not in known:
                 result.events_lost += 1
-                result.found(one.kind, one.external_id, "", f"{system} has {one.kind} {one.external_id}, of which the hub was never told.")
+                result.found(
+                    one.kind,
+                    one.external_id,
+                    "",
+                    f"{system} has {one.kind} {one.external_id}, of which the hub was never told.",
+                )

@@ -99,8 +99,12 @@ def test_a_number_two_invoices_have_is_refused_with_both_to_choose_from(house, c
     assert [candidate["number"] for candidate in problem["candidates"]] == ["RE-1", "RE-1"]
     assert "document_id" in problem["next_step"]
     answers = [status(client, bearer(), candidate["document_id"]) for candidate in problem["candidates"]]
-    assert sorted(answer["document_id"] for answer in answers) == sorted(candidate["document_id"] for candidate in problem["candidates"])
-    assert {status(client, bearer(), invoice)["document_id"] for invoice in (first, second)} == {answer["document_id"] for answer in answers}
+    assert sorted(answer["document_id"] for answer in answers) == sorted(
+        candidate["document_id"] for candidate in problem["candidates"]
+    )
+    assert {status(client, bearer(), invoice)["document_id"] for invoice in (first, second)} == {
+        answer["document_id"] for answer in answers
+    }
 
 
 def test_an_invoice_of_another_unit_is_not_there(house, client, bearer):

@@ -24,29 +24,15 @@ FILES = {name.partition(".")[0] for name in names()}
 BY_SHORT_NAME = {"api", "decide", "report"}
 """Files whose statements are asked for through a function that knows the file (`desk.rows("linked")`)."""
 
-AHEAD = {
-    "intake.hint_feed": "webhooks",
-    "report.exception_causes": "pages under way",
-    "report.exceptions_by_week": "pages under way",
-    "report.flow_by_day": "pages under way",
-    "report.stage_times": "pages under way",
-}
-"""Statements that wait for their caller, and which."""
-
 NO_STATEMENTS = {"engine.log"}
 """Words that look like a statement's name and are something else."""
 
 
 def test_every_statement_is_asked_for():
-    """`report` is left out until there is an application that asks for reports."""
-    asks_for_reports = (ROOT / "app.py").exists()
     unused = [
         name
         for name in names()
-        if name not in WORDS
-        and not (name.partition(".")[0] in BY_SHORT_NAME and name.partition(".")[2] in WORDS)
-        and not (name.startswith("report.") and not asks_for_reports)
-        and name not in AHEAD
+        if name not in WORDS and not (name.partition(".")[0] in BY_SHORT_NAME and name.partition(".")[2] in WORDS)
     ]
     assert unused == []
 

@@ -48,7 +48,9 @@ def reader(database, connection, app, cache, noon):
 
     def read_as(*units, user="reader"):
         user_id = f"{user} {' '.join(units)}"
-        access.put_people(connection, [Person(user_id, user_id, frozenset({Role.PROCUREMENT_ANALYST}), units)], now=noon)
+        access.put_people(
+            connection, [Person(user_id, user_id, frozenset({Role.PROCUREMENT_ANALYST}), units)], now=noon
+        )
         session = access.open_session(gate, user_id, hours=1)
         return Reports(app, session.token, session.person, cache)
 
@@ -71,7 +73,9 @@ def test_an_answer_is_shared_with_whoever_sees_the_same_units_and_nobody_else(re
 
 def test_rights_that_change_while_a_page_is_drawn_leave_nothing_for_others(reader, connection, cache, noon):
     first = reader("DE-SOUTH")
-    access.put_people(connection, [Person(first.person.user_id, "x", frozenset({Role.PROCUREMENT_ANALYST}), ("*",))], now=noon)
+    access.put_people(
+        connection, [Person(first.person.user_id, "x", frozenset({Role.PROCUREMENT_ANALYST}), ("*",))], now=noon
+    )
     assert codes(first) == ["DE-NORTH", "DE-SOUTH"], "the database decides, by the rights of this moment"
     assert len(cache) == 0, "and what was seen so is not kept under the rights the page began with"
 
@@ -81,7 +85,9 @@ def test_an_answer_serves_until_something_moved_and_a_little_while_longer(reader
     connection.execute("INSERT INTO business_unit VALUES ('UK', 'UK', 'GB', 'GBP', '1110', 'x', 'UTC')")
     timer.now = 300
     assert len(codes(reader("*"))) == 2, "nothing was recorded since"
-    connection.execute("INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root) VALUES (gen_random_uuid(), 'e', now(), 0, '\\x00')")
+    connection.execute(
+        "INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root) VALUES (gen_random_uuid(), 'e', now(), 0, '\\x00')"
+    )
     timer.now = 305
     assert len(codes(reader("*"))) == 3, "something was, and the answer is older than ten seconds"
     timer.now = 305 + reading.KEEP_S + 1
@@ -109,7 +115,13 @@ def test_the_cache_forgets_the_least_used_beyond_its_size(timer):
 
 
 def test_a_question_cannot_write(reader, monkeypatch):
-    monkeypatch.setattr(reading, "sql", lambda _: "INSERT INTO command (command_id, actor, roles, action, arguments, reason, business_unit, asked_at) SELECT gen_random_uuid(), session_user_id(), session_roles(), 'export', '{}', '', '', now() RETURNING 1")
+    monkeypatch.setattr(
+        reading,
+        "sql",
+        lambda _: (
+            "INSERT INTO command (command_id, actor, roles, action, arguments, reason, business_unit, asked_at) SELECT gen_random_uuid(), session_user_id(), session_roles(), 'export', '{}', '', '', now() RETURNING 1"
+        ),
+    )
     with pytest.raises(Exception, match="read-only transaction"):
         reader("*").rows("units")
 
@@ -124,7 +136,9 @@ def test_a_question_that_takes_too_long_is_given_up_and_says_so(reader, monkeypa
 
 def test_a_database_that_is_away_is_told_apart_from_a_question_that_failed(reader):
     reports = reader("*")
-    reports.app = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing", connect_args={"connect_timeout": 1})
+    reports.app = sa.create_engine(
+        "postgresql+psycopg://nobody@127.0.0.1:1/nothing", connect_args={"connect_timeout": 1}
+    )
     with pytest.raises(DatabaseAway):
         reports.rows("units")
 
@@ -148,14 +162,18 @@ def test_an_order_objective_in_working_hours_ends_where_the_engine_s_calendar_sa
     assert rows
     for started_at, threshold_s, deadline_at, calendar in rows:
         assert _walked(house.configuration.calendars.calendars[calendar], started_at, float(threshold_s)) == deadline_at
-    stays = connection.execute("SELECT business_s, business_s(b.calendar, entered_at, left_at) FROM stage_time JOIN business_unit b ON b.code = business_unit").fetchall()
+    stays = connection.execute(
+        "SELECT business_s, business_s(b.calendar, entered_at, left_at) FROM stage_time JOIN business_unit b ON b.code = business_unit"
+    ).fetchall()
     assert stays
     assert all(ours == theirs for ours, theirs in stays)
 
 
 def _walked(calendar, started_at, seconds):
     """When so many working seconds have passed."""
-    for opens, closes, _ in intervals(calendar, started_at.date() - timedelta(days=1), started_at.date() + timedelta(days=30)):
+    for opens, closes, _ in intervals(
+        calendar, started_at.date() - timedelta(days=1), started_at.date() + timedelta(days=30)
+    ):
         begin = max(opens, started_at)
         if begin < closes:
             if (closes - begin).total_seconds() >= seconds:

@@ -45,7 +45,9 @@ def test_either_refusal_ends_it_and_procurement_hears_why(house):
     assert row["status"] == "draft"
     assert "buy from the frame contract" in row["reject-reason-comment"]
     assert house.live_orders() == []
-    assert house.connection.execute("SELECT count(*) FROM budget_reservation WHERE released_at IS NULL").fetchone() == (0,)
+    assert house.connection.execute("SELECT count(*) FROM budget_reservation WHERE released_at IS NULL").fetchone() == (
+        0,
+    )
 
 
 def test_a_rejection_in_procurement_ends_it(house):

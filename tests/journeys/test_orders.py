@@ -77,12 +77,16 @@ def test_whatever_is_lost_on_the_way_there_is_one_order_and_it_is_known(house, l
     house.approve_in_coupa(requisition)
     house.run(hours=2)
     [order] = house.live_orders()
-    assert house.connection.execute("SELECT external_id FROM document_identifier WHERE system = 's4hana' AND kind = 'purchase_order'").fetchall() == [(order,)]
+    assert house.connection.execute(
+        "SELECT external_id FROM document_identifier WHERE system = 's4hana' AND kind = 'purchase_order'"
+    ).fetchall() == [(order,)]
 
 
 def test_two_suppliers_on_one_requisition_make_two_orders_and_both_numbers_come_back(house):
     other = house.supplier_ids["10300002"]
-    requisition = house.submit(house.line(), house.line(supplier_id=other, description="Sheet steel", unit_price="7.50"))
+    requisition = house.submit(
+        house.line(), house.line(supplier_id=other, description="Sheet steel", unit_price="7.50")
+    )
     house.run(minutes=10)
     house.approve_in_coupa(requisition)
     house.run(minutes=30)
@@ -137,7 +141,10 @@ def test_a_change_within_ten_per_cent_updates_the_same_order(house):
     assert house.live_orders() == [order]
     assert house.s4hana.orders[order]["_items"][0]["OrderQuantity"] in {"11", "11.000"}
     assert house.documents("change_order")[0][1] == "returned"
-    assert house.connection.execute("SELECT amount FROM document WHERE document_type = 'purchase_order'").fetchone()[0] == 220
+    assert (
+        house.connection.execute("SELECT amount FROM document WHERE document_type = 'purchase_order'").fetchone()[0]
+        == 220
+    )
 
 
 def test_a_change_beyond_ten_per_cent_waits_for_both_groups(house):
@@ -166,7 +173,9 @@ def test_an_order_without_its_commitment_is_an_exception(house):
 def test_an_order_somebody_has_open_is_tried_again_by_itself(house):
     _requisition, order = house.order_one()
     house.s4hana.lock_order(number=order, until=house.clock.now() + timedelta(minutes=20))
-    house.coupa.revise_order(order_id=house.order_in_coupa(), by="planner.de-south", changes={1: {"unit-price": "21.00"}})
+    house.coupa.revise_order(
+        order_id=house.order_in_coupa(), by="planner.de-south", changes={1: {"unit-price": "21.00"}}
+    )
     house.run(hours=2)
     assert house.documents("change_order")[0][1] == "returned"
     assert house.cases() == []
@@ -188,8 +197,12 @@ def test_withdrawn_after_the_order_was_made_is_a_contradiction_people_see(house)
 def test_the_same_message_told_a_hundred_times_is_one_requisition(house):
     requisition = house.submit()
     for _ in range(100):
-        house.connection.execute("UPDATE feed_state SET cursor = '{}', due_at = now() - interval '100 years' WHERE system = 'coupa'")
+        house.connection.execute(
+            "UPDATE feed_state SET cursor = '{}', due_at = now() - interval '100 years' WHERE system = 'coupa'"
+        )
         house.engine.collect(house.connection)
     house.run(minutes=10)
     assert [d[0] for d in house.documents("requisition")] == [str(requisition)]
-    assert house.connection.execute("SELECT count(*) FROM event WHERE activity = 'requisition_received'").fetchone() == (1,)
+    assert house.connection.execute(
+        "SELECT count(*) FROM event WHERE activity = 'requisition_received'"
+    ).fetchone() == (1,)

@@ -1,5 +1,6 @@
 """The reference journey over four systems on their wire formats: from a requester's wish to a paid invoice."""
 
+
 def test_a_requisition_becomes_an_order_a_receipt_an_invoice_and_a_payment(house):
     requisition = house.submit()
     house.run(minutes=10)

@@ -122,7 +122,9 @@ def test_a_closed_period_is_seen_repaired_and_reprocessed_until_procurement_show
     assert "Amount: " in task["description"]
     [link] = re.findall(rf"{demo.url}/trace\?document=[0-9a-f-]+", task["description"])
     page.goto(link)
-    expect(page.get_by_text(re.compile(f"Purchase order {number} is held up: the posting period is closed"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(f"Purchase order {number} is held up: the posting period is closed"))
+    ).to_be_visible()
     _look_as(page, "Finance operations, all units")
     _open_in_the_queue(page, number)
 

@@ -43,7 +43,11 @@ class World:
 
     def use(self) -> None:
         """Point the application at this world."""
-        for name, role in (("DATABASE_URL", None), ("FINSYNC_APP_DATABASE_URL", "finsync_app"), ("FINSYNC_GATE_DATABASE_URL", "finsync_gate")):
+        for name, role in (
+            ("DATABASE_URL", None),
+            ("FINSYNC_APP_DATABASE_URL", "finsync_app"),
+            ("FINSYNC_GATE_DATABASE_URL", "finsync_gate"),
+        ):
             url = self.database.owner_url if role is None else self.database.owner_url.set(username=role)
             self.monkeypatch.setenv(name, url.render_as_string(hide_password=False))
         self.monkeypatch.setenv("FINSYNC_CELL", self.database.cell)
@@ -86,7 +90,9 @@ class World:
         def work() -> None:
             with borrowed(self._pool) as connection:
                 while not stop.is_set():
-                    if not execute_commands(connection, self.house.engine.setup, engine_id="engine-desk", now=self.house.clock.now()):
+                    if not execute_commands(
+                        connection, self.house.engine.setup, engine_id="engine-desk", now=self.house.clock.now()
+                    ):
                         time.sleep(0.01)
 
         thread = threading.Thread(target=work)
@@ -106,17 +112,26 @@ class World:
 
     def case_of(self, number: object) -> Any:
         """The open exception of a document."""
-        return self.one("SELECT case_id FROM exception_case WHERE number LIKE %s AND closed_at IS NULL ORDER BY raised_at LIMIT 1", f"{number}%")
+        return self.one(
+            "SELECT case_id FROM exception_case WHERE number LIKE %s AND closed_at IS NULL ORDER BY raised_at LIMIT 1",
+            f"{number}%",
+        )
 
     def document(self, number: object, kind: str = "requisition") -> Any:
         """The id of a document."""
-        return self.one("SELECT document_id FROM document WHERE number LIKE %s AND document_type = %s", f"{number}%", kind)
+        return self.one(
+            "SELECT document_id FROM document WHERE number LIKE %s AND document_type = %s", f"{number}%", kind
+        )
 
     def block(self) -> None:
         """Orders of two units that stand behind blocked cost centres."""
         house = self.house
         self.south = [house.submit(), house.submit(house.line(description="Bearing 6205", quantity="30"))]
-        self.north = house.submit(house.line(cost_centre="4101", description="Secret northern part"), department="DE-NORTH Plant", requester="planner.de-south")
+        self.north = house.submit(
+            house.line(cost_centre="4101", description="Secret northern part"),
+            department="DE-NORTH Plant",
+            requester="planner.de-south",
+        )
         house.run(minutes=10)
         house.s4hana.block_cost_centre(code="4711")
         house.s4hana.block_cost_centre(code="4101")

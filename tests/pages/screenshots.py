@@ -29,13 +29,20 @@ def settled(page: Page, *, patience_s: float = 20) -> float:
 
 def shoot(browser: Browser, url: str, to: Path, *, width: int, dark: bool) -> float:
     """One picture of the whole page."""
-    context = browser.new_context(viewport={"width": width, "height": WIDTHS[width]}, color_scheme="dark" if dark else "light", timezone_id="Europe/Berlin", locale="en-GB")
+    context = browser.new_context(
+        viewport={"width": width, "height": WIDTHS[width]},
+        color_scheme="dark" if dark else "light",
+        timezone_id="Europe/Berlin",
+        locale="en-GB",
+    )
     page = context.new_page()
     page.goto(url)
     took = settled(page)
     page.wait_for_timeout(900)
     settled(page)
-    height = page.evaluate("() => { const main = document.querySelector('[data-testid=stMain]'); return main ? main.scrollHeight : 900; }")
+    height = page.evaluate(
+        "() => { const main = document.querySelector('[data-testid=stMain]'); return main ? main.scrollHeight : 900; }"
+    )
     page.set_viewport_size({"width": width, "height": min(int(height) + 60, 6000)})
     page.wait_for_timeout(500)
     page.screenshot(path=str(to))
@@ -49,7 +56,12 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8501")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--as", dest="person", default="", help="whose eyes (evaluation mode)")
-    parser.add_argument("--page", action="append", default=[], help='a path with its parameters, such as "exceptions?unit=DE-SOUTH"; all pages without')
+    parser.add_argument(
+        "--page",
+        action="append",
+        default=[],
+        help='a path with its parameters, such as "exceptions?unit=DE-SOUTH"; all pages without',
+    )
     parser.add_argument("--only", default="", help='one picture of each: "1440-light"')
     chosen = parser.parse_args()
     if not chosen.page:

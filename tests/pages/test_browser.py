@@ -44,7 +44,9 @@ def served(_servers) -> Iterator[World]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         world.url = f"http://127.0.0.1:{port}"
         try:
             for _ in range(150):
@@ -70,7 +72,14 @@ def tab(browser, served):
         opened.append(context)
         page = context.new_page()
         page.foreign = []
-        page.on("request", lambda request: None if request.url.startswith((served.url, "data:", "blob:", "ws:")) else page.foreign.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((served.url, "data:", "blob:", "ws:"))
+                else page.foreign.append(request.url)
+            ),
+        )
         page.goto(f"{served.url}/{path}?{urlencode({'as': OPERATIONS, **query}, doseq=True)}")
         settled(page, patience_s=60)
         return page

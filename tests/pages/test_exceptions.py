@@ -27,7 +27,9 @@ def go(world, app, reason="the cost centre is open again"):
 
 def test_documents_that_wait_for_the_same_reason_are_one_group(world):
     said = words_of(world.look("exceptions"))
-    assert "**3 documents worth EUR 1,000**: The cost centre is blocked" in said or "**2 documents worth EUR 800**" in said
+    assert (
+        "**3 documents worth EUR 1,000**: The cost centre is blocked" in said or "**2 documents worth EUR 800**" in said
+    )
     assert "wait for the same reason" in said
 
 
@@ -112,7 +114,9 @@ def test_whoever_comes_second_is_told_who_was_first(own_world):
     go(own_world, first)
     go(own_world, second)
     assert commands(own_world) == 2
-    skipped = own_world.connection.execute("SELECT i.result FROM redrive_item i JOIN redrive r USING (redrive_id) WHERE r.asked_by = %s", [SUPPORT]).fetchall()
+    skipped = own_world.connection.execute(
+        "SELECT i.result FROM redrive_item i JOIN redrive r USING (redrive_id) WHERE r.asked_by = %s", [SUPPORT]
+    ).fetchall()
     assert len(skipped) == 3
     assert all(OPERATIONS in result and "already" in result for (result,) in skipped)
     assert OPERATIONS in words_of(plan(own_world, person=SUPPORT, redrive=second.query_params["redrive"]))
@@ -126,7 +130,9 @@ def test_a_case_that_somebody_else_took_is_said_with_their_name(own_world):
         mine.button(key=key).click().run()
         theirs.button(key=key).click().run()
     assert "has taken on" in words_of(mine)
-    assert f"{OPERATIONS} has taken it on already".replace(".", "") in words_of(theirs).replace("\\", "").replace("\u2060", "").replace(".", "")
+    assert f"{OPERATIONS} has taken it on already".replace(".", "") in words_of(theirs).replace("\\", "").replace(
+        "\u2060", ""
+    ).replace(".", "")
 
 
 def test_comment_assign_and_give_up_stand_in_the_history(own_world):
@@ -172,7 +178,17 @@ def test_nothing_open_is_good_news_with_the_number_that_proves_it(own_world):
     assert "3 closed in the last 24 hours" in said
 
 
-@pytest.mark.parametrize("query", [{"scope": "everything"}, {"case": "x"}, {"redrive": "x"}, {"command": "x", "scope": "filter"}, {"scope": "rows", "pick": "zz"}, {"cause": "' OR 1=1 --"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"scope": "everything"},
+        {"case": "x"},
+        {"redrive": "x"},
+        {"command": "x", "scope": "filter"},
+        {"scope": "rows", "pick": "zz"},
+        {"cause": "' OR 1=1 --"},
+    ],
+)
 def test_no_address_breaks_the_queue(world, query):
     app = world.look("exceptions", **query)
     assert not app.exception

@@ -31,7 +31,14 @@ sys.exit(f"{app.exception} {list(app.main)} {list(app.sidebar)}" if app.exceptio
 def test_importing_a_page_draws_nothing():
     """In a process of its own: nothing has been imported there yet (STYLE hazard 1)."""
     modules = [f"pages.{path.stem}" for path in SOURCES if path.parent.name == "pages" and path.stem != "__init__"]
-    done = subprocess.run([sys.executable, "-c", DRAWN_BY_IMPORTS % modules], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DRAWN_BY_IMPORTS % modules],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -40,12 +47,23 @@ def test_no_page_writes_html_of_its_own_or_uses_a_bare_cache(path):
     source = path.read_text(encoding="utf-8")
     assert "unsafe_allow_html" not in source
     assert "unsafe_allow_javascript" not in source
-    assert "st.cache_data" not in source, "answers are remembered by sight (sync_engine.insight.reports), not by argument"
+    assert "st.cache_data" not in source, (
+        "answers are remembered by sight (sync_engine.insight.reports), not by argument"
+    )
     assert not re.search("[\U0001f300-\U0001faff\u2600-\u27bf]", source), "no emoji"
     if path.name != "app.py":
-        names = {alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+        names = {
+            alias.name
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
         modules = {node.module or "" for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
-        assert not [name for name in (*names, *modules) if name.startswith(("collectors", "sandbox", "sync_engine.engine", "sync_engine.cli"))]
+        assert not [
+            name
+            for name in (*names, *modules)
+            if name.startswith(("collectors", "sandbox", "sync_engine.engine", "sync_engine.cli"))
+        ]
 
 
 def test_every_setting_of_the_application_is_one_streamlit_has():
@@ -62,7 +80,9 @@ def test_every_setting_of_the_application_is_one_streamlit_has():
     assert settings["server"]["allowedHosts"]
     light = settings["theme"]["light"]
     meanings = (charts.OK, charts.WATCH, charts.STUCK, charts.WAITING)
-    assert [light[name].upper() for name in ("greenColor", "orangeColor", "redColor", "blueColor")] == [colour.upper() for colour in meanings]
+    assert [light[name].upper() for name in ("greenColor", "orangeColor", "redColor", "blueColor")] == [
+        colour.upper() for colour in meanings
+    ]
 
 
 def luminance(colour):
@@ -125,7 +145,12 @@ def test_in_production_nobody_can_be_switched_to_and_nobody_is_let_in_without_an
 @pytest.fixture
 def provider(world, monkeypatch):
     monkeypatch.setenv("FINSYNC_MODE", "production")
-    for name, value in {"OIDC_METADATA_URL": "http://127.0.0.1:1/x", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "x", "COOKIE_SECRET": "x" * 40}.items():
+    for name, value in {
+        "OIDC_METADATA_URL": "http://127.0.0.1:1/x",
+        "OIDC_CLIENT_ID": "x",
+        "OIDC_CLIENT_SECRET": "x",
+        "COOKIE_SECRET": "x" * 40,
+    }.items():
         monkeypatch.setenv(f"FINSYNC_{name}", value)
 
     def log_in(**claims):
@@ -139,10 +164,17 @@ def provider(world, monkeypatch):
 
 
 def test_in_production_the_claims_decide_what_somebody_sees(provider):
-    app = provider(is_logged_in=True, email="Somebody@Example.test", name="Somebody", roles=["procurement_analyst", "unit:DE-SOUTH"])
+    app = provider(
+        is_logged_in=True,
+        email="Somebody@Example.test",
+        name="Somebody",
+        roles=["procurement_analyst", "unit:DE-SOUTH"],
+    )
     assert not app.exception
     assert "Sees DE-SOUTH" in words_of(app)
-    assert "finsync.as" not in [box.key for box in app.selectbox], "nobody can be switched to, whatever the address says"
+    assert "finsync.as" not in [box.key for box in app.selectbox], (
+        "nobody can be switched to, whatever the address says"
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,7 +184,10 @@ def test_in_production_the_claims_decide_what_somebody_sees(provider):
         ({"is_logged_in": True, "email": "a@b.test"}, "None of the application's roles"),
         ({"is_logged_in": True, "email": "a@b.test", "roles": ["auditor"]}, "No business unit"),
         ({"is_logged_in": True, "roles": ["auditor", "unit:*"]}, "e-mail address"),
-        ({"is_logged_in": True, "email": "a@b.test", "email_verified": False, "roles": ["auditor", "unit:*"]}, "has not been verified"),
+        (
+            {"is_logged_in": True, "email": "a@b.test", "email_verified": False, "roles": ["auditor", "unit:*"]},
+            "has not been verified",
+        ),
     ],
 )
 def test_in_production_a_missing_claim_denies_and_says_which(provider, claims, said):
@@ -167,7 +202,9 @@ def test_people_of_another_domain_are_not_let_in():
         from_claims({"email": "a@evil.test", "roles": ["auditor", "unit:*"]}, domain="good.test")
     with pytest.raises(MissingClaims, match="Only people of"):
         from_claims({"email": "a@good.test", "hd": "evil.test", "roles": ["auditor", "unit:*"]}, domain="good.test")
-    assert from_claims({"email": "a@good.test", "hd": "good.test", "roles": ["auditor", "unit:A", "unit:B"]}, domain="good.test").units == ("A", "B")
+    assert from_claims(
+        {"email": "a@good.test", "hd": "good.test", "roles": ["auditor", "unit:A", "unit:B"]}, domain="good.test"
+    ).units == ("A", "B")
 
 
 def test_an_unknown_role_in_people_toml_is_told_with_its_place(tmp_path):
@@ -201,7 +238,15 @@ def test_what_an_address_asks_for_wrongly_is_said_and_left_out(world):
     assert "2 exceptions" in words_of(app), "the rest of the filter holds"
 
 
-@pytest.mark.parametrize("query", [{"period": "1000y"}, {"period": "custom", "since": "x", "until": "2026-01-01"}, {"show": "passwords"}, {"period": "custom", "since": "2026-09-01", "until": "2026-09-10"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"period": "1000y"},
+        {"period": "custom", "since": "x", "until": "2026-01-01"},
+        {"show": "passwords"},
+        {"period": "custom", "since": "2026-09-01", "until": "2026-09-10"},
+    ],
+)
 def test_no_address_breaks_the_overview(world, query):
     app = world.look("overview", person=LEADER, **query)
     assert not app.exception
@@ -240,7 +285,13 @@ def test_an_empty_database_says_what_to_do(empty_world, page):
     assert not app.exception
     assert not app.error
     said = words_of(app)
-    assert "No documents have come in yet" in said or "Type any number" in said or "no data" in said.lower() or "nothing has been heard" in said or "No unresolved" in said
+    assert (
+        "No documents have come in yet" in said
+        or "Type any number" in said
+        or "no data" in said.lower()
+        or "nothing has been heard" in said
+        or "No unresolved" in said
+    )
 
 
 def test_a_database_that_is_away_is_said_and_looked_for_again(world, monkeypatch):

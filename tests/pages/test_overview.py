@@ -38,7 +38,9 @@ def test_an_empty_denominator_is_no_data_and_never_a_hundred_per_cent(world):
 
 
 def test_an_alert_says_amount_and_days_and_is_acknowledged_once(own_world):
-    order = own_world.one("SELECT document_id FROM document WHERE document_type = 'purchase_order' AND state = 'refused' LIMIT 1")
+    order = own_world.one(
+        "SELECT document_id FROM document WHERE document_type = 'purchase_order' AND state = 'refused' LIMIT 1"
+    )
     own_world.connection.execute(
         "INSERT INTO alert (alert_id, rule, document_id, deadline_on, state, severity, message, owner_team, group_amount, business_unit, fired_at)"
         " VALUES (gen_random_uuid(), 'blocked-order', %s, %s, 'firing', 'high', 'Blocked order with a near need-by date: 2001-1', 'finance operations', 12000, 'DE-SOUTH', %s)",

@@ -33,7 +33,11 @@ def test_an_analyst_never_meets_another_unit(world, page, query):
 
 
 def test_another_unit_s_case_document_and_number_stay_closed(world):
-    case, order, number = str(world.case_of(world.north)), str(world.document(world.north, "purchase_order")), str(world.north)
+    case, order, number = (
+        str(world.case_of(world.north)),
+        str(world.document(world.north, "purchase_order")),
+        str(world.north),
+    )
     assert "no such exception" in words_of(world.look("exceptions", person=ANALYST, case=case))
     assert "no such document" in words_of(world.look("trace", person=ANALYST, document=order))
     assert "Nothing you may see" in words_of(world.look("trace", person=ANALYST, q=number))
@@ -59,7 +63,11 @@ def hostile_world(own_world):
 def test_a_hostile_name_is_text_everywhere(hostile_world, page):
     world = hostile_world
     case = str(world.case_of(world.south[0]))
-    queries = {"overview": {"show": "stuck"}, "exceptions": {"case": case}, "trace": {"document": str(world.document(world.south[0], "purchase_order"))}}
+    queries = {
+        "overview": {"show": "stuck"},
+        "exceptions": {"case": case},
+        "trace": {"document": str(world.document(world.south[0], "purchase_order"))},
+    }
     app = world.look(page, person=OPERATIONS, **queries.get(page, {}))
     assert not app.exception
     for kind in ("markdown", "caption", "info", "warning", "success", "error", "subheader", "title"):
@@ -71,7 +79,8 @@ def test_a_hostile_name_is_text_everywhere(hostile_world, page):
 
 
 def test_an_export_is_read_as_text_and_numbers():
-    frame = pd.DataFrame({"name": [HOSTILE, "+1", "@SUM(1)", "-2", "\t=1", "＝1", "Nordwerk", None], "amount": [-2.5] * 8}, dtype=object)  # noqa: RUF001
+    names = [HOSTILE, "+1", "@SUM(1)", "-2", "\t=1", "＝1", "Nordwerk", None]  # noqa: RUF001
+    frame = pd.DataFrame({"name": names, "amount": [-2.5] * 8}, dtype=object)
     written = csv_bytes(frame, [("name", "Supplier"), ("amount", "=Amount")])
     assert written.startswith(b"\xef\xbb\xbf")
     header, *rows = csv.reader(io.StringIO(written.decode("utf-8-sig")))
@@ -80,7 +89,23 @@ def test_an_export_is_read_as_text_and_numbers():
     assert {amount for _, amount in rows} == {"-2.5"}
 
 
-@pytest.mark.parametrize("text", ["![x](http://evil.test/a.png)", "[click](http://evil.test)", "http://evil.test", "www.evil.test", "<img src=x>", "$x^2$", ":material/bomb:", ":red[x]", "# big", "**x**", "a | b", ":smile:"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![x](http://evil.test/a.png)",
+        "[click](http://evil.test)",
+        "http://evil.test",
+        "www.evil.test",
+        "<img src=x>",
+        "$x^2$",
+        ":material/bomb:",
+        ":red[x]",
+        "# big",
+        "**x**",
+        "a | b",
+        ":smile:",
+    ],
+)
 def test_outside_text_in_markdown_shows_its_own_characters_and_does_nothing(text):
     from markdown_it import MarkdownIt
 
@@ -89,7 +114,16 @@ def test_outside_text_in_markdown_shows_its_own_characters_and_does_nothing(text
     assert "<a " not in rendered
     assert "<h1" not in rendered
     assert "<strong" not in rendered
-    assert rendered.replace("\u2060", "").strip().removeprefix("<p>").removesuffix("</p>").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"') == text
+    assert (
+        rendered.replace("\u2060", "")
+        .strip()
+        .removeprefix("<p>")
+        .removesuffix("</p>")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", '"')
+        == text
+    )
 
 
 def test_text_that_turns_the_reading_direction_cannot_hide_anything():

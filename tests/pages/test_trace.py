@@ -14,7 +14,9 @@ def test_any_number_of_any_system_finds_the_document(world, kind):
         "order": world.order,
         "invoice": "RE-4711",
         "correlation": str(world.one("SELECT document_id FROM document WHERE document_type = 'invoice'")),
-        "task": world.one("SELECT external_id FROM document_identifier WHERE system = 's4hana' AND kind = 'supplier_invoice'"),
+        "task": world.one(
+            "SELECT external_id FROM document_identifier WHERE system = 's4hana' AND kind = 'supplier_invoice'"
+        ),
     }[kind]
     app = world.look("trace", q=number)
     assert not app.exception
@@ -47,15 +49,20 @@ def test_the_timeline_has_a_lane_per_system_and_its_stays_add_up(world):
     [steps] = [frame.value for frame in app.dataframe if "lane" in frame.value.columns]
     assert {"Coupa", "SAP S/4HANA", "Basware", "Finance Workflow Sync"} <= set(steps["lane"])
     journey, stays = world.connection.execute(
-        "SELECT extract(epoch FROM max(e.recorded_at) - min(e.recorded_at)), (SELECT sum(wall_s) FROM stage_time t WHERE t.document_id = %(d)s) FROM event e WHERE e.document_id = %(d)s", {"d": document}
+        "SELECT extract(epoch FROM max(e.recorded_at) - min(e.recorded_at)), (SELECT sum(wall_s) FROM stage_time t WHERE t.document_id = %(d)s) FROM event e WHERE e.document_id = %(d)s",
+        {"d": document},
     ).fetchone()
     assert abs(journey - stays) < 1
 
 
-@pytest.mark.parametrize("view", ["timeline", "match", "exceptions", "decisions", "calls", "payloads", "names", "nonsense"])
+@pytest.mark.parametrize(
+    "view", ["timeline", "match", "exceptions", "decisions", "calls", "payloads", "names", "nonsense"]
+)
 @pytest.mark.parametrize("kind", ["requisition", "purchase_order", "invoice"])
 def test_every_view_of_every_kind_can_be_drawn(world, view, kind):
-    document = world.one("SELECT document_id FROM document WHERE document_type = %s ORDER BY created_at DESC LIMIT 1", kind)
+    document = world.one(
+        "SELECT document_id FROM document WHERE document_type = %s ORDER BY created_at DESC LIMIT 1", kind
+    )
     app = world.look("trace", document=str(document), view=view)
     assert not app.exception
     assert not app.error
@@ -99,4 +106,8 @@ def test_what_differs_between_two_versions_is_named_field_by_field():
     from sync_engine.insight.reports.trace import differences
 
     changes = differences({"a": 1, "l": [{"q": "1"}, {"q": "2"}]}, {"a": 1, "l": [{"q": "3"}], "n": True})
-    assert [(change.field, change.before, change.after) for change in changes] == [("l[0].q", "1", "3"), ("l[1]", {"q": "2"}, None), ("n", None, True)]
+    assert [(change.field, change.before, change.after) for change in changes] == [
+        ("l[0].q", "1", "3"),
+        ("l[1]", {"q": "2"}, None),
+        ("n", None, True),
+    ]

@@ -4,11 +4,12 @@ A decision gets a whole batch of items at one step and answers one outcome each,
 next round. It reads what it needs for all of them at once and then calls the pure rules of `model`.
 """
 
-from sync_engine.engine.decisions import changes, exceptions, invoices, orders, requisitions, suppliers
+from sync_engine.engine.decisions import changes, drafting, exceptions, invoices, orders, requisitions, suppliers
 from sync_engine.engine.decisions.desk import Decision
 
 DECISIONS: dict[str, Decision] = {
     **requisitions.DECISIONS,
+    **drafting.DECISIONS,
     **orders.DECISIONS,
     **changes.DECISIONS,
     **invoices.DECISIONS,

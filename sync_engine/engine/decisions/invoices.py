@@ -86,7 +86,12 @@ def _in_erp_words(invoice: Invoice, desk: Desk) -> Invoice:
     """The invoice with tax codes, units and payment term as the ERP calls them."""
     mappings = desk.setup.mappings
     lines = tuple(
-        line.model_copy(update={"tax_code": mappings.tax_code(line.tax_code) if line.tax_code else "", "unit": mappings.unit_of_measure(line.unit)})
+        line.model_copy(
+            update={
+                "tax_code": mappings.tax_code(line.tax_code) if line.tax_code else "",
+                "unit": mappings.unit_of_measure(line.unit),
+            }
+        )
         for line in invoice.lines
     )
     term = mappings.payment_term(invoice.payment_term) if invoice.payment_term else ""

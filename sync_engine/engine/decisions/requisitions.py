@@ -1,4 +1,4 @@
-"""Requisition to order: validation and enrichment, policies and budget, approvals, segregation, drafting orders."""
+"""Requisition to order: validation and enrichment, policies and budget, approvals, segregation. Its orders: `drafting`."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,34 +13,26 @@ from sync_engine.engine.decisions.desk import (
     deciders,
     document,
     named,
-    one_by_one,
     refused,
     refused_because,
     votes,
 )
-from sync_engine.engine.outcomes import Item, Kind, Outcome, Spawn
+from sync_engine.engine.outcomes import Item, Kind, Outcome
 from sync_engine.model import policies
 from sync_engine.model.documents import (
     Approval,
     Decision,
     Enrichment,
-    Line,
-    PurchaseOrder,
     Requisition,
     Supplier,
 )
 from sync_engine.model.errors import MappingError, SyncError
 from sync_engine.model.flows import Role
-from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.mappings import nearest
-from sync_engine.model.money import rounded
 
 SUPPLIER_PATIENCE_S = 300
 """A supplier entered together with its first requisition arrives by another feed and is checked first; nobody needs to hear
 of the minutes between."""
-
-ITEM_STEP = 10
-"""Order lines are numbered as the ERP numbers them: 10, 20, 30."""
 
 
 def validate_requisition(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
@@ -53,8 +45,13 @@ def validate_requisition(items: Sequence[Item], desk: Desk) -> list[Outcome | No
         try:
             outcomes.append(_validated(document(item, Requisition), known, desk))
         except SyncError as error:
-            patient = error.code in {"supplier_unknown", "supplier_not_ready"} and (desk.now - item.step_since).total_seconds() < SUPPLIER_PATIENCE_S
-            outcomes.append(Outcome(Kind.WAIT, wait_s=60.0, waiting_for="the supplier's check") if patient else refused(error))
+            patient = (
+                error.code in {"supplier_unknown", "supplier_not_ready"}
+                and (desk.now - item.step_since).total_seconds() < SUPPLIER_PATIENCE_S
+            )
+            outcomes.append(
+                Outcome(Kind.WAIT, wait_s=60.0, waiting_for="the supplier's check") if patient else refused(error)
+            )
     return outcomes
 
 
@@ -318,7 +315,10 @@ def await_approval(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
     ids = [item.head.document_id for item in items]
     agreed = {row["document_id"] for row in desk.rows("agreed_by_procurement", document_id=ids)}
     approvals = desk.approvals(items)
-    return [_awaited(item, approvals.get(item.head.document_id, []), item.head.document_id in agreed, desk) for item in items]
+    return [
+        _awaited(item, approvals.get(item.head.document_id, []), item.head.document_id in agreed, desk)
+        for item in items
+    ]
 
 
 def _awaited(item: Item, approvals: list[Approval], procurement_agrees: bool, desk: Desk) -> Outcome:
@@ -351,9 +351,17 @@ def _awaited(item: Item, approvals: list[Approval], procurement_agrees: bool, de
             facts={"decision_comment": "Approved by " + ", ".join(names)},
             attributes={"approved_by": names},
         )
-    waiting = [a.approver.user for a in human if a.approver and a.decision is Decision.PENDING] if not procurement_agrees else []
-    waiting += [group for group in groups if group not in {vote.where for vote in said if vote.decision is Decision.APPROVED}]
-    return Outcome(Kind.WAIT, wait_s=LOOK_AGAIN_S, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers")
+    waiting = (
+        [a.approver.user for a in human if a.approver and a.decision is Decision.PENDING]
+        if not procurement_agrees
+        else []
+    )
+    waiting += [
+        group for group in groups if group not in {vote.where for vote in said if vote.decision is Decision.APPROVED}
+    ]
+    return Outcome(
+        Kind.WAIT, wait_s=LOOK_AGAIN_S, waiting_for=", ".join(dict.fromkeys(waiting)) or "procurement's approvers"
+    )
 
 
 def _latest_per_place(approvals: Iterable[Approval]) -> list[Approval]:
@@ -389,98 +397,9 @@ def check_segregation(items: Sequence[Item], desk: Desk) -> list[Outcome | None]
     return outcomes
 
 
-def _drafted(item: Item, desk: Desk) -> Outcome:
-    """One order per supplier, in the ERP's words."""
-    requisition = document(item, Requisition)
-    enrichment = requisition.enrichment
-    if enrichment is None:
-        raise ValueError("a requisition reaches drafting only after it was enriched")
-    by_supplier: dict[str, list[Line]] = defaultdict(list)
-    for line in requisition.lines:
-        by_supplier[line.supplier].append(line)
-    spawns = []
-    for place, (supplier, lines) in enumerate(by_supplier.items(), start=1):
-        number = f"{requisition.number}-{place}"
-        spawns.append(
-            Spawn(
-                _order(requisition, enrichment, supplier, lines, number, desk),
-                "order_drafted",
-                LIFECYCLES[PurchaseOrder.type].initial,
-                relation="fulfils",
-            )
-        )
-    return Outcome(Kind.DONE, spawns=spawns, attributes={"orders": [spawn.document.number for spawn in spawns]})
-
-
-def _order(
-    requisition: Requisition, enrichment: Enrichment, supplier: str, lines: list[Line], number: str, desk: Desk
-) -> PurchaseOrder:
-    mappings = desk.setup.mappings
-    erp_supplier = enrichment.suppliers[supplier]
-    translated = tuple(
-        line.model_copy(
-            update={
-                "number": place * ITEM_STEP,
-                "supplier": erp_supplier,
-                "plant": enrichment.plants.get(line.plant, ""),
-                "tax_code": mappings.tax_code(line.tax_code) if line.tax_code else "",
-                "unit": mappings.unit_of_measure(line.unit),
-            }
-        )
-        for place, line in enumerate(lines, start=1)
-    )
-    return PurchaseOrder(
-        number=number,
-        business_unit=requisition.business_unit,
-        company_code=requisition.company_code,
-        requisition_number=requisition.number,
-        requisition_source_id=requisition.number,
-        requester=requisition.requester,
-        supplier=erp_supplier,
-        supplier_name=enrichment.supplier_names.get(erp_supplier, ""),
-        currency=requisition.currency,
-        amount=rounded(sum((line.amount for line in lines), Decimal(0)), requisition.currency),
-        purchasing_organization=enrichment.purchasing_organization,
-        purchasing_group=enrichment.purchasing_group,
-        payment_term=enrichment.payment_terms.get(erp_supplier, ""),
-        ordered_on=mappings.local_day(requisition.business_unit, desk.now),
-        need_by_on=requisition.need_by_on,
-        lines=translated,
-    )
-
-
-_CONFIRMED = {"returned", "ordered", "partially_received", "received", "closed"}
-
-
-def await_orders(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
-    """The requisition is ordered when every order of it has its ERP number and procurement knows it."""
-    orders = desk.linking((item.head.document_id for item in items), "fulfils")
-    outcomes: list[Outcome | None] = []
-    for item in items:
-        states = {row["state"] for row in orders.get(item.head.document_id, [])}
-        if states and states <= {"cancelled"}:
-            outcomes.append(Outcome(Kind.DONE, event="orders_cancelled", releases_budget=True))
-        elif states and states <= _CONFIRMED | {"cancelled"}:
-            outcomes.append(Outcome(Kind.DONE))
-        else:
-            outcomes.append(
-                Outcome(
-                    Kind.WAIT,
-                    wait_s=LOOK_AGAIN_S,
-                    waiting_for="the ERP to accept "
-                    + ", ".join(
-                        row["number"] for row in orders.get(item.head.document_id, []) if row["state"] not in _CONFIRMED
-                    ),
-                )
-            )
-    return outcomes
-
-
 DECISIONS = {
     "validate_requisition": validate_requisition,
     "check_policies": check_policies,
     "await_approval": await_approval,
     "check_segregation": check_segregation,
-    "draft_orders": one_by_one(_drafted),
-    "await_orders": await_orders,
 }

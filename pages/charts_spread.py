@@ -1,0 +1,264 @@
+"""The charts of how things spread: a matrix of shares, ages beside those of their peers, shares against volume. In the look of
+`charts`, and as pure.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import log10
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from pages.charts import LEVEL, LIGHT, MAX_POINTS, OK, STUCK, Look, layout
+
+
+def matrix(
+    frame: pd.DataFrame,
+    *,
+    row: str,
+    at: str,
+    share: str,
+    hover: str,
+    order: Sequence[str],
+    style: Look,
+    height: int | None = None,
+) -> go.Figure:
+    """A cell per row and stretch of time, the stronger the larger `share` (0 to 1). No cell: nothing happened then."""
+    shown = frame.tail(MAX_POINTS)
+    # pivot, not pivot_table: two cells in one place are a mistake, not something to average.
+    values = shown.pivot(index=row, columns=at, values=share).reindex(order)  # noqa: PD010
+    words = shown.pivot(index=row, columns=at, values=hover).reindex(order)  # noqa: PD010
+    quiet = "#cfe9df" if style is LIGHT else "#1f4a3d"
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(values.columns),
+            y=list(values.index),
+            z=values.astype(float).to_numpy(),
+            customdata=words.to_numpy(),
+            hovertemplate="%{customdata}<extra></extra>",
+            hoverongaps=False,
+            xgap=1,
+            ygap=6,
+            zmin=0,
+            zmax=1,
+            colorscale=[
+                [0, quiet],
+                [0.0001, "#f3c9ad" if style is LIGHT else "#5a3218"],
+                [0.25, "#e8935a"],
+                [1, STUCK],
+            ],
+            showscale=False,
+        )
+    )
+    layout(figure, style, height=height or 76 + 42 * len(order))
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
+    return figure
+
+
+def ageing(
+    frame: pd.DataFrame,
+    *,
+    stage: str,
+    at: str,
+    y: str,
+    level: str,
+    size: str,
+    hover: str,
+    bands: pd.DataFrame,
+    style: Look,
+    unit: str,
+    height: int = 380,
+) -> go.Figure:
+    """What is open, by how long it has stood in its stage (log axis), on what its peers took there.
+
+    Args:
+        frame: A row per document; `at` is its place beside others of its stage (-1 to 1), `size` its marker's in pixels.
+        stage: The column with the name of the stage.
+        at: See `frame`.
+        y: The age, above zero, in `unit`.
+        level: "stuck", "watch" or "moving".
+        size: See `frame`.
+        hover: A column of words.
+        bands: stage, p50, p85, p95 of its peers; a stage without peers has no row.
+        style: Light or dark.
+        unit: Of the ages, for the axis.
+        height: In pixels.
+    """
+    figure = go.Figure()
+    shown = frame.head(MAX_POINTS)
+    order = list(dict.fromkeys(shown[stage]))
+    place = {name: position for position, name in enumerate(order)}
+    lowest, highest = (float(shown[y].min()), float(shown[y].max())) if len(shown) else (1.0, 1.0)
+    floor, ceiling = min(lowest, 1.0) / 1.6, max(highest, float(bands["p95"].max()) if len(bands) else 0.0) * 1.8
+    for shape in _peer_bands(bands, place, floor, style):
+        figure.add_shape(**shape)
+    for name in ("moving", "watch", "stuck"):
+        part = shown[shown[level] == name]
+        figure.add_scatter(
+            x=[place[value] + 0.36 * float(offset) for value, offset in zip(part[stage], part[at], strict=True)],
+            y=part[y].astype(float),
+            mode="markers",
+            name=name,
+            marker={
+                "color": LEVEL[name],
+                "size": part[size],
+                "opacity": 0.85 if name != "moving" else 0.55,
+                "line": {"color": style.surface, "width": 1},
+            },
+            customdata=part[hover],
+            hovertemplate="%{customdata}<extra></extra>",
+            visible=True if len(part) else "legendonly",
+        )
+    layout(figure, style, height=height)
+    figure.update_layout(
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "y": 1.08,
+            "x": 0,
+            "font": {"color": style.quiet, "size": 12},
+            "traceorder": "reversed",
+            "itemsizing": "constant",
+        },
+        margin={"l": 8, "r": 16, "t": 30, "b": 8},
+    )
+    _stage_axes(figure, order, floor, ceiling, unit, style)
+    return figure
+
+
+def _peer_bands(bands: pd.DataFrame, place: Mapping[str, int], floor: float, style: Look) -> Iterator[dict[str, Any]]:
+    """The shapes behind the marks of each stage: what half, 85 % and 95 % of the peers took there."""
+    for band in bands.itertuples(index=False):
+        if band.stage not in place:
+            continue
+        across = {"x0": place[band.stage] - 0.42, "x1": place[band.stage] + 0.42}
+        for low, high, strength in ((floor, band.p50, 0.10), (band.p50, band.p85, 0.20), (band.p85, band.p95, 0.34)):
+            if high > max(low, floor):
+                yield {
+                    "type": "rect",
+                    **across,
+                    "y0": max(low, floor),
+                    "y1": high,
+                    "fillcolor": OK,
+                    "opacity": strength,
+                    "line_width": 0,
+                    "layer": "below",
+                }
+        if band.p95 > floor:
+            dashes = {"color": style.quiet, "width": 1, "dash": "dash"}
+            yield {"type": "line", **across, "y0": band.p95, "y1": band.p95, "line": dashes}
+
+
+def _stage_axes(figure: go.Figure, order: Sequence[str], floor: float, ceiling: float, unit: str, style: Look) -> None:
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(len(order))),
+        ticktext=[name.replace(": ", ":<br>").replace(" ", "<br>") for name in order],
+        tickangle=0,
+        showgrid=False,
+        range=[-0.55, len(order) - 0.45],
+        tickfont={"color": style.text, "size": 12},
+    )
+    figure.update_yaxes(
+        type="log",
+        range=[log10(floor), log10(ceiling)],
+        title={"text": f"{unit} in the stage, log scale", "font": {"color": style.quiet, "size": 12}},
+        dtick=1,
+        minor={"ticks": ""},
+    )
+
+
+def funnel(
+    frame: pd.DataFrame,
+    *,
+    n: str,
+    share: str,
+    label: str,
+    hover: str,
+    apart: str,
+    limits: pd.DataFrame,
+    common: float,
+    style: Look,
+    height: int = 300,
+) -> go.Figure:
+    """Shares of units against their volume, with the lines between which chance alone keeps a unit that is like all of them.
+
+    Args:
+        frame: A row per unit; `apart` is true where it lies outside the 95 % lines.
+        n: Its volume.
+        share: Its share, 0 to 1.
+        label: Its name, written beside its mark.
+        hover: A column of words.
+        apart: See `frame`.
+        limits: n, low_95, high_95, low_99, high_99 over the range of volumes.
+        common: The share of all units together.
+        style: Light or dark.
+        height: In pixels.
+    """
+    figure = go.Figure()
+    _chance(figure, limits, common, style)
+    figure.add_scatter(
+        x=frame[n],
+        y=frame[share].astype(float) * 100,
+        mode="markers+text",
+        text=frame[label],
+        textposition="top center",
+        textfont={"color": style.text, "size": 12},
+        marker={
+            "color": [STUCK if outside else style.accent for outside in frame[apart]],
+            "size": 11,
+            "line": {"color": style.surface, "width": 1},
+        },
+        customdata=frame[hover],
+        hovertemplate="%{customdata}<extra></extra>",
+        cliponaxis=False,
+    )
+    layout(figure, style, height=height)
+    figure.update_layout(margin={"l": 8, "r": 70, "t": 12, "b": 8})
+    figure.update_xaxes(
+        title={"text": "documents that entered", "font": {"color": style.quiet, "size": 12}},
+        range=[0, float(limits["n"].iloc[-1])],
+    )
+    figure.update_yaxes(
+        ticksuffix=" %",
+        rangemode="tozero",
+        range=[0, max(float(frame[share].max()), float(limits["high_95"].iloc[len(limits) // 4])) * 125],
+    )
+    return figure
+
+
+def _chance(figure: go.Figure, limits: pd.DataFrame, common: float, style: Look) -> None:
+    """The lines between which chance alone keeps a unit, and the share of all of them in the middle."""
+    for low, high, dash, name, shift in (
+        ("low_95", "high_95", "dash", "95 %", -8),
+        ("low_99", "high_99", "dot", "99 %", 8),
+    ):
+        for column in (low, high):
+            figure.add_scatter(
+                x=limits["n"],
+                y=limits[column] * 100,
+                mode="lines",
+                line={"color": style.quiet, "width": 1, "dash": dash},
+                hoverinfo="skip",
+            )
+        figure.add_annotation(
+            x=limits["n"].iloc[-1],
+            y=limits[high].iloc[-1] * 100,
+            text=name,
+            showarrow=False,
+            xanchor="left",
+            xshift=4,
+            yshift=shift,
+            font={"color": style.quiet, "size": 12},
+        )
+    figure.add_hline(y=common * 100, line={"color": style.quiet, "width": 1})
+    figure.add_annotation(
+        x=limits["n"].iloc[-1],
+        y=common * 100,
+        text=f"all {common:.1%}".replace("%", " %"),
+        showarrow=False,
+        xanchor="left",
+        xshift=4,
+        font={"color": style.quiet, "size": 12},
+    )

@@ -1,0 +1,207 @@
+"""The parts of the page on stuck documents that draw: why they stand and who moves them, and against whom they are slow."""
+
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages import charts, charts_spread, frame, switches
+from pages.context import Context
+from pages.filters import Filters
+from pages.format import DOCUMENT_TYPES, count, money_short, percent, plain, sentence, visible, words, working_time
+from pages.tables import Column, work_table
+from sync_engine.insight.reports.stuck import LEVELS
+
+URL_PATH = "stuck"
+STAGES_SHOWN, STAGES_ON_PHONE = 8, 4
+
+
+def worth(rows: pd.DataFrame) -> Decimal:
+    """What these documents are worth together, in group currency."""
+    return sum((Decimal(value) for value in rows["group_amount"].dropna()), Decimal(0))
+
+
+def kept_filters(chosen: Filters) -> dict[str, Any]:
+    """The filters of this page, for a link that stays within them."""
+    return {name: list(values) for name, values in chosen.chosen.items() if values}
+
+
+def by_reason(rows: pd.DataFrame) -> pd.DataFrame:
+    """By reason and team: documents, stuck, watch, value of what is stuck, oldest; most value first."""
+    money = rows.assign(
+        value=pd.to_numeric(rows["group_amount"]).fillna(0.0).astype(float).where(rows["level"] == "stuck", 0.0)
+    )
+    by = money.groupby(["reason", "team"], sort=False)
+    found = by.agg(
+        documents=("document_id", "count"), stuck=("level", lambda levels: int((levels == "stuck").sum())), watch=("level", lambda levels: int((levels == "watch").sum())),
+        value=("value", "sum"), oldest_s=("age_business_s", "max"), next_step=("next_step", lambda steps: steps.iloc[0] if len(set(steps)) == 1 else "Differs: it stands beside each document."),
+    ).reset_index()  # fmt: skip
+    return found.sort_values(["value", "stuck", "documents"], ascending=False).reset_index(drop=True)
+
+
+# -- why, and who ----------------------------------------------------------------------------------------------------------
+
+
+def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
+    groups = by_reason(rows[rows["level"] != "moving"])
+    drawn = (
+        groups[groups["stuck"] > 0]
+        .groupby("reason", sort=False)
+        .agg(value=("value", "sum"), stuck=("stuck", "sum"), oldest_s=("oldest_s", "max"))
+        .reset_index()
+        .sort_values("value", ascending=False)
+    )
+    total = float(drawn["value"].sum())
+    first = drawn.iloc[0]
+    drawn["name"] = [sentence(visible(reason)) for reason in drawn["reason"]]
+    drawn["label"] = [switches.label(ctx, name) for name in drawn["name"]]
+    drawn["text"] = [
+        money_short(row.value) if ctx.narrow else f"{money_short(row.value)} · {count(row.stuck, 'document')}"
+        for row in drawn.itertuples()
+    ]
+    drawn["hover"] = [
+        f"{row.name}: {money_short(row.value)} in {count(row.stuck, 'document')}, {percent(row.value / total if total else None, digits=0)} of all that is stuck; oldest {working_time(row.oldest_s)}"
+        for row in drawn.itertuples()
+    ]
+    finding = (
+        f"“{sentence(visible(first['reason']))}” holds {percent(float(first['value']) / total, digits=0)} of the stuck money"
+        if total
+        else "What stands is without a value"
+    )
+    st.subheader(finding, anchor=False)
+    st.caption("Value of what is stuck by what it stands for, in EUR; below, who moves it and how.")
+    st.plotly_chart(
+        charts.bars(
+            drawn,
+            label="label",
+            value="value",
+            text="text",
+            hover="hover",
+            style=charts.look(dark=ctx.dark),
+            colour=charts.STUCK,
+            height=switches.bars_height(ctx, len(drawn)),
+        ),
+        theme=None,
+        key="stuck.reasons",
+        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
+        alt=finding,
+    )
+    kept = kept_filters(chosen)
+    groups["open"] = [
+        ctx.href(URL_PATH, **kept | {"reason": reason, "team": team, "level": "all"})
+        for reason, team in zip(groups["reason"], groups["team"], strict=True)
+    ]
+    groups["key"] = groups["reason"] + " | " + groups["team"]
+    columns = (
+        Column("reason", "Stands because", width=210), Column("team", "Who moves it", on_card=True, width=150), Column("stuck", "Stuck", "count", on_card=True), Column("watch", "To watch", "count"),
+        Column("value", "Stuck value (EUR)", "group_money", on_card=True), Column("oldest_s", "Oldest", "working"), Column("next_step", "Next step", width=420, on_card=True), Column("open", "", "link", display="Show all of it"),
+    )  # fmt: skip
+    with switches.folded(ctx, "Who moves what, and how"):
+        work_table(
+            ctx,
+            groups,
+            columns,
+            key="stuck.groups",
+            row_id="key",
+            noun="reason",
+            height=min(46 + 35 * len(groups), 340),
+            title=lambda row: f"**{plain(sentence(row['reason']))}**",
+            card_action=lambda row: ctx.link(
+                URL_PATH, "Show all of it", **kept | {"reason": row["reason"], "team": row["team"], "level": "all"}
+            ),
+        )
+
+
+# -- against whom it is slow -----------------------------------------------------------------------------------------------
+
+
+def ages(ctx: Context, rows: pd.DataFrame) -> None:
+    """The documents by stage and age on what their peers took; the stages with most stuck in them, on a phone fewer."""
+    on_time = rows["reason"].isin(["waiting for goods", "waiting for payment", "waiting for the invoice"]) & (
+        rows["level"] == "moving"
+    )
+    aged = rows[(rows["age_business_s"] > 0) & ~on_time].copy()
+    if aged.empty:
+        return
+    aged["stage"] = [
+        f"{sentence(visible(DOCUMENT_TYPES.get(kind, kind)))}: {words(state)}"
+        for kind, state in zip(aged["document_type"], aged["state"], strict=True)
+    ]
+    sizes = (
+        aged.groupby("stage")
+        .agg(stuck=("level", lambda levels: int((levels == "stuck").sum())), documents=("level", "count"))
+        .sort_values(["stuck", "documents"], ascending=False)
+    )
+    order = list(sizes.index[: STAGES_ON_PHONE if ctx.narrow else STAGES_SHOWN])
+    over = aged[aged["age_business_s"] > aged["peer_p95_s"]]
+    finding = (
+        f"{count(len(over), 'document')} {'has' if len(over) == 1 else 'have'} stood longer than 95 % of {'its' if len(over) == 1 else 'their'} peers"
+        if len(over)
+        else "Nothing has stood longer than 95 % of its peers"
+    )
+    drawn = _dots(aged, order)
+    bands = (
+        drawn[drawn["stage_p95_s"].notna()]
+        .drop_duplicates("stage")[["stage", "stage_p50_s", "stage_p85_s", "stage_p95_s"]]
+        .set_axis(["stage", "p50", "p85", "p95"], axis=1)
+    )
+    bands[["p50", "p85", "p95"]] /= 3600
+    figure = charts_spread.ageing(
+        drawn,
+        stage="stage",
+        at="at",
+        y="hours",
+        level="level",
+        size="size",
+        hover="hover",
+        bands=bands,
+        style=charts.look(dark=ctx.dark),
+        unit="working hours",
+    )
+    note = "A dot is a document, its size its value. Shaded is what the stage took elsewhere and before: half, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
+    left_out = len(aged) - len(drawn)
+    table = (
+        aged.groupby(["stage", "level"])
+        .agg(documents=("document_id", "count"), oldest=("age_business_s", "max"))
+        .reset_index()
+    )
+    table["oldest"] = [working_time(value) for value in table["oldest"]]
+    table = table.rename(columns={"stage": "Stage", "level": "Level", "documents": "Documents", "oldest": "Oldest"})
+    frame.chart(
+        figure,
+        finding,
+        table,
+        key="stuck.ages",
+        note=note + (f" {count(left_out, 'document')} in other stages in the table only." if left_out else ""),
+    )
+
+
+def _dots(aged: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    """What is drawn of each document: where, how large, in which order, and what is said of it."""
+    drawn = aged[aged["stage"].isin(order)].copy()
+    drawn["hours"] = (drawn["age_business_s"] / 3600).clip(lower=0.05)
+    drawn["at"] = [
+        int(sha256(document_id.bytes).hexdigest()[:4], 16) / 32767.5 - 1 for document_id in drawn["document_id"]
+    ]
+    largest = max(float(pd.to_numeric(drawn["group_amount"]).max() or 1), 1.0)
+    drawn["size"] = [7 + 15 * (max(float(value), 0) / largest) ** 0.5 for value in drawn["group_amount"].fillna(0)]
+    drawn["hover"] = [_hover(row) for row in drawn.to_dict("records")]
+    places = drawn["stage"].map({name: place for place, name in enumerate(order)})
+    levels = drawn["level"].map({level: place for place, level in enumerate(LEVELS)})
+    return (
+        drawn.assign(place=places, rank=levels)
+        .sort_values(["rank", "age_business_s"], ascending=[True, False])
+        .head(charts.MAX_POINTS)
+        .sort_values(["place", "rank"])
+    )
+
+
+def _hover(row: dict[Any, Any]) -> str:
+    pace = (
+        f", older than {percent(row['pace'], digits=0)} of {row['peers']:,.0f} peers"
+        if row["pace"] is not None and not pd.isna(row["pace"])
+        else ", too few peers"
+    )
+    return f"{visible(row['number'])} ({visible(row['business_unit'])}): {money_short(row['group_amount'])}<br>{visible(row['reason'])}, {working_time(row['age_business_s'])}{pace}<br>{visible(row['team'])}"

@@ -1,0 +1,174 @@
+"""The rows of the page on stuck documents, what is said of each, and what can be done with those that are chosen."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import streamlit as st
+
+from pages import frame, switches
+from pages.context import Context
+from pages.filters import Filters
+from pages.format import count, money_short, plain, visible, working_time
+from pages.stuck_parts import URL_PATH, kept_filters, worth
+from pages.switches import Switch
+from pages.tables import Column, work_table
+from sync_engine.control.roles import Action
+from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
+
+NARROWED = ("level", "because", "taken")
+MOST_PICKED = 60
+"""So many cases fit into an address."""
+
+TABLE = "stuck.rows"
+COLUMNS = (
+    Column("number", "Document", "id", width=100),
+    Column("known_as", "Known as", "id", width=130, help="What the ERP, the supplier and the approval tool call it."),
+    Column("reason", "Stands because", on_card=True, width=150),
+    Column("group_amount", "Value (EUR)", "group_money", on_card=True),
+    Column("age_business_s", "In this stage", "working", on_card=True),
+    Column("pace", "Older than", "share", help="The share of its peers' stays in this stage that were shorter."),
+    Column("who", "Who moves it", width=190, on_card=True),
+    Column("next_step", "Next step", width=300),
+    Column("why", "Counts as stuck because", width=180),
+    Column("business_unit", "Unit", width=110),
+    Column("document_type", "Type", "words"),
+    Column("over_limit_s", "Past the limit", "working", help="Working time since it should have moved."),
+    Column(
+        "peers_said",
+        "Compared with",
+        help="Stays of the same type in the same stage, in the last 90 days; those of the same unit where there are 30, of all units else.",
+    ),
+    Column("need_by_on", "Needed by", "date"),
+    Column("due_on", "Due", "date"),
+    Column("supplier_name", "Supplier"),
+    Column("requester", "Requester"),
+    Column("approval_status", "Business", "words"),
+    Column("posting_status", "Ledger", "words"),
+    Column("exception", "", "link", display="Exception"),
+    Column("trace", "", "link", display="Trace"),
+)
+
+
+def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
+    sizes = {level: int((rows["level"] == level).sum()) for level in LEVELS}
+    level = Switch(
+        "level",
+        "Rows",
+        {name: f"{'To watch' if name == 'watch' else name.capitalize()} {sizes[name]:,}" for name in LEVELS}
+        | {"all": f"All {len(rows):,}"},
+    )
+    because = switches.one_of("because", BECAUSE)
+    wanted = switches.read(level)
+    shown = rows if wanted == "all" else rows[rows["level"] == wanted]
+    heading = {
+        "stuck": "Stuck, most money first",
+        "watch": "To watch, most money first",
+        "moving": "Moving, most money first",
+        "all": "Everything open, most money first",
+    }[wanted]
+    if because is not None:
+        shown = shown[shown["because"] == because]
+        heading = f"{heading}: {BECAUSE[because]}"
+    if switches.one_of("taken", ("no",)):
+        shown = shown[shown["owner"].isna()]
+        heading += ", taken on by nobody"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader(heading, anchor=False, width="content")
+        if any(name in st.query_params for name in NARROWED):
+            ctx.link(URL_PATH, "Close the list", icon=":material/close:", **kept_filters(chosen))
+    switches.draw(level)
+    if shown.empty:
+        frame.nothing_happened(f"None of {count(len(rows), 'open document')} is here.")
+        return
+    shown = _told(ctx, shown.sort_values("group_amount", ascending=False, na_position="last", key=pd.to_numeric))
+    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    picked = work_table(
+        ctx,
+        shown,
+        COLUMNS,
+        key=TABLE,
+        row_id="document_id",
+        noun="document",
+        title=_title,
+        selectable=True,
+        card_action=partial(_card, ctx),
+    )
+    with bar:
+        _bar(ctx, shown[shown["document_id"].astype(str).isin(picked)])
+
+
+def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what is said about each in words, and its links."""
+    return rows.assign(
+        who=[f"{team}: {on}" if on else team for team, on in zip(rows["team"], rows["waits_on"], strict=True)],
+        why=[BECAUSE.get(because, "") if isinstance(because, str) else "" for because in rows["because"]],
+        peers_said=[
+            "fewer than 30 peers" if pd.isna(peers) else f"{peers:,.0f} in {unit or 'all units'}"
+            for peers, unit in zip(rows["peers"], rows["peer_unit"], strict=True)
+        ],
+        exception=[
+            None if pd.isna(case_id) else ctx.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]
+        ],
+        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+    )
+
+
+def _title(row: dict[str, Any]) -> str:
+    known = f" ({plain(row['known_as'])})" if isinstance(row["known_as"], str) else ""
+    return f"**{plain(row['number'])}**{known} · {plain(row['business_unit'])} · {row['level']}"
+
+
+def _card(ctx: Context, row: dict[str, Any]) -> None:
+    if isinstance(row["exception"], str):
+        ctx.link("exceptions", "Exception", case=str(row["case_id"]))
+    ctx.link("trace", "Trace", document=str(row["document_id"]))
+
+
+def _bar(ctx: Context, picked: pd.DataFrame) -> None:
+    if picked.empty:
+        st.caption(
+            "Choose rows to see what they are worth together, and to reprocess what an exception stops.",
+            width="content",
+        )
+        return
+    st.markdown(
+        f"**{count(len(picked), 'document')}**: {money_short(worth(picked))}, oldest in its stage for {working_time(picked['age_business_s'].max())}",
+        anchors=False,
+        width="content",
+    )
+    if len(picked) == 1:
+        ctx.link(
+            "trace",
+            f"Trace {visible(picked.iloc[0]['number'])}",
+            icon=":material/timeline:",
+            document=str(picked.iloc[0]["document_id"]),
+        )
+    cases = picked[picked["case_id"].notna()]
+    if cases.empty:
+        st.caption(
+            "No exception stops what is chosen, so there is nothing to reprocess; what moves it stands under “Next step”.",
+            width="content",
+        )
+        return
+    if len(cases) == 1:
+        ctx.link(
+            "exceptions", "Open its exception", icon=":material/arrow_forward:", case=str(cases.iloc[0]["case_id"])
+        )
+    if not ctx.may(Action.REPROCESS):
+        st.caption(ctx.why_not(Action.REPROCESS), width="content")
+    elif len(cases) > MOST_PICKED:
+        st.caption(
+            f"At most {MOST_PICKED} at once go along from here; filter on the page of the exceptions instead.",
+            width="content",
+        )
+    else:
+        hexes = [UUID(str(case_id)).hex for case_id in cases["case_id"]]
+        ctx.link(
+            "exceptions",
+            f"Reprocess {count(len(cases), 'document')} ({money_short(worth(cases))})",
+            icon=":material/replay:",
+            scope="rows",
+            pick=hexes,
+        )
