@@ -317,7 +317,7 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
     if dropped:
         frame.nothing_matches("open exceptions", dropped, names=names)
         return
-    if not ctx.units:
+    if not ctx.units and not ctx.person.sees_all:
         frame.no_permission(
             "No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”."
         )

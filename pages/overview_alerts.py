@@ -10,7 +10,7 @@ from pages.format import count, due_words, money_short, plain, visible, when
 from sync_engine.control.roles import Action
 from sync_engine.insight.reports import overview as ask
 
-ALERTS_SHOWN = 8
+ALERTS_SHOWN = 3
 ALERT_COMMANDS = UUID("6f9f1b0e-8a4e-5a52-9a0e-0f6f4f0c7a11")
 """Acknowledging one alert is one command per person, however often the button is pressed."""
 
@@ -27,8 +27,11 @@ def draw(ctx: Context, units: Sequence[str] | None) -> None:
         return
     for alert in found[:ALERTS_SHOWN]:
         _alert(ctx, alert)
-    if len(found) > ALERTS_SHOWN:
-        st.caption(f"{count(len(found) - ALERTS_SHOWN, 'more alert')}, of less value, not shown.")
+    more = found[ALERTS_SHOWN:]
+    if more:
+        with st.expander(f"{count(len(more), 'more alert')}, of less value"):
+            for alert in more:
+                _alert(ctx, alert)
 
 
 def _alert(ctx: Context, alert: ask.Alert) -> None:

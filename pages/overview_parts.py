@@ -54,7 +54,11 @@ def holds_up(ctx: Context, facts: Facts) -> None:
         .sort_values("value", ascending=False)
     )
     reasons["reason"] = [sentence(visible(reason)) for reason in reasons["reason"]]
-    reasons["text"] = [f"{money_short(row.value)} · {count(row.documents, 'document')}" for row in reasons.itertuples()]
+    # A phone has room for the money; how many documents it is stands in the table behind the chart.
+    reasons["text"] = [
+        money_short(row.value) + ("" if ctx.narrow else f" · {count(row.documents, 'document')}")
+        for row in reasons.itertuples()
+    ]
     reasons["hover"] = [
         f"{row.reason}: {money_short(row.value)} in {count(row.documents, 'document')}, oldest {duration(row.oldest_s)}"
         for row in reasons.itertuples()
