@@ -49,22 +49,30 @@ class Tape(httpx2.BaseTransport):
     """The network, with a record of what was sent."""
 
     def __init__(self, connections: int) -> None:
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._network = httpx2.HTTPTransport(limits=limits)
+        self._limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._networks: dict[str, httpx2.HTTPTransport] = {}
         self._lock = threading.Lock()
         self.sent: list[Sent] = []
+
+    def _network(self, address: str) -> httpx2.HTTPTransport:
+        """A pool of connections per system, as every session has outside of a benchmark."""
+        with self._lock:
+            if address not in self._networks:
+                self._networks[address] = httpx2.HTTPTransport(limits=self._limits)
+            return self._networks[address]
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send, and remember."""
         content = request.read()
-        response = self._network.handle_request(request)
+        response = self._network(request.url.netloc.decode()).handle_request(request)
         with self._lock:
             self.sent.append(Sent(request.method, str(request.url), list(request.headers.items()), content))
         return response
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._network.close()
+        for network in self._networks.values():
+            network.close()
 
 
 def http_rates(database: Database, *, requisitions: int) -> dict[str, Any]:

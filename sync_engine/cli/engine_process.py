@@ -10,7 +10,7 @@ from sync_engine.cli.wiring import EngineRoom, make_engine
 from sync_engine.configuration import Systems
 from sync_engine.control.execute import execute_commands
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import promote, store
+from sync_engine.engine import promote
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.runner import Runner, calm_collector
 from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every
@@ -54,8 +54,6 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
         finally:
             schedule.stop()
             runner.stop()
-            with borrowed(pool) as connection:
-                store.run(connection, "engine.engine_stopped", engine_id=engine.engine_id, now=database_now(connection))
             log.info("engine stopped", engine=engine.engine_id)
             pool.dispose()
 
