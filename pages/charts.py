@@ -130,6 +130,7 @@ def lines(
     """Lines over time from zero, each named where it ends; an objective as a labelled line."""
     figure = go.Figure()
     shown = frame.tail(MAX_POINTS // max(len(series), 1))
+    apart = _apart({line.name: shown[line.column].astype(float) for line in series}, height)
     for line in series:
         values = shown[line.column].astype(float)
         figure.add_scatter(
@@ -147,6 +148,7 @@ def lines(
                 showarrow=False,
                 xanchor="left",
                 xshift=6,
+                yshift=apart[line.name],
                 font={"color": style.text, "size": 12},
             )
     if objective is not None:
@@ -159,6 +161,22 @@ def lines(
     figure.update_layout(margin={"l": 8, "r": 130, "t": 8, "b": 8})
     figure.update_yaxes(rangemode="tozero", ticksuffix=unit)
     return figure
+
+
+NAME_PX = 15
+"""So much height the name of a line takes."""
+
+
+def _apart(lines_by_name: dict[str, pd.Series], height: int) -> dict[str, float]:
+    """How far each line's name is moved up, in pixels, so that names of lines that end together can both be read."""
+    drawn = {name: values for name, values in lines_by_name.items() if len(values) and pd.notna(values.iloc[-1])}
+    top = max((float(values.max()) for values in drawn.values()), default=0.0) or 1.0
+    ends = sorted((float(values.iloc[-1]) / top * height, name) for name, values in drawn.items())
+    moved, last = dict.fromkeys(lines_by_name, 0.0), float("-inf")
+    for at, name in ends:
+        last = max(at, last + NAME_PX)
+        moved[name] = last - at
+    return moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ NARROWED = ("show", "code", "week")
 
 COLUMNS = (
     Column("number", "Document", "id", width=100),
-    Column("known_as", "Known as", "id", width=130, help="What the ERP, the supplier and the approval tool call it."),
+    Column("known_as", "Known as", "id", width=130, help="What the ERP and the approval tool call it."),
     Column("document_type", "Type", "words"),
     Column("business_unit", "Unit"),
     Column("causes", "Met", on_card=True, width=260),

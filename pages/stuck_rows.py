@@ -24,7 +24,7 @@ MOST_PICKED = 60
 TABLE = "stuck.rows"
 COLUMNS = (
     Column("number", "Document", "id", width=100),
-    Column("known_as", "Known as", "id", width=130, help="What the ERP, the supplier and the approval tool call it."),
+    Column("known_as", "Known as", "id", width=130, help="What the ERP and the approval tool call it."),
     Column("reason", "Stands because", on_card=True, width=150),
     Column("group_amount", "Value (EUR)", "group_money", on_card=True),
     Column("age_business_s", "In this stage", "working", on_card=True),

@@ -120,7 +120,7 @@ HAVING count(*) > 0
 -- agreement, for goods until the need-by date, for the invoice 20 working days, for payment until the due date, and that has
 -- passed), "pace" (over the peers' P95; P85 for watch), "deadline" (past the step's objective). level: stuck, watch, moving.
 -- over_limit_s: business seconds of a stuck one since it should have moved. stage_p..: percentiles of the stage in every unit.
--- known_as: what the ERP, the supplier and the approval tool call it.
+-- known_as: what the ERP and the approval tool call it.
 WITH open AS MATERIALIZED (
     SELECT o.*, coalesce(now_s.worked, 0) - coalesce(since_s.worked, 0) AS age_business_s, extract(epoch FROM :as_of - o.state_since) AS age_wall_s
       FROM open_document o
@@ -162,9 +162,9 @@ SELECT document_id, document_type, number, title, business_unit, supplier_name, 
             WHEN NOT waits_by_agreement AND age_business_s > p[2] AND age_business_s > 1800 THEN 'watch'
             ELSE 'moving' END AS level,
        p_all[1] AS stage_p50_s, p_all[2] AS stage_p85_s, p_all[3] AS stage_p95_s,
-       (SELECT string_agg(CASE i.kind WHEN 'invoice_number' THEN substr(i.external_id, strpos(i.external_id, '/') + 1) ELSE i.external_id END, ', ' ORDER BY i.kind, i.external_id)
+       (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
           FROM document_identifier i JOIN system_state s USING (system)
-         WHERE i.document_id = judged.document_id AND (s.role = 'erp' OR i.kind IN ('invoice_number', 'request_number')) AND i.external_id <> judged.number) AS known_as,
+         WHERE i.document_id = judged.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> judged.number) AS known_as,
        coalesce(stuck_because, CASE WHEN NOT waits_by_agreement AND age_business_s > p[2] AND age_business_s > 1800 THEN 'pace' END) AS because,
        CASE stuck_because WHEN 'exception' THEN business_s(calendar, case_raised_at, :as_of)
                           WHEN 'date' THEN CASE reason WHEN 'waiting for the invoice' THEN age_business_s - 20 * 8 * 3600
@@ -907,9 +907,9 @@ SELECT d.document_id, d.document_type, d.business_unit, coalesce(d.group_amount,
 -- them that is open.
 SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.requester, d.currency, d.amount, d.group_amount, d.state, d.submitted_at,
        date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.exceptions, x.open, x.closed, x.self_cured, x.codes, x.categories, x.raised_at, x.case_id,
-       (SELECT string_agg(CASE i.kind WHEN 'invoice_number' THEN substr(i.external_id, strpos(i.external_id, '/') + 1) ELSE i.external_id END, ', ' ORDER BY i.kind, i.external_id)
+       (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
           FROM document_identifier i JOIN system_state s USING (system)
-         WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind IN ('invoice_number', 'request_number')) AND i.external_id <> d.number) AS known_as
+         WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> d.number) AS known_as
   FROM document d
   JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE closed_at IS NULL) AS open, count(closed_at) AS closed,
                count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, array_agg(DISTINCT code ORDER BY code) AS codes,

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
@@ -352,3 +353,14 @@ def test_the_auditor_sees_and_changes_nothing(world):
     assert "To reprocess documents takes the role" in said
     for button in ("Take it on", "Give it to them", "Keep the comment", "Reprocess 3"):
         assert button not in said
+
+
+def test_the_names_of_lines_that_end_together_stand_apart():
+    frame = pd.DataFrame(
+        {"week": pd.to_datetime(["2026-01-05", "2026-01-12"]), "a": [10.0, 20.0], "b": [12.0, 20.1], "c": [1.0, 2.0]}
+    )
+    series = [charts.Line(name, name, charts.OK) for name in "abc"]
+    drawn = charts.lines(frame, x="week", series=series, style=charts.LIGHT)
+    shift = {note.text: note.yshift for note in drawn.layout.annotations}
+    assert (shift["a"], shift["c"]) == (0, 0)
+    assert 12 < shift["b"] <= charts.NAME_PX

@@ -2,12 +2,14 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 
 from pages import PAGES
 from pages.format import csv_bytes, plain, visible
+from sync_engine.engine import store
 from tests.pages.conftest import ANALYST, HOSTILE, LEADER, OPERATIONS, words_of
 
 ADDRESSES = [
@@ -128,3 +130,21 @@ def test_outside_text_in_markdown_shows_its_own_characters_and_does_nothing(text
 
 def test_text_that_turns_the_reading_direction_cannot_hide_anything():
     assert visible("invoice\u202egpj.exe\x00") == "invoice\ufffdgpj.exe\ufffd"
+
+
+def test_what_else_a_document_is_called_does_not_repeat_its_number(world):
+    """An invoice is called by the supplier's number; "Known as" is for the numbers it has elsewhere."""
+    number = world.one("SELECT number FROM document WHERE document_type = 'invoice'")
+    elsewhere = world.one(
+        "SELECT external_id FROM document_identifier JOIN document USING (document_id) WHERE document_type = 'invoice' AND kind = 'supplier_invoice'"
+    )
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("UPDATE document SET closed_at = NULL WHERE document_type = 'invoice'")
+        asked = {
+            "units": None,
+            "document_types": ["invoice"],
+            "as_of": world.house.clock.now(),
+            "peers_since": world.house.clock.now() - timedelta(days=90),
+        }
+        found = {row["number"]: row["known_as"] for row in store.rows(world.connection, "report.stuck", **asked)}
+    assert found[number] == elsewhere
