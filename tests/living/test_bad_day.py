@@ -165,7 +165,6 @@ def _open_in_the_queue(page: Page, number: str) -> None:
     expect(page.get_by_text(re.compile(r"exceptions? holds? up \d documents? worth"))).to_be_visible()
     expect(page).to_have_url(re.compile(f"unit={UNIT}"))
     grid = page.get_by_test_id("stDataFrame").first
-    grid.scroll_into_view_if_needed()
     grid.click(position={"x": 16, "y": 54})  # the first row's own box; the grid is drawn on a canvas
     page.get_by_role("link", name=re.compile(f"Open {number}")).click()
     expect(page.get_by_role("heading", name=re.compile(f"{number}: The posting period is closed"))).to_be_visible()
