@@ -4,6 +4,9 @@ A recording stands or falls as a whole. Most of its tables do not depend on each
 as one (`WITH a AS (...), b AS (...) SELECT ...`); those that touch the same rows in turn follow in a pipeline. Counts are
 checked: every document was still as it had been read, and every work item was still held under its fencing token. If not,
 somebody else was first, nothing of the recording stands and the caller decides again (`Stale`).
+
+Whoever holds rows of several tables takes them in one order, documents, work items, cases, and those of one table in the
+order of their ids: two that want the same then wait for one another in turn and never in a circle.
 """
 
 from collections.abc import Iterator
@@ -187,7 +190,7 @@ def _documents(together: Together, recording: Recording) -> None:
     revised: list[Head] = []
     moved: list[Head] = []
     noted: list[Head] = []
-    for head in recording.heads.values():
+    for head in sorted(recording.heads.values(), key=lambda one: one.document_id.int):
         if head.document_id in recording.new:
             new.append(head)
         elif head.version != head.read_version:
