@@ -164,6 +164,7 @@ class Recording:
         self.budgets_told: set[tuple[str, str]] = set()
         self.woken: dict[UUID, None] = {}
         self.woken_subjects: dict[UUID, None] = {}
+        self.ready_suppliers: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
         self.cases_opened: list[UUID] = []
         self.finished_redrives: set[UUID] = set()
@@ -374,6 +375,8 @@ class Recording:
         head.version += 1
         if after.state != before.state:
             head.state_since = self.now
+            if head.document_type is DocumentType.SUPPLIER and after.state == "ready":
+                self.ready_suppliers[head.document_id] = None
         head.closed_at = (head.closed_at or self.now) if lifecycle.is_final(after.state) else None
         if head.closed_at is not None:
             self.cancelled.add(head.document_id)  # whatever else was due for it is not due any more

@@ -251,7 +251,13 @@ class Recorder:
 
 
 def _concerned(recording: Recording, results: list[Result]) -> frozenset[str] | None:
-    if recording.woken or recording.woken_subjects or recording.new_work.rows or recording.identifiers.rows:
+    if (
+        recording.woken
+        or recording.woken_subjects
+        or recording.ready_suppliers
+        or recording.new_work.rows
+        or recording.identifiers.rows
+    ):
         return None  # somebody who waits is woken, wherever it is
     return frozenset(result.item.placed.system for result in results if result.item.placed is not None)
 

@@ -28,6 +28,9 @@ BREAKER_FAILURES = 5
 BREAKER_PAUSE_S = 30
 """How long nobody asks after the breaker has opened, and again after each failed probe."""
 
+SUPPLIER_WAIT_S = 60.0
+"""After so long a requisition that waits for its supplier's check looks again by itself."""
+
 _HEAD = (
     "document_id",
     "document_type",
@@ -312,6 +315,7 @@ def _has_after(recording: Recording) -> bool:
     return bool(
         recording.restarts.rows
         or recording.woken_subjects
+        or recording.ready_suppliers
         or recording.identifiers.rows
         or recording.cases.rows
         or recording.closed_cases.rows
@@ -328,6 +332,10 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     after.send_rows(recording.restarts)
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
+    if recording.ready_suppliers:
+        # The clocks of two engines, and of two batches of one, need not agree to the second: hence twice the wait.
+        values = {"document_id": list(recording.ready_suppliers), "wait_s": 2 * SUPPLIER_WAIT_S}
+        after.send("record.wake_buyers", values)
     if recording.identifiers.rows:
         names = {
             column: values
