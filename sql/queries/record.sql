@@ -220,7 +220,8 @@ UPDATE work_item w
  WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked') AND NOT w.work_item_id = ANY (:settled::uuid[]);
 
 -- name: insert_intents(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token, engine_id, now)!
--- What is about to be done outside. The same intent again keeps its key and counts its sends.
+-- What is about to be done outside. The same intent again keeps its key and counts its sends. Whoever comes with an older token than
+-- the one it was written under last has lost the item meanwhile, and changes nothing.
 INSERT INTO intent (idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash,
                     fencing_token, engine_id, first_sent_at, last_sent_at)
 SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, u.operation, u.payload_hash,
@@ -230,7 +231,8 @@ SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow
        AS u(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token)
 ON CONFLICT (idempotency_key) DO UPDATE
    SET fencing_token = excluded.fencing_token, engine_id = excluded.engine_id, last_sent_at = excluded.last_sent_at,
-       sends = intent.sends + 1, outcome = 'open', settled_at = NULL;
+       sends = intent.sends + 1, outcome = 'open', settled_at = NULL
+ WHERE intent.fencing_token <= excluded.fencing_token;
 
 -- name: settle_intents(idempotency_key, outcome, now)!
 -- What became of what we meant to do.
