@@ -37,6 +37,8 @@ SAYS: dict[str, Any] = {
     "amount": 1,
     "closes_at": "2030-01-01T00:00:00Z",
     "message": "it is",
+    "last_event_seq": 1,
+    "last_event_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -52,6 +54,7 @@ SAYS_IN = {
     ("job_state", "outcome"): "done",
     ("system_state", "breaker"): "closed",
     ("produced_past", "single"): True,
+    ("event_log_file", "phase"): "ready",
 }
 SHARED = {"produced_past", "schema_migration", "schema_view", "app_session", "app_user"}
 """One row for all, or filled by the program itself."""
