@@ -138,8 +138,8 @@ RETURNING to_write, (SELECT count(*) FROM staged_event WHERE import_id = :import
 
 -- name: leaves_of_events(import_id, first, last)
 -- What the leaf of each event says that is not the same in all of them, in their order.
-SELECT d.document_id, s.activity, s.event_at, s.actor, r.state_from, r.state_to, r.seq,
-       CASE WHEN r.qualifier = '' THEN s.attributes ELSE s.attributes || jsonb_build_object('qualifier', r.qualifier) END
+SELECT d.document_id::text, s.activity, s.event_at, s.actor, r.state_from, r.state_to, r.seq,
+       (CASE WHEN r.qualifier = '' THEN s.attributes ELSE s.attributes || jsonb_build_object('qualifier', r.qualifier) END)::text AS attributes
   FROM ready_event r
   JOIN staged_event s ON s.import_id = r.import_id AND s.position = r.position
   JOIN ready_document d ON d.import_id = r.import_id AND d.object_id = r.object_id

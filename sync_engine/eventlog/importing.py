@@ -276,26 +276,28 @@ class _Import:
             self._connection.execute("SELECT ensure_partitions(%s, 2)", [self._now().date()])
         while written < to_write:
             now = self._now()
-            chunk = {"import_id": import_id, "first": written + 1, "last": written + CHUNK_EVENTS}
+            recording_id = self._new_id(now)
+            chunk = {"import_id": import_id, "first": written + 1, "last": min(written + CHUNK_EVENTS, to_write)}
+            recording = {**chunk, "recording_id": recording_id}
             with self._connection.transaction():
-                cursor = self._connection.execute(sql("eventlog.leaves_of_events"), chunk, binary=True)
-                root, events = root_of(cursor, request.log, now)
-                recording = {**chunk, "recording_id": self._new_id(now)}
-                self._connection.execute(
-                    sql("record.insert_recording"),
-                    {
-                        "recording_id": recording["recording_id"],
-                        "engine_id": f"import:{request.log}",
-                        "now": now,
-                        "event_count": events,
-                        "merkle_root": root,
-                    },
-                )
-                self._execute("write_events", **recording, log=request.log, now=now)
-                self._execute("write_event_objects", **recording, now=now)
-                self._execute("write_identities", **recording, log=request.log)
-                written += events
-                self._execute("note_written", import_id=import_id, written=written)
+                rows = self._connection.execute(sql("eventlog.leaves_of_events"), chunk, binary=True).fetchall()
+                # In a pipeline the server writes the events while their root is computed here.
+                with self._connection.pipeline():
+                    self._execute("write_events", **recording, log=request.log, now=now)
+                    self._execute("write_event_objects", **recording, now=now)
+                    self._execute("write_identities", **recording, log=request.log)
+                    self._connection.execute(
+                        sql("record.insert_recording"),
+                        {
+                            "recording_id": recording_id,
+                            "engine_id": f"import:{request.log}",
+                            "now": now,
+                            "event_count": len(rows),
+                            "merkle_root": root_of(rows, request.log, now),
+                        },
+                    )
+                    written += len(rows)
+                    self._execute("note_written", import_id=import_id, written=written)
             self._progress("writing", written, to_write)
             self._may_stop()
 

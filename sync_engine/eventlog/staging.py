@@ -5,7 +5,6 @@ how far the file has come, so whatever interrupts it, nothing is read twice and 
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,8 +15,8 @@ import psycopg
 
 from sync_engine.database.statements import sql
 from sync_engine.eventlog.records import Reject, SeenEvent, SeenObject
+from sync_engine.eventlog.values import canonical
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False).encode
 _COPY_EVENTS = "COPY staged_event (import_id, position, content_hash, activity, event_at, actor, unit, case_id, attributes) FROM STDIN"
 _COPY_OTHERS = {
     "relations": "COPY staged_relation (import_id, position, ordinal, object_id, qualifier) FROM STDIN",
@@ -89,7 +88,7 @@ class Batch:
             attributes["started_at"] = event.started_at.astimezone(UTC).isoformat()
         event_at = event.event_at.astimezone(UTC)
         suspect = self._suspicions(event, event_at)
-        said = _encode(attributes)
+        said = canonical(attributes)
         when = event_at.isoformat()
         identity = (
             f"id\x1f{event.external_id}"
@@ -98,7 +97,7 @@ class Batch:
         )
         # Whether a time lies in the future depends on when one looks, and so does not belong to what the event says.
         if suspect:
-            said = _encode({**attributes, "suspect": suspect})
+            said = canonical({**attributes, "suspect": suspect})
         try:
             key = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
             line = (
@@ -139,7 +138,7 @@ class Batch:
             when = _FROM_THE_BEGINNING if since is None else since.astimezone(UTC).isoformat()
             self._put(
                 "values",
-                f"{self._id}\t{position}\t{ordinal}\t{object_id}\t{_text(name)}\t{when}\t{_json(_encode(value))}\n",
+                f"{self._id}\t{position}\t{ordinal}\t{object_id}\t{_text(name)}\t{when}\t{_json(canonical(value))}\n",
             )
         for ordinal, (target, qualifier) in enumerate(seen.links):
             self._put("links", f"{self._id}\t{position}\t{ordinal}\t{object_id}\t{_text(target)}\t{_text(qualifier)}\n")

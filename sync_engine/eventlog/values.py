@@ -4,11 +4,28 @@ Text, whole numbers, plain decimals and truth values are themselves. Anything el
 for instance, is `{"type": ..., "value": ...}`, so that an export can say it again with its type.
 """
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 TRUE = {"true": True, "1": True, "false": False, "0": False}
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False)
+
+
+def _canonical() -> Callable[[Any], str]:
+    """JSONEncoder.encode makes its C encoder anew at every call, which is most of its time on small values; this keeps one."""
+    make = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+    if make is None:
+        return _encode.encode
+    parts = make(None, _encode.default, json.encoder.encode_basestring, None, ":", ",", True, False, True)
+    return lambda value: "".join(parts(value, 0))
+
+
+canonical = _canonical()
+"""A value as JSON with sorted keys and no blanks: the form that is hashed."""
 
 
 def typed(value: Any, declared: str) -> Any:
