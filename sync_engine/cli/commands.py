@@ -270,7 +270,6 @@ def bench_import(
 ) -> None:
     """How fast event logs come in, and in how much memory: the same events as CSV, XES and OCEL 2.0."""
     from benchmarks.importing import run
-
     from sync_engine.opening import opened
 
     settings = _settings()

@@ -132,7 +132,7 @@ def import_log(
         stop: Looked at between batches.
 
     Raises:
-        BadLog: it cannot be read as asked; nothing is changed.
+        BadLog: it cannot be read as asked; no event of it is in.
         Stopped: told to; the same call goes on.
     """
     reader = reader_of(request)
@@ -172,7 +172,12 @@ class _Import:
             self._execute("set_phase", import_id=self._import_id, phase="reading", counts="{}")
             counts = {}
         if known["phase"] == "reading" or not counts:
-            counts = self._read(known["records_read"], counts)
+            try:
+                counts = self._read(known["records_read"], counts)
+            except BadLog:
+                # The file itself is broken: what was staged of it will never be needed.
+                self._execute("clear_staged", import_id=self._import_id)
+                raise
             counts = self._order(counts)
             known = {"written": 0, "to_write": counts["events_new"]}
         self._write(known["written"], known["to_write"])

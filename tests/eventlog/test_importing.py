@@ -282,6 +282,20 @@ def test_our_own_log_is_never_imported_into_or_forgotten(connection):
         connection.execute("SELECT forget_event_log('finsync', 'ann', 'x')")
 
 
+def test_a_file_that_breaks_off_leaves_no_event_and_nothing_staged(connection, take, tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH_RECORDS", 2)
+    event = (
+        '<event><string key="concept:name" value="x"/><date key="time:timestamp" value="2026-01-01T00:00:00Z"/></event>'
+    )
+    path = tmp_path / "log.xes"
+    path.write_text(f'<log><trace><string key="concept:name" value="1"/>{event * 2000}', encoding="utf-8")
+    with pytest.raises(BadLog, match="cannot be read as XML"):
+        take(path)
+    assert values(connection, "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM staged_event)") == [(0, 0)]
+    path.write_text(f'<log><trace><string key="concept:name" value="1"/>{event * 2000}</trace></log>', encoding="utf-8")
+    assert take(path)["events_new"] == 2000
+
+
 def test_two_imports_into_one_log_do_not_run_at_once(database, connection, take, tmp_path):
     from sync_engine.database.connections import borrowed
     from sync_engine.eventlog.importing import Busy, _alone
