@@ -226,7 +226,16 @@ class Recording:
             "priority",
             "facts",
         )
-        self.restarts = Rows("record.restart_work", "document_id", "flow", "step", "system", "objective_at")
+        self.restarts = Rows(
+            "record.restart_work",
+            "work_item_id",
+            "document_id",
+            "business_unit",
+            "flow",
+            "step",
+            "system",
+            "objective_at",
+        )
         self.cancelled: set[UUID] = set()
         self.intents = Rows(
             "record.insert_intents",
