@@ -14,9 +14,17 @@ from benchmarks.rivals.field import RIVALS
 from benchmarks.rivals.program import STEPS
 from benchmarks.rivals.run import run as run_rivals
 from benchmarks.rivals.trial import _gaps, _rate
-from tests.engine.test_bench import cells as schemas
 
 PACKAGES = {"dbos", "procrastinate", "celery"}
+
+
+def schemas(database):
+    """Cells, and the schemas of rivals; a session's temporary one goes with the session."""
+    with database.connect_owner() as owner:
+        return [
+            name
+            for (name,) in owner.execute("SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg_%' ORDER BY 1")
+        ]
 
 
 def rival(name):
