@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from benchmarks import cells
-from benchmarks.engine import Size, transition_rates
+from benchmarks.engine import transition_rates
 from benchmarks.limits import write_rate
 from benchmarks.process import engines
 from benchmarks.rivals import servers
@@ -30,8 +30,8 @@ from sync_engine.database.connections import Database, dsn
 Progress = Callable[[str], None]
 
 WORKERS = (1, 2)
-FULL = Size(6000, 3, 10_000, 1000, (), (), 0, 0)
-QUICK = Size(100, 1, 1000, 50, (), (), 0, 0)
+ORDERS, ROUNDS, BATCHED = 6000, 3, 10_000
+ORDERS_QUICK, ROUNDS_QUICK, BATCHED_QUICK = 100, 1, 1000
 LONE_JOURNEYS = 40
 LONE_JOURNEYS_QUICK = 4
 JOURNEYS_QUICK = 12
@@ -45,18 +45,19 @@ def run(database: Database, *, quick: bool, progress: Progress, rivals: tuple[Ri
     figures["ours"] = _ours(database, quick=quick, progress=progress)
     with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("what PostgreSQL can write in batches")
-        size = QUICK if quick else FULL
-        figures["pg_batched_per_s"] = round(write_rate(connection, batch=500, many=size.limit_batched))
+        many = BATCHED_QUICK if quick else BATCHED
+        figures["pg_batched_per_s"] = round(write_rate(connection, batch=500, many=many))
     figures["rivals"] = {rival.name: _rival(database, rival, quick=quick, progress=progress) for rival in rivals}
     return figures | _ratios(figures)
 
 
 def _ours(database: Database, *, quick: bool, progress: Progress) -> dict[str, Any]:
-    size, found = QUICK if quick else FULL, {}
+    orders, rounds = (ORDERS_QUICK, ROUNDS_QUICK) if quick else (ORDERS, ROUNDS)
+    found = {}
     for many in WORKERS:
         progress(f"our engine, {many} at work")
         with cells.cell(database) as cell, cells.connected(cell) as connection:
-            rates = transition_rates(cell, connection, many, size)
+            rates = transition_rates(cell, connection, many, orders=orders, rounds=rounds)
             backlog = _gaps(connection, MOVES)
         with cells.cell(database) as cell, cells.connected(cell) as connection:
             drafter = instant_engine(connection, "drafter")

@@ -659,6 +659,18 @@ class Recording:
         """Event attributes as JSON text."""
         return "{}" if not attributes else _json(attributes)
 
+    @property
+    def lanes(self) -> frozenset[str]:
+        """Who has something to do now by this recording. Where somebody may be woken who waits for news, deciding is among
+        them; the few that wait for news in another lane are found there within a poll."""
+        found = {row[self.new_work.columns.index("system")] for row in self.new_work.rows}
+        found |= {row[self.restarts.columns.index("system")] for row in self.restarts.rows}
+        status, system, due_at = (self.work.columns.index(name) for name in ("status", "system", "due_at"))
+        found |= {row[system] for row in self.work.rows if row[status] == "due" and row[due_at] <= self.now}
+        if self.woken or self.woken_subjects or self.ready_suppliers or self.identifiers.rows:
+            found.add("finsync")
+        return frozenset(found)
+
     def tables(self) -> list[Rows]:
         """Every plain set of rows."""
         return [value for value in vars(self).values() if isinstance(value, Rows)]
