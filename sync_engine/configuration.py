@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sync_engine.model.flows import Role
 from sync_engine.model.mappings import Mappings, Table
@@ -102,6 +102,52 @@ class Calendars(BaseModel):
     calendars: dict[str, Calendar]
 
 
+class Hold(BaseModel):
+    """What may not be removed while a case about it is open, in court or with an authority."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reason: str
+    documents: tuple[str, ...] = ()
+    """By any number of any system; each stands for its whole journey."""
+    business_units: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.documents or self.business_units):
+            raise ValueError(f"the hold {self.name!r} names neither a document nor a business unit")
+        return self
+
+
+class Days(BaseModel):
+    """How many days each kind of record is kept; the database itself refuses less than what is refused here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempt_body: int = Field(ge=7)
+    attempt: int = Field(ge=30)
+    inbound_message: int = Field(ge=365)
+    finished_work: int = Field(ge=30)
+
+    @model_validator(mode="after")
+    def _calls_outlive_their_bodies(self) -> Self:
+        if self.attempt_body > self.attempt:
+            raise ValueError("attempt_body may not be kept longer than attempt: nobody could tell whose it was")
+        return self
+
+
+class Retention(BaseModel):
+    """`retention.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    owner: str
+    days: Days
+    holds: tuple[Hold, ...] = ()
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -185,3 +231,11 @@ def load_calendars(folder: Path) -> Calendars:
     content = read_toml(path)
     calendars: Calendars = _checked(path, lambda: Calendars.model_validate(content))
     return calendars
+
+
+def load_retention(folder: Path) -> Retention:
+    """How long what is kept, by `folder`/retention.toml."""
+    path = folder / "retention.toml"
+    content = read_toml(path)
+    retention: Retention = _checked(path, lambda: Retention.model_validate(content))
+    return retention

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sync_engine.cli.event_logs import event_logs
+from sync_engine.cli.measuring import bench
 from sync_engine.cli.speaking import AsJson
 from sync_engine.cli.speaking import expected_errors as _expected_errors
 from sync_engine.cli.speaking import give_up as _give_up
@@ -22,7 +23,6 @@ app = typer.Typer(
 sandbox = typer.Typer(
     no_args_is_help=True, help="The company in the sandbox: break something, watch it surface, repair it."
 )
-bench = typer.Typer(no_args_is_help=True, help="Measured speed, as JSON.")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(bench, name="bench")
 app.add_typer(event_logs)
@@ -262,46 +262,6 @@ def reconcile(
         finally:
             pool.dispose()
     _show_figures(figures, as_json=as_json)
-
-
-@bench.command("import")
-def bench_import(
-    events: Annotated[int, typer.Option(min=100, help="How many the made file has.")] = 300_000, as_json: AsJson = False
-) -> None:
-    """How fast event logs come in, and in how much memory: the same events as CSV, XES and OCEL 2.0."""
-    from benchmarks.importing import run
-    from sync_engine.opening import opened
-
-    settings = _settings()
-    with _expected_errors(), opened(settings) as database:
-        figures = run(database, events=events, progress=lambda line: typer.echo(line, err=True))
-    if as_json:
-        _print(figures)
-    else:
-        for name, value in figures.items():
-            typer.echo(f"{name:44} {value}")
-
-
-@bench.command("engine")
-def bench_engine(
-    quick: Annotated[bool, typer.Option(help="A tenth of everything: to see that it runs, not to quote.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Transitions, journeys over HTTP and memory, beside what PostgreSQL and bare calls reach in the same run."""
-    from benchmarks.engine import run
-    from sync_engine.opening import opened
-
-    def tell(line: str) -> None:
-        typer.echo(line, err=True)
-
-    settings = _settings()
-    with _expected_errors(), opened(settings) as database:
-        figures = run(database, quick=quick, progress=tell)
-    if as_json:
-        _print(figures)
-    else:
-        for name, value in figures.items():
-            typer.echo(f"{name:44} {value}")
 
 
 @sandbox.command()

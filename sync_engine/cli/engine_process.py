@@ -7,13 +7,13 @@ import psycopg
 import structlog
 
 from sync_engine.cli.wiring import EngineRoom, make_engine
-from sync_engine.configuration import Systems
+from sync_engine.configuration import Systems, load_retention
 from sync_engine.control.execute import execute_commands
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import promote
+from sync_engine.engine import promote, retention
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.runner import Runner, calm_collector
-from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every
+from sync_engine.engine.schedule import H, Job, Schedule, daily, engine_jobs, every
 from sync_engine.insight import alerts, fold
 from sync_engine.insight.reconcile import reconcile
 from sync_engine.model.ports import Access
@@ -87,6 +87,9 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         promote.put_in_force(connection, room.configuration, today=now.date(), now=now, by=room.engine.engine_id)
         return f"calendars reach {promote.CALENDAR_YEARS_AHEAD} years ahead"
 
+    def keep_to_retention(connection: psycopg.Connection) -> str:
+        return retention.keep_to(connection, load_retention(settings.config), now=database_now(connection))
+
     def fold_rollups(connection: psycopg.Connection) -> str:
         return f"{fold.fold_all(connection, now=database_now(connection))} events"
 
@@ -96,5 +99,6 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         Job("alerts",    every(ALERTS_EVERY_S), 60,    evaluate_alerts,  singleton=True),
         Job("reconcile", daily(*COMPARED_AT),   3600,  compare_books,    singleton=True),
         Job("calendars", daily(1, 15),          3600,  extend_calendars, singleton=True),
+        Job("retention", daily(3, 45),          6 * H, keep_to_retention, singleton=True),
     ]
     # fmt: on

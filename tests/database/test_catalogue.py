@@ -86,7 +86,8 @@ def _rows_of_units_are_guarded(owner):
     policies = dict(
         owner.execute(
             """SELECT tablename, array_agg(DISTINCT r) FROM pg_policies, unnest(roles) AS r
-                WHERE schemaname = current_schema() AND policyname NOT IN ('owners_functions_see_all', 'foreign_logs_are_forgotten') GROUP BY 1"""
+                WHERE schemaname = current_schema() AND policyname <> 'foreign_logs_are_forgotten'
+                  AND policyname NOT LIKE 'owners_function%' GROUP BY 1"""
         ).fetchall()
     )
     assert set(guarded) == set(policies)
@@ -109,6 +110,15 @@ def _rows_of_units_are_guarded(owner):
     assert all("finsync.own_function" in qual for *_, qual in forgetting)
     ours_stay = {table for table, _, _, qual in forgetting if "(source <> 'finsync'::text)" in qual}
     assert ours_stay == {"event", "document"}, "our own events have no way out, whatever the function says"
+    removes = owner.execute(
+        """SELECT tablename, policyname, roles, cmd, qual FROM pg_policies
+            WHERE schemaname = current_schema() AND policyname LIKE 'owners_function%' AND policyname <> 'owners_functions_see_all'"""
+    ).fetchall()
+    assert [one[:4] for one in removes] == [
+        ("work_item", "owners_function_removes_finished", [owner.info.user], "DELETE")
+    ], "the owner removes nothing else, row by row"
+    assert "finsync.own_function" in removes[0][4]
+    assert "finished_at IS NOT NULL" in removes[0][4]
     for role in (*ROLES, "public"):
         reached = column(
             owner,
