@@ -21,7 +21,7 @@ from sync_engine.database.connections import ROLES, Database, dsn
 from sync_engine.database.migrate import pending
 from sync_engine.database.postgres import NoPostgres
 from sync_engine.engine import promote
-from sync_engine.insight import alerts
+from sync_engine.engine.alert_rules import load_alerts
 from sync_engine.model.errors import SyncError
 from sync_engine.model.ports import System
 from sync_engine.opening import Opened, open_database
@@ -120,7 +120,7 @@ def _try(step: Callable[[], object]) -> str:
 def _configuration(settings: Settings) -> tuple[Systems | None, list[Finding]]:
     try:
         loaded = promote.load(settings.config)
-        alerts.load_rules(settings.config)
+        load_alerts(settings.config)
         systems = load_systems(settings.config)
     except BadConfiguration as error:
         return None, [

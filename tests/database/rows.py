@@ -37,6 +37,7 @@ SAYS: dict[str, Any] = {
     "amount": 1,
     "closes_at": "2030-01-01T00:00:00Z",
     "message": "it is",
+    "fired_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -47,6 +48,9 @@ SAYS_IN = {
     ("redrive_item", "status"): "queued",
     ("order_movement", "kind"): "ordered",
     ("alert", "state"): "firing",
+    ("alert_notice", "status"): "due",
+    ("alert_rule_version", "source"): "file",
+    ("expiry", "kind"): "secret",
     ("command", "status"): "done",
     ("job_run", "outcome"): "done",
     ("job_state", "outcome"): "done",
@@ -112,6 +116,7 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         return f"objective {UNITS.index(unit)}"  # every unit's documents are measured against every objective
     by_kind: dict[str, Any] = {
         "uuid": id_of(unit),
+        "uuid[]": [id_of(unit)],
         "text": f"secret of {unit}",
         "text[]": [f"secret of {unit}"],
         "timestamp with time zone": TUESDAY,

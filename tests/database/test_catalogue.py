@@ -26,6 +26,8 @@ APPEND_ONLY = {
     "case_event",
     "document_payload",
     "config_version",
+    "alert_rule_version",
+    "alert_event",
 }
 GROWING = {
     *APPEND_ONLY,
@@ -39,6 +41,8 @@ GROWING = {
     "order_movement",
     "redrive_item",
     "command",
+    "alert",
+    "alert_notice",
 }
 HERE = "relnamespace = current_schema()::regnamespace"
 
