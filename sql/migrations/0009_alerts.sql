@@ -90,7 +90,8 @@ CREATE TABLE alert_notice (
     CONSTRAINT settled_with_the_time CHECK ((status IN ('sent', 'overtaken', 'given_up')) = (settled_at IS NOT NULL))
 );
 CREATE INDEX notice_due ON alert_notice (due_at) WHERE settled_at IS NULL;
-CREATE INDEX notice_settled ON alert_notice (destination, settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX notice_settled ON alert_notice (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX notice_made ON alert_notice (created_at);
 
 -- What the comparison of the books found, from when to when.
 CREATE TABLE drift (

@@ -182,7 +182,7 @@ SELECT 'approver:' || o.waiting_for || ':' || o.business_unit AS subject, o.wait
        sum(o.group_amount) AS group_amount, 'approver:' || o.waiting_for AS group_key, 'Approvals wait for ' || o.waiting_for AS group_title, '' AS standing, o.business_unit AS who,
        count(*) || CASE count(*) WHEN 1 THEN ' document waits' ELSE ' documents wait' END || ', the oldest since ' || min(o.state_since)::date || '.' AS why
   FROM open_document o
- WHERE o.document_type IN ('requisition', 'change_order', 'invoice') AND o.reason = 'awaiting approval' AND o.waiting_for <> ''
+ WHERE o.document_type IN ('requisition', 'change_order', 'invoice') AND o.state = 'awaiting_approval' AND o.reason = 'awaiting approval' AND o.waiting_for <> ''
    AND business_s(o.calendar, o.state_since, :now) >= :hours::numeric * 3600 AND (:units::text[] IS NULL OR o.business_unit = ANY (:units::text[]))
  GROUP BY o.waiting_for, o.business_unit;
 
@@ -289,7 +289,10 @@ RETURNING version;
 -- The alerts of a rule that an evaluation has to look at: open ones, those resolved by a person while their condition holds, and those
 -- of these subjects and occasions. Held until the transaction ends.
 SELECT * FROM alert
- WHERE rule = :rule AND (resolved_at IS NULL OR is_found OR (subject, occasion) IN (SELECT * FROM unnest(:subject::text[], :occasion::text[])))
+ WHERE alert_id = ANY (ARRAY(
+           SELECT a.alert_id FROM alert a WHERE a.rule = :rule AND (a.resolved_at IS NULL OR a.is_found)
+           UNION
+           SELECT a.alert_id FROM unnest(:subject::text[], :occasion::text[]) AS u(subject, occasion) JOIN alert a ON a.rule = :rule AND a.subject = u.subject AND a.occasion = u.occasion))
  ORDER BY alert_id FOR UPDATE;
 
 -- name: put_alerts(alert_id, rule, rule_version, subject, occasion, subject_name, document_id, business_unit, deadline_on, group_amount, group_key, group_title, severity, owner_team, message, standing, state, is_found, is_silent, level, pending_since, fired_at, acknowledged_at, acknowledged_by, acknowledged_until, snoozed_at, snoozed_by, snoozed_until, snoozed_standing, acted_at, resolved_at, resolved_by, resolve_reason, noticed_at, noticed_level)!

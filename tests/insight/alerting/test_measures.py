@@ -6,9 +6,13 @@ from random import Random
 
 import pytest
 
+from config import FOLDER
+from sync_engine.cli import alert_jobs, doctor
+from sync_engine.configuration import load_systems
 from sync_engine.insight.alerting.burn import Series, why_burning
 from sync_engine.insight.reconcile import reconcile, remember
 from sync_engine.model.alerts import MEASURES
+from sync_engine.settings import Settings
 from tests.insight.alerting.conftest import SHIPPED, shipped
 
 NOW = datetime(2026, 9, 15, 12, 0, tzinfo=UTC)
@@ -111,6 +115,29 @@ def test_a_secret_fires_before_its_day_and_ends_with_a_new_date(watch):
     assert states(watch, "rule") == ["firing"]
     stated(date(2027, 10, 15))
     assert states(watch, "rule") == ["resolved"]
+
+
+def test_an_engine_that_starts_puts_the_rules_in_force_and_notes_the_dates_of_systems_toml(watch, monkeypatch):
+    systems = load_systems(FOLDER)
+    coupa = systems.systems["coupa"].model_copy(update={"secret_expires_on": date(2026, 9, 20)})
+    systems = systems.model_copy(update={"systems": {**systems.systems, "coupa": coupa}})
+    monkeypatch.setattr(alert_jobs, "database_now", lambda _: watch.now)
+    alert_jobs.put_in_force(Settings(), systems, watch.connection, by="engine")
+    watch.look()
+    assert [row["subject"] for row in watch.alerts("secret-expires")] == ["secret:coupa"]
+
+
+def test_the_doctor_names_what_a_destination_lacks(tmp_path, monkeypatch):
+    text = (FOLDER / "alerts.toml").read_text(encoding="utf-8")
+    text = text.replace("[routes]", '[routes]\n"finance operations" = ["chat"]', 1)
+    text = text.replace("[destinations]", '[destinations.chat]\nkind = "slack"\nurl_secret = "CHAT_URL"', 1)
+    (tmp_path / "alerts.toml").write_text(text, encoding="utf-8")
+    settings = Settings(config=tmp_path)
+    [found] = doctor._destinations(settings)
+    assert (found.grade, found.says) == ("warning", "CHAT_URL is not set")
+    monkeypatch.setenv("CHAT_URL", "https://chat.example.test/hook")
+    [found] = doctor._destinations(settings)
+    assert (found.grade, found.says) == ("ok", "slack, with all it needs")
 
 
 def test_approvals_that_wait_for_somebody_are_one_alert_with_their_value(watch):
