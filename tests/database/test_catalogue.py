@@ -29,6 +29,8 @@ APPEND_ONLY = {
     "imported_event",
     "object_attribute",
     "event_log_reject",
+    "alert_rule_version",
+    "alert_event",
 }
 GROWING = {
     *APPEND_ONLY,
@@ -42,6 +44,8 @@ GROWING = {
     "order_movement",
     "redrive_item",
     "command",
+    "alert",
+    "alert_notice",
 }
 HERE = "relnamespace = current_schema()::regnamespace"
 
