@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sync_engine.cli.event_logs import event_logs
 from sync_engine.cli.measuring import bench
 from sync_engine.cli.speaking import AsJson
 from sync_engine.cli.speaking import expected_errors as _expected_errors
@@ -24,6 +25,7 @@ sandbox = typer.Typer(
 )
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(bench, name="bench")
+app.add_typer(event_logs)
 
 
 def _version(asked: bool) -> None:

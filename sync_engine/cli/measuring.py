@@ -58,3 +58,13 @@ def bench_growth(
 
     sizes = tuple(one * 1_000_000 for one in millions) if millions else (QUICK if quick else FULL)
     _measure(run, as_json=as_json, finished=sizes, quick=quick)
+
+
+@bench.command("import")
+def bench_import(
+    events: Annotated[int, typer.Option(min=100, help="How many the made file has.")] = 300_000, as_json: AsJson = False
+) -> None:
+    """How fast event logs come in, and in how much memory: the same events as CSV, XES and OCEL 2.0."""
+    from benchmarks.importing import run
+
+    _measure(run, as_json=as_json, events=events)

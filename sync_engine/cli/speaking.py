@@ -41,11 +41,13 @@ def expected_errors() -> Iterator[None]:
     from sync_engine.configuration import BadConfiguration
     from sync_engine.database.migrate import EditedMigration
     from sync_engine.database.postgres import NoPostgres
+    from sync_engine.eventlog.records import BadLog
 
     try:
         yield
     except (
         BadConfiguration,
+        BadLog,
         EditedMigration,
         NoPostgres,
         demo.AlreadyRunning,
