@@ -1,5 +1,6 @@
 """`finsync bench`: measured speed. Each command measures in a cell of its own beside the one that is configured."""
 
+import signal
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -10,9 +11,15 @@ from sync_engine.cli.speaking import AsJson, expected_errors, print_json, read_s
 bench = typer.Typer(no_args_is_help=True, help="Measured speed, as JSON.")
 
 
+def _end_in_order(signum: int, _frame: object) -> None:
+    """Told to stop, a measurement stops the servers and drops the cells it has made."""
+    raise SystemExit(128 + signum)
+
+
 def _measure(run: Callable[..., dict[str, Any]], *, as_json: bool, **how: Any) -> None:
     from sync_engine.opening import opened
 
+    signal.signal(signal.SIGTERM, _end_in_order)
     settings = read_settings()
     with expected_errors(), opened(settings) as database:
         figures = run(database, progress=lambda line: typer.echo(line, err=True), **how)
