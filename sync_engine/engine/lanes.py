@@ -6,7 +6,7 @@ engine can run calls in threads, the fast clock can run them in order, and a tes
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -168,12 +168,18 @@ class Lane:
                 intents.add(idempotency_key(item), item.fencing_token, "unknown" if item.ask_first else "not_sent")
         store.give_back(connection, work, intents, self._now())
 
-    def recover(self, connection: psycopg.Connection, held: Iterable[Item]) -> int:
+    def recover(self, connection: psycopg.Connection, held: Sequence[tuple[UUID, int]]) -> int:
         """Hand back what was claimed in our name without our hearing of it, as happens when a connection is lost with the
-        answer to a claim. Returns how many; `held` are the items we do know of."""
-        known = [item.work_item_id for item in held]
+        answer to a claim. Returns how many; `held` are the claims we do know of, each an item and its fencing token."""
         return len(
-            store.rows(connection, "work.recover_claims", system=self.system.name, engine_id=self.engine_id, held=known)
+            store.rows(
+                connection,
+                "work.recover_claims",
+                system=self.system.name,
+                engine_id=self.engine_id,
+                held=[work_item_id for work_item_id, _ in held],
+                held_token=[fencing_token for _, fencing_token in held],
+            )
         )
 
     def ask(self, item: Item) -> Result:

@@ -52,8 +52,17 @@ SAYS_IN = {
     ("job_state", "outcome"): "done",
     ("system_state", "breaker"): "closed",
     ("produced_past", "single"): True,
+    ("rollup", "grain"): "day",
 }
-SHARED = {"produced_past", "schema_migration", "schema_view", "app_session", "app_user"}
+SHARED = {
+    "produced_past",
+    "rollup_begun",
+    "rollup_closed",
+    "schema_migration",
+    "schema_view",
+    "app_session",
+    "app_user",
+}
 """One row for all, or filled by the program itself."""
 
 
@@ -119,5 +128,9 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         "boolean": False,
         "jsonb": Jsonb({"said": f"secret of {unit}"}),
         "bytea": f"secret of {unit}".encode(),
+        "smallint[]": [],
+        "integer[]": [],
     }
+    if column == "series_id":
+        return UNITS.index(unit)
     return by_kind.get(kind, 1)

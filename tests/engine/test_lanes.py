@@ -360,6 +360,20 @@ def test_items_handed_back_are_due_at_once_and_were_never_sent(engine, erp, conn
     assert connection.execute("SELECT count(*) FROM attempt WHERE effect = 'look_up'").fetchone() == (0,)
 
 
+def test_only_claims_nobody_here_knows_of_are_recovered_not_what_was_recorded_and_claimed_again(engine, connection):
+    draft(connection, engine, "A", "B", "C")
+    lane = engine.lanes["toy"]
+    [first] = lane.claim(connection, 1)
+    lane.record(connection, [lane.ask(first)])
+    claimed = lane.claim(connection, 3)
+    assert first.work_item_id in {item.work_item_id for item in claimed}
+    [known, *_] = [item for item in claimed if item.work_item_id != first.work_item_id]
+    held = [(item.work_item_id, item.fencing_token) for item in (first, known)]
+    assert lane.recover(connection, held) == 2, "one claim lost with its answer, one known under its earlier token only"
+    rows = connection.execute("SELECT work_item_id FROM work_item WHERE status = 'in_call'").fetchall()
+    assert rows == [(known.work_item_id,)]
+
+
 def test_an_engine_that_stood_still_between_its_claim_and_its_call_sends_nothing(erp, clock, connection):
     """F13: what is sent under a claim that may be over could be sent twice."""
 
