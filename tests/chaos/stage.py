@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 RECONNECT_S = 10.0
 """Seconds within which every engine is back after the database is (F10)."""
 
-LOOPS = 7
-"""Connections an engine holds as long as it runs: four lanes, intake, decisions, commands."""
+LOOPS = 11
+"""Connections an engine holds as long as it runs: two for each of four lanes, intake, decisions, commands."""
 
 SETTLED_S = LEASE_S + 120.0
 """Seconds within which everything is done once nothing breaks any more: a dead engine's lease, a call that hangs until it times
