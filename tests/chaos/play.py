@@ -47,6 +47,7 @@ def play(
     }
     reconnects: list[float] = []
     began = time.monotonic()
+    # On one stage a full disk comes last: it would be full for a standby, too, and without one no commit is acknowledged.
     groups = [tuple(wanted)] if hurry else TOGETHER
     for group in groups:
         here = {name: count for name in group if (count := wanted.get(name, 0))}
