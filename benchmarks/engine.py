@@ -65,28 +65,28 @@ QUICK = Size(200, 1, 1000, 50, (100, 200, 300), (0, 1000, 2000), 3, 8, 3)
 def run(database: Database, *, quick: bool, progress: Progress) -> dict[str, Any]:
     """Measure everything. Rates are per second, times in ms, memory in MB of a million bytes."""
     size = QUICK if quick else FULL
-    figures: dict[str, Any] = {"machine": _machine(database), "quick": quick}
-    with _cell(database) as cell, _connected(cell) as connection:
+    figures: dict[str, Any] = {"machine": machine_of(database), "quick": quick}
+    with own_cell(database) as cell, _connected(cell) as connection:
         progress("what PostgreSQL can write")
         figures["pg_single_commit_per_s"] = round(write_rate(connection, batch=1, many=size.limit_single))
         figures["pg_batched_per_s"] = round(write_rate(connection, batch=500, many=size.limit_batched))
     for many, name in ((1, "engine_transitions_per_s"), (2, "two_engines_transitions_per_s")):
-        with _cell(database) as cell, _connected(cell) as connection:
+        with own_cell(database) as cell, _connected(cell) as connection:
             progress(f"{many} engine{'s' if many > 1 else ''} in processes of their own")
             rates = _transition_rates(cell, connection, many, size)
             figures[name] = round(statistics.median(rates))
             figures[f"{name}_rounds"] = [round(rate) for rate in rates]
     figures["engine_share_of_batched"] = round(figures["engine_transitions_per_s"] / figures["pg_batched_per_s"], 3)
-    with _cell(database) as cell, _connected(cell) as connection:
+    with own_cell(database) as cell, _connected(cell) as connection:
         progress("one order at a time")
         figures["lone_step_ms"] = _lone_steps(cell, connection, size)
-    with _cell(database) as cell:
+    with own_cell(database) as cell:
         progress("journeys over HTTP, and the same calls without an engine")
         figures |= http_rates(cell, requisitions=size.requisitions)
-    with _cell(database) as cell, _connected(cell) as connection:
+    with own_cell(database) as cell, _connected(cell) as connection:
         progress("memory after many journeys")
         figures["rss_mb_after_journeys"] = _memory(cell, connection, size, progress)
-    with _cell(database) as cell, _connected(cell) as connection:
+    with own_cell(database) as cell, _connected(cell) as connection:
         progress("claiming and recording beside what is finished")
         figures["ms_beside_finished_items"] = _beside_finished(cell, connection, size)
     return figures
@@ -206,7 +206,7 @@ def _one(connection: psycopg.Connection, query: str, *values: Any) -> Any:
 
 
 @contextmanager
-def _cell(database: Database) -> Iterator[Database]:
+def own_cell(database: Database) -> Iterator[Database]:
     """A cell of one's own beside the one that is configured, dropped in the end."""
     url = database.owner_url.render_as_string(hide_password=False)
     cell = Database(url, cell=f"bench_{secrets.token_hex(4)}", roles_log_in=database.roles_log_in)
@@ -231,7 +231,7 @@ def _connected(database: Database) -> Iterator[psycopg.Connection]:
         pool.dispose()
 
 
-def _machine(database: Database) -> dict[str, Any]:
+def machine_of(database: Database) -> dict[str, Any]:
     with database.connect_owner() as owner:
         settings = {
             name: _one(owner, "SELECT current_setting(%s)", name)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sync_engine.cli.commands import AsJson, _expected_errors, _print, _settings, app
+from sync_engine.cli.commands import app
+from sync_engine.cli.speaking import AsJson, expected_errors, print_json, read_settings
 
 
 @app.command()
@@ -18,7 +19,7 @@ def rebuild_rollups(
     from sync_engine.opening import opened
 
     began = time.monotonic()
-    with _expected_errors(), opened(_settings()) as database:
+    with expected_errors(), opened(read_settings()) as database:
         pool = database.engine("finsync_engine", pool_size=1)
         try:
             with borrowed(pool) as connection:
@@ -27,6 +28,6 @@ def rebuild_rollups(
             pool.dispose()
     wall_s = round(time.monotonic() - began, 1)
     if as_json:
-        _print({"source": source, "events": counted, "wall_s": wall_s})
+        print_json({"source": source, "events": counted, "wall_s": wall_s})
     else:
         typer.echo(f"Counted {counted} events anew in {wall_s} s.")

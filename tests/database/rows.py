@@ -37,6 +37,8 @@ SAYS: dict[str, Any] = {
     "amount": 1,
     "closes_at": "2030-01-01T00:00:00Z",
     "message": "it is",
+    "last_event_seq": 1,
+    "last_event_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -53,6 +55,7 @@ SAYS_IN = {
     ("system_state", "breaker"): "closed",
     ("produced_past", "single"): True,
     ("rollup", "grain"): "day",
+    ("event_log_file", "phase"): "ready",
 }
 SHARED = {
     "produced_past",
