@@ -79,7 +79,7 @@ class House:
             self.connection, self.configuration, today=self.clock.now().date(), now=self.clock.now(), by="test"
         )
         self.engine.register(self.connection, release="test")
-        self.forward = FastForward(self.engine, self.connection, self, spent_s=self.stopwatch)
+        self.forward = FastForward(self.engine, self.connection, self, spent_s=self.stopwatch, also=[self.carry_out])
 
     def new_engine(self, crash_point: Callable[[str], None] = lambda _: None) -> Engine:
         """One more engine on the same database and the same systems."""
@@ -271,10 +271,14 @@ class House:
         """Let time pass, and the engine do what it does."""
         until = self.clock.now() + timedelta(**(duration or {"minutes": 30}))
         self.forward.run_until(until)
-        while execute_commands(
-            self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()
-        ):
+        while self.carry_out():
             self.forward.run_until(self.clock.now() + timedelta(minutes=10))
+
+    def carry_out(self) -> int:
+        """Carry out what people have asked for, and send what is due of their reprocessings."""
+        return execute_commands(
+            self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()
+        )
 
     # -- what can be seen ---------------------------------------------------------------------------------------------
 

@@ -337,11 +337,17 @@ UPDATE redrive_item i
  WHERE i.redrive_id = u.redrive_id AND i.case_id = u.case_id;
 
 -- name: finish_redrives(redrive_id, now)!
--- Reprocessings of which nothing is under way any more.
+-- News of items: a reprocessing of which nothing waits and nothing is under way is over; of another one an engine looks at once
+-- whether the next wave may go.
 UPDATE redrive r
-   SET finished_at = :now
- WHERE r.redrive_id = ANY (:redrive_id::uuid[]) AND r.finished_at IS NULL
-   AND NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r.redrive_id AND i.status IN ('queued', 'sent', 'accepted'));
+   SET finished_at = CASE WHEN o.is_over THEN :now::timestamptz END,
+       state = CASE WHEN o.is_over AND r.state <> 'cancelled' THEN 'finished' ELSE r.state END,
+       state_at = CASE WHEN o.is_over THEN :now ELSE r.state_at END,
+       look_at = greatest(r.next_wave_at, :now)
+  FROM (SELECT r2.redrive_id, NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r2.redrive_id
+                                             AND i.status IN ('waiting', 'queued', 'sent', 'accepted')) AS is_over
+          FROM redrive r2 WHERE r2.redrive_id = ANY (:redrive_id::uuid[])) o
+ WHERE r.redrive_id = o.redrive_id AND r.finished_at IS NULL;
 
 -- name: insert_movements(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, now)!
 -- What was ordered, received, billed. Said again with other figures, the newer figures count.

@@ -95,7 +95,7 @@ class Batch:
         for row in source:
             self.source_cases.setdefault(row["document_id"], []).append(row["case_id"])
         if self.message_cases:
-            for row in store.rows(self.connection, "command.redrives_of_messages", message_id=list(self.message_cases)):
+            for row in store.rows(self.connection, "redrive.of_messages", message_id=list(self.message_cases)):
                 self.redrives.setdefault(row["message_id"], []).append((row["redrive_id"], row["case_id"]))
 
     _made: frozenset[UUID] = frozenset()

@@ -407,6 +407,7 @@ def _restart(recording: Recording, item: Item, setup: Setup) -> None:
     item.facts = {}
     first = item.flow.first
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
+    recording_status(recording, item, "skipped", "A newer version of the document arrived; its flow has begun again.")
     _work(recording, item, "due", first, due_at=recording.now, setup=setup)
 
 

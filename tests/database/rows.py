@@ -45,6 +45,7 @@ SAYS_IN = {
     ("attempt", "outcome"): "done",
     ("exception_case", "status"): "open",
     ("redrive_item", "status"): "queued",
+    ("redrive", "state"): "running",
     ("order_movement", "kind"): "ordered",
     ("alert", "state"): "firing",
     ("command", "status"): "done",
