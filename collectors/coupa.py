@@ -24,6 +24,7 @@ import httpx2
 
 from collectors import coupa_api, coupa_holdings
 from collectors.coupa_api import NAME, REFUSED, Part, SettlingToken
+from collectors.coupa_cancelling import cancel_order
 from collectors.coupa_documents import currency_of, decision_of, status_meaning
 from collectors.coupa_feeds import FEEDS
 from collectors.http import Session, excerpt
@@ -432,6 +433,7 @@ SYSTEM = System(
         Operation("return_order_number",     Effect.SET,    return_order_number, calls=3),
         Operation("mark_exported",           Effect.SET,    mark_exported,       calls=2),
         Operation("return_change",           Effect.SET,    return_change,       calls=3),
+        Operation("cancel_order",            Effect.SET,    cancel_order,        calls=4),
         Operation("tell_procurement",        Effect.CREATE, tell_procurement,    find_told, calls=2),
         Operation("tell_procurement_closed", Effect.CREATE, tell_procurement,    find_told, calls=2),
     ),

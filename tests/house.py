@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -336,6 +336,16 @@ class House:
 
     def ask(self, session: AppSession, action: Action, *, reason: str = "", **arguments: Any) -> Answered:
         """Ask as the application does, and let the engine carry it out."""
+        command_id = self.only_ask(session, action, reason=reason, **arguments)
+        self.run(minutes=20)
+        app = self.database.engine("finsync_app", pool_size=1)
+        answered = commands.answer(app, session.token, command_id)
+        app.dispose()
+        assert answered is not None
+        return answered
+
+    def only_ask(self, session: AppSession, action: Action, *, reason: str = "", **arguments: Any) -> UUID:
+        """Ask as the application does; the engine has not heard of it yet."""
         app = self.database.engine("finsync_app", pool_size=1)
         command_id = uuid4()
         commands.ask(
@@ -348,11 +358,8 @@ class House:
             now=self.clock.now(),
             reason=reason,
         )
-        self.run(minutes=20)
-        answered = commands.answer(app, session.token, command_id)
         app.dispose()
-        assert answered is not None
-        return answered
+        return command_id
 
     def redrive_results(self) -> list[tuple[str, str]]:
         """(status, result) of every reprocessed item, in the order they were asked for."""

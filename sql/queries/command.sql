@@ -58,3 +58,20 @@ UPDATE alert SET state = 'acknowledged', acknowledged_at = :now, acknowledged_by
 -- name: lock_alert(alert_id)
 -- One alert, held until the transaction ends.
 SELECT alert_id, business_unit, state, acknowledged_by FROM alert WHERE alert_id = :alert_id FOR UPDATE;
+
+-- name: end_parked_work(work_item_id, now)!
+-- Work that is put aside and will not be repeated.
+UPDATE work_item SET status = 'cancelled', finished_at = :now WHERE work_item_id = :work_item_id AND status = 'parked';
+
+-- name: cancellation_of(document_id)
+-- Whether an order is being taken back already; one that was given up may be asked for again.
+SELECT status FROM work_item
+ WHERE document_id = :document_id AND flow = 'order_cancellation' AND subject_id IS NULL AND status <> 'cancelled';
+
+-- name: restart_cancellation(document_id, facts, system, objective_at, now)
+-- A cancellation that was given up is asked for again: it begins anew. Returns it where there was one.
+UPDATE work_item
+   SET status = 'due', step = 'check_cancellable', system = :system, due_at = :now, step_since = :now, objective_at = :objective_at, tries = 0, ask_first = false,
+       unknown_since = NULL, waiting_for = '', facts = :facts::jsonb, finished_at = NULL, wakes = wakes + 1
+ WHERE document_id = :document_id AND flow = 'order_cancellation' AND subject_id IS NULL AND status = 'cancelled'
+RETURNING work_item_id;

@@ -13,12 +13,13 @@ from uuid import UUID
 
 import psycopg
 
-from sync_engine.control import reprocess, waves
+from sync_engine.control import cancelling, reprocess, waves
 from sync_engine.control.asked import Asked, Doing, Refusal, one_case, unchanged_case
 from sync_engine.control.roles import RULES, Action, Role, may, sees
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
+from sync_engine.model.flows import FLOWS
 from sync_engine.model.lifecycles import LIFECYCLES
 
 BATCH = 20
@@ -161,6 +162,9 @@ def _close(asked: Asked, doing: Doing) -> dict[str, Any]:
     if reason not in CLOSE_REASONS:
         raise Refusal("failed", f"An exception is closed as {', '.join(sorted(CLOSE_REASONS))}.")
     heads = store.lock_heads(doing.connection, [case["document_id"]] if case["document_id"] else [])
+    if case["work_item_id"] is not None and case["flow"] in FLOWS and FLOWS[case["flow"]].is_beside:
+        # Nothing waits for it but the wish to repeat it, and that is given up with the case.
+        store.run(doing.connection, "command.end_parked_work", work_item_id=case["work_item_id"], now=doing.now)
     doing.recording.close_case(
         case["case_id"], reason=reason, by=asked.actor, head=heads.get(case["document_id"]), comment=asked.reason
     )
@@ -192,6 +196,7 @@ _ACTIONS: dict[Action, Callable[[Asked, Doing], dict[str, Any]]] = {
     Action.ASSIGN: _claim,
     Action.COMMENT: _comment,
     **reprocess.ACTIONS,
+    Action.CANCEL_ORDER: cancelling.cancel_order,
     Action.ABANDON: _abandon,
     Action.CLOSE: _close,
     Action.ACKNOWLEDGE_ALERT: _acknowledge,

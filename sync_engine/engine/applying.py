@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from sync_engine.engine import store
-from sync_engine.engine.beginning import begin_work, blank, describe
+from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, describe
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Head, Recording, Trouble, clean
 from sync_engine.engine.settling import remediate
@@ -326,6 +326,8 @@ class Batch:
                     head=head,
                     message_id=understood.message_id,
                 )
+                if signal == "withdrawn":
+                    self._cancel_orders(understood, head, sentence)
             elif signal != "procurement_approved" and not lifecycle.is_final(head.state):
                 recording.note(
                     head,
@@ -337,6 +339,17 @@ class Batch:
         if head.is_closed and head.closed_at == recording.now:
             recording.cancelled.add(head.document_id)
             recording.released.add(head.document_id)
+
+    def _cancel_orders(self, understood: Understood, requisition: Head, why: str) -> None:
+        """What was ordered for a requisition that has been withdrawn since is taken back, as far as it still can be (R088)."""
+        orders = store.rows(
+            self.connection, "decide.linking", document_id=[requisition.document_id], relation="fulfils"
+        )
+        heads = store.lock_heads(self.connection, sorted(row["document_id"] for row in orders))
+        for order in heads.values():
+            if not order.is_closed:
+                begin_cancellation(self.recording, order, self.setup, reason=why, asked_by=understood.system)
+                self.recording.note(order, "cancellation_asked", system=understood.system, attributes={"reason": why})
 
     def _after(self, news: News, head: Head) -> None:
         """Whoever may have waited for this looks again. A request for approval that is only open interests nobody."""

@@ -195,7 +195,7 @@ class Outcome:
 
     kind: Kind
     event: str | None = None
-    """Instead of the step's own event."""
+    """Instead of the step's own event; empty: none at all."""
     at: datetime | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -217,6 +217,10 @@ class Outcome:
     """Whose movements these are; by default the item's document's."""
     reservations: list[tuple[str, str, Decimal]] = field(default_factory=list)
     releases_budget: bool = False
+    releases_budget_of: list[UUID] = field(default_factory=list)
+    """Other documents whose budget is free again."""
+    cancels_cases: list[tuple[UUID, Head]] = field(default_factory=list)
+    """Open cases, each with its document, that there is nothing left to do about."""
     budgets: list[tuple[str, str, str, Decimal, Decimal, str]] = field(default_factory=list)
     wakes: list[UUID] = field(default_factory=list)
     goto: str | None = None

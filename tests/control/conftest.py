@@ -77,6 +77,17 @@ class Desk:
         )
         return alert_id
 
+    def order(self, *, unit: str = "DE-SOUTH") -> UUID:
+        """An order that the ERP has accepted."""
+        document_id = self.connection.execute(
+            "SELECT document_id FROM exception_case WHERE case_id = %s", [self.case(unit=unit)]
+        ).fetchone()[0]
+        self.connection.execute(
+            "UPDATE document SET document_type = 'purchase_order', state = 'ordered', approval_status = 'approved', posting_status = 'accepted' WHERE document_id = %s",
+            [document_id],
+        )
+        return document_id
+
     def redrive(self, case: UUID, *, state: str = "running", asked_by: str = "somebody.else") -> UUID:
         """A reprocessing of one case, asked for by somebody, none of it sent."""
         redrive_id = uuid4()

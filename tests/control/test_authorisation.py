@@ -24,6 +24,8 @@ def about(desk, action, unit):
     if action in {Action.STEER, Action.CONFIRM}:
         state = "awaiting_confirmation" if action is Action.CONFIRM else "running"
         return {"redrive_id": str(desk.redrive(desk.case(unit=unit), state=state)), "to": "pause"}
+    if action is Action.CANCEL_ORDER:
+        return {"document_id": str(desk.order(unit=unit)), "version": 1}
     if action is Action.ADOPT:
         case = desk.case(unit=unit, code="effect_conflict", retryable="never")
         desk.connection.execute(
