@@ -63,24 +63,24 @@ def run(database: Database, *, quick: bool, progress: Progress) -> dict[str, Any
     """Measure everything. Rates are per second, times in ms, memory in MB of a million bytes."""
     size = QUICK if quick else FULL
     figures: dict[str, Any] = {"machine": _machine(database), "quick": quick}
-    with _cell(database) as cell, _connected(cell) as connection:
+    with cell_of(database) as cell, connected(cell) as connection:
         progress("what PostgreSQL can write")
         figures["pg_single_commit_per_s"] = round(write_rate(connection, batch=1, many=size.limit_single))
         figures["pg_batched_per_s"] = round(write_rate(connection, batch=500, many=size.limit_batched))
     for many, name in ((1, "engine_transitions_per_s"), (2, "two_engines_transitions_per_s")):
-        with _cell(database) as cell, _connected(cell) as connection:
+        with cell_of(database) as cell, connected(cell) as connection:
             progress(f"{many} engine{'s' if many > 1 else ''} in processes of their own")
             rates = _transition_rates(cell, connection, many, size)
             figures[name] = round(statistics.median(rates))
             figures[f"{name}_rounds"] = [round(rate) for rate in rates]
     figures["engine_share_of_batched"] = round(figures["engine_transitions_per_s"] / figures["pg_batched_per_s"], 3)
-    with _cell(database) as cell:
+    with cell_of(database) as cell:
         progress("journeys over HTTP, and the same calls without an engine")
         figures |= http_rates(cell, requisitions=size.requisitions)
-    with _cell(database) as cell, _connected(cell) as connection:
+    with cell_of(database) as cell, connected(cell) as connection:
         progress("memory after many journeys")
         figures["rss_mb_after_journeys"] = _memory(cell, connection, size, progress)
-    with _cell(database) as cell, _connected(cell) as connection:
+    with cell_of(database) as cell, connected(cell) as connection:
         progress("claiming and recording beside what is finished")
         figures["ms_beside_finished_items"] = _beside_finished(cell, connection, size)
     return figures
@@ -177,7 +177,7 @@ def _one(connection: psycopg.Connection, query: str, *values: Any) -> Any:
 
 
 @contextmanager
-def _cell(database: Database) -> Iterator[Database]:
+def cell_of(database: Database) -> Iterator[Database]:
     """A cell of one's own beside the one that is configured, dropped in the end."""
     url = database.owner_url.render_as_string(hide_password=False)
     cell = Database(url, cell=f"bench_{secrets.token_hex(4)}", roles_log_in=database.roles_log_in)
@@ -193,7 +193,7 @@ def _cell(database: Database) -> Iterator[Database]:
 
 
 @contextmanager
-def _connected(database: Database) -> Iterator[psycopg.Connection]:
+def connected(database: Database) -> Iterator[psycopg.Connection]:
     pool = database.engine("finsync_engine", pool_size=1)
     try:
         with borrowed(pool) as connection:

@@ -248,7 +248,13 @@ SELECT u.attempt_id, :now, u.position, u.sent, u.answered, u.business_unit
   FROM unnest(:attempt_id::uuid[], :position::int[], :sent::text[], :answered::text[], :business_unit::text[])
        AS u(attempt_id, position, sent, answered, business_unit);
 
--- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, breaker_failures, breaker_pause_s, now)!
+-- name: spend_calls(system, spent)!
+-- Calls beyond the one that each claim has paid for: the shared limit is the vendor's, who counts calls and not documents.
+UPDATE system_state s SET tokens = s.tokens - u.spent
+  FROM unnest(:system::text[], :spent::int[]) AS u(system, spent)
+ WHERE s.system = u.system;
+
+-- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent, breaker_failures, breaker_pause_s, now)!
 -- What calls said about the health of their systems. After :breaker_failures failures in a row the breaker opens and
 -- documents wait; the first success closes it and ends its pause.
 UPDATE system_state s
@@ -265,13 +271,14 @@ UPDATE system_state s
                            WHEN u.succeeded > 0 AND s.breaker = 'open' THEN NULL
                            WHEN u.succeeded = 0 AND u.failed > 0 AND s.consecutive_failures + u.failed >= :breaker_failures
                            THEN :now + make_interval(secs => :breaker_pause_s) ELSE s.paused_until END,
+       tokens = s.tokens - u.spent,
        quota_limit = coalesce(u.quota_limit, s.quota_limit),
        quota_remaining = coalesce(u.quota_remaining, s.quota_remaining),
        quota_reset_at = coalesce(u.quota_reset_at, s.quota_reset_at),
        quota_seen_at = CASE WHEN u.quota_limit IS NOT NULL OR u.quota_remaining IS NOT NULL THEN :now ELSE s.quota_seen_at END
   FROM unnest(:system::text[], :succeeded::int[], :failed::int[], :error::text[], :paused_until::timestamptz[],
-              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[])
-       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at)
+              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[], :spent::int[])
+       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent)
  WHERE s.system = u.system;
 
 -- name: open_cases(case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable, fingerprint, message, facts, number, document_type, business_unit, currency, amount, group_amount, due_on, blocks, owner_team, now)

@@ -24,7 +24,8 @@ SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS l
 
 -- name: claim_calls(system, wanted, engine_id, lease_until, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit
--- and the circuit breaker decide how many: tokens refill with time; an open breaker lets one probe through when its pause is
+-- and the circuit breaker decide how many: tokens refill with time, and what took more than one call is paid when it is recorded
+-- (so that there may be less than none); an open breaker lets one probe through when its pause is
 -- over. Returns each item with its document, payload, names and subject. SKIP LOCKED lets engines work side by side. Each
 -- priority is read by itself, in the order of the index, so that a claim never sorts a backlog. Rows are found by ARRAY(...)
 -- and LATERAL ... OFFSET 0: nobody knows beforehand how few a claim brings, and a plan that hashes whole tables to be on the
@@ -33,7 +34,7 @@ WITH RECURSIVE lane AS (
     SELECT s.system,
            CASE WHEN s.paused_until > :now THEN 0
                 WHEN s.breaker = 'open' THEN 1
-                ELSE floor(least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))))
+                ELSE greatest(0, floor(least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at)))))
            END::int AS allowed,
            s.breaker = 'open' AS is_probe
       FROM system_state s
@@ -75,7 +76,7 @@ WITH RECURSIVE lane AS (
     RETURNING w.*
 ), spent AS (
     UPDATE system_state s
-       SET tokens = greatest(0, least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken)),
+       SET tokens = least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken),
            tokens_at = :now,
            -- The probe through an open breaker goes alone: nobody else asks until it has answered or its lease is over.
            paused_until = CASE WHEN s.breaker = 'open' AND EXISTS (SELECT 1 FROM taken) THEN :lease_until ELSE s.paused_until END

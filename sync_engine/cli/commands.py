@@ -2,8 +2,9 @@
 looked at is not as it should be, and 2 when it could not be done at all."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -305,6 +306,14 @@ def reconcile(
     _show_figures(figures, as_json=as_json)
 
 
+def _measure(run: Callable[..., dict[str, Any]], *, as_json: bool, **how: Any) -> None:
+    from sync_engine.opening import opened
+
+    with _expected_errors(), opened(_settings()) as database:
+        figures = run(database, progress=partial(typer.echo, err=True), **how)
+    _print(figures) if as_json else typer.echo("\n".join(f"{name:44} {value}" for name, value in figures.items()))
+
+
 @bench.command("engine")
 def bench_engine(
     quick: Annotated[bool, typer.Option(help="A tenth of everything: to see that it runs, not to quote.")] = False,
@@ -312,19 +321,16 @@ def bench_engine(
 ) -> None:
     """Transitions, journeys over HTTP and memory, beside what PostgreSQL and bare calls reach in the same run."""
     from benchmarks.engine import run
-    from sync_engine.opening import opened
 
-    def tell(line: str) -> None:
-        typer.echo(line, err=True)
+    _measure(run, as_json=as_json, quick=quick)
 
-    settings = _settings()
-    with _expected_errors(), opened(settings) as database:
-        figures = run(database, quick=quick, progress=tell)
-    if as_json:
-        _print(figures)
-    else:
-        for name, value in figures.items():
-            typer.echo(f"{name:44} {value}")
+
+@bench.command("outage")
+def bench_outage(documents: int = 20_000, hours: int = 72, as_json: AsJson = False) -> None:
+    """An ERP that is down for so many virtual hours while so many orders come in: how they drain, and what others notice."""
+    from benchmarks.outage import measure
+
+    _measure(measure, as_json=as_json, documents=documents, hours=hours)
 
 
 @sandbox.command()

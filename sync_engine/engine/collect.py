@@ -204,6 +204,8 @@ class Collector:
     ) -> Recording:
         recording = Recording(self.engine_id, now, self.setup.new_id)
         note_attempt(recording, attempt, system=self.system.name, records=records)
+        if attempt.calls:
+            recording.spent[self.system.name] = len(attempt.calls)
         ok = attempt.outcome == "done"
         if self._pulse.is_news(self.system.name, now, ok=ok) or paused_until is not None:
             recording.note_system(

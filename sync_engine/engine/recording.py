@@ -165,6 +165,8 @@ class Recording:
         self.woken: dict[UUID, None] = {}
         self.woken_subjects: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
+        self.spent: dict[str, int] = {}
+        """Calls to a system beyond those its claims have paid for."""
         self.cases_opened: list[UUID] = []
         self.finished_redrives: set[UUID] = set()
         self.payloads = Rows(
@@ -624,6 +626,7 @@ class Recording:
             or self.woken
             or self.woken_subjects
             or self.systems
+            or self.spent
             or self.released
             or self.cancelled
             or self.finished_redrives

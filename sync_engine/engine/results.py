@@ -218,6 +218,8 @@ class Recorder:
     def _note(self, recording: Recording, result: Result) -> None:
         item, attempt = result.item, result.attempt
         reached = attempt.outcome not in {"not_sent", "unknown"}
+        if len(attempt.calls) > 1:
+            recording.spent[item.system] = recording.spent.get(item.system, 0) + len(attempt.calls) - 1
         pause = (
             recording.now + timedelta(seconds=result.outcome.retry_after_s) if result.outcome.retry_after_s else None
         )
