@@ -2,14 +2,17 @@
 looked at is not as it should be, and 2 when it could not be done at all."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
+from sync_engine.cli.event_logs import event_logs
+from sync_engine.cli.speaking import AsJson
+from sync_engine.cli.speaking import expected_errors as _expected_errors
+from sync_engine.cli.speaking import give_up as _give_up
+from sync_engine.cli.speaking import read_settings as _settings
 from sync_engine.settings import Settings, release
 
 app = typer.Typer(
@@ -24,8 +27,7 @@ sandbox = typer.Typer(
 bench = typer.Typer(no_args_is_help=True, help="Measured speed, as JSON.")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(bench, name="bench")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app.add_typer(event_logs)
 
 
 def _version(asked: bool) -> None:
@@ -41,48 +43,6 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-def _give_up(message: object) -> NoReturn:
-    typer.echo(str(message), err=True)
-    raise typer.Exit(2)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        _give_up(
-            f"FINSYNC_{'_'.join(str(part) for part in first['loc']).upper()}: {first['msg']} (value {first['input']!r})"
-        )
-
-
-@contextmanager
-def _expected_errors() -> Iterator[None]:
-    """What a person can do something about is told in a sentence; everything else is a bug and shows where."""
-    import psycopg
-    import sqlalchemy as sa
-
-    from sync_engine.cli import demo, sandbox_remote
-    from sync_engine.configuration import BadConfiguration
-    from sync_engine.database.migrate import EditedMigration
-    from sync_engine.database.postgres import NoPostgres
-
-    try:
-        yield
-    except (
-        BadConfiguration,
-        EditedMigration,
-        NoPostgres,
-        demo.AlreadyRunning,
-        demo.NotADemo,
-        sandbox_remote.NotThere,
-        sandbox_remote.Refused,
-    ) as error:
-        _give_up(error)
-    except (psycopg.OperationalError, sa.exc.OperationalError) as error:
-        _give_up(f"The database cannot be reached: {str(getattr(error, 'orig', error)).strip()}")
 
 
 def _print(figures: dict[str, Any]) -> None:
@@ -312,6 +272,16 @@ def _measure(run: Callable[..., dict[str, Any]], *, as_json: bool, **how: Any) -
     with _expected_errors(), opened(_settings()) as database:
         figures = run(database, progress=partial(typer.echo, err=True), **how)
     _print(figures) if as_json else typer.echo("\n".join(f"{name:44} {value}" for name, value in figures.items()))
+
+
+@bench.command("import")
+def bench_import(
+    events: Annotated[int, typer.Option(min=100, help="How many the made file has.")] = 300_000, as_json: AsJson = False
+) -> None:
+    """How fast event logs come in, and in how much memory: the same events as CSV, XES and OCEL 2.0."""
+    from benchmarks.importing import run
+
+    _measure(run, as_json=as_json, events=events)
 
 
 @bench.command("engine")

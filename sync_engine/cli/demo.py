@@ -30,7 +30,7 @@ from sync_engine.engine import promote, store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.fast_forward import FastForward
-from sync_engine.insight import alerts
+from sync_engine.insight import alerts, fold
 from sync_engine.insight.reconcile import reconcile
 from sync_engine.model.ports import Access
 from sync_engine.settings import Settings, release
@@ -154,6 +154,7 @@ def produce(
             alerts.evaluate(
                 connection, rules, group_currency=setup.mappings.group_currency, now=clock.now(), new_id=setup.new_id
             )
+            fold.fold_all(connection, now=clock.now())
         watch.at(end)
     except Stopped:
         is_complete = False

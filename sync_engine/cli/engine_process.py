@@ -14,13 +14,16 @@ from sync_engine.engine import promote
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.runner import Runner, calm_collector
 from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every
-from sync_engine.insight import alerts
+from sync_engine.insight import alerts, fold
 from sync_engine.insight.reconcile import reconcile
 from sync_engine.model.ports import Access
 from sync_engine.opening import opened
 from sync_engine.settings import Settings
 
 ALERTS_EVERY_S = 60
+FOLD_EVERY_S = 1
+"""What is recorded is on the pages within this and the time of a fold: two seconds at most."""
+
 COMPARED_AT = (2, 30)
 """When the books are compared, hour and minute UTC."""
 
@@ -59,7 +62,8 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
 
 
 def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
-    """What is done on a schedule beside the engine's own work; each run once for all engines."""
+    """What is done on a schedule beside the engine's own work; each run once for all engines, but for folding: every engine looks
+    whether something waits, and one at a time folds it."""
     setup = room.engine.setup
 
     def evaluate_alerts(connection: psycopg.Connection) -> str:
@@ -83,8 +87,12 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         promote.put_in_force(connection, room.configuration, today=now.date(), now=now, by=room.engine.engine_id)
         return f"calendars reach {promote.CALENDAR_YEARS_AHEAD} years ahead"
 
+    def fold_rollups(connection: psycopg.Connection) -> str:
+        return f"{fold.fold_all(connection, now=database_now(connection))} events"
+
     # fmt: off
     return [
+        Job("fold",      every(FOLD_EVERY_S),   30,    fold_rollups),
         Job("alerts",    every(ALERTS_EVERY_S), 60,    evaluate_alerts,  singleton=True),
         Job("reconcile", daily(*COMPARED_AT),   3600,  compare_books,    singleton=True),
         Job("calendars", daily(1, 15),          3600,  extend_calendars, singleton=True),

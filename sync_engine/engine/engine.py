@@ -45,7 +45,7 @@ class Engine:
         sessions: The network to each system, by name.
         clock: The time it goes by.
         engine_id: Its name, unique among all engines that ever ran on the database.
-        crash_point: See `lanes.CrashPoint`.
+        crash_point: See `results.CrashPoint`.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Engine:
         """Ask for records again that somebody wants to be asked for again. Returns how many were answered."""
         return sum(rereader.reread(connection) for rereader in self.rereaders.values())
 
-    def apply(self, connection: psycopg.Connection, wanted: int = BATCH) -> int:
-        """Apply messages that wait. Returns how many."""
+    def apply(self, connection: psycopg.Connection, wanted: int = BATCH, *, lanes: set[str] | None = None) -> int:
+        """Apply messages that wait. Returns how many; `lanes` learns who has something to do by it."""
         return apply_messages(
             connection,
             self.setup,
@@ -131,10 +131,11 @@ class Engine:
             now=self.clock.now(),
             wanted=wanted,
             crash_point=self._crash_point,
+            lanes=lanes,
         )
 
-    def decide(self, connection: psycopg.Connection, wanted: int = BATCH) -> int:
-        """Decide what is due here. Returns how many items."""
+    def decide(self, connection: psycopg.Connection, wanted: int = BATCH, *, lanes: set[str] | None = None) -> int:
+        """Decide what is due here. Returns how many items; `lanes` learns who has something to do by it."""
         return decide(
             connection,
             self.setup,
@@ -142,6 +143,7 @@ class Engine:
             now=self.clock.now(),
             wanted=wanted,
             crash_point=self._crash_point,
+            lanes=lanes,
         )
 
     def call(self, connection: psycopg.Connection, lane: Lane, wanted: int) -> int:

@@ -6,7 +6,7 @@ parked with the field, the value and what to do; the others go on.
 """
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from sync_engine.engine import store
 from sync_engine.engine.applying import Batch
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
+from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.understanding import Understood, nobody_planned, understand
 
 log = structlog.get_logger()
@@ -32,23 +33,28 @@ def apply_messages(
     engine_id: str,
     now: datetime,
     wanted: int = BATCH,
-    crash_point: Callable[[str], None] = lambda _: None,
+    crash_point: CrashPoint = no_crash,
+    lanes: set[str] | None = None,
 ) -> int:
-    """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits.
+    """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits. `lanes` learns who has
+    something to do by it.
 
     A message that cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
     """
+    lanes = set() if lanes is None else lanes
     try:
-        return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {})
+        return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
     except (psycopg.OperationalError, store.Stale):
         raise
     except Unrecordable as found:
         log.exception("a message cannot be recorded", message_id=str(found.message_id))
         dump = {found.message_id: "".join(traceback.format_exception(found.__cause__, limit=-8, chain=False))}
-        return _apply_batch(connection, setup, engine_id, now, 1, crash_point, dump)
+        return _apply_batch(connection, setup, engine_id, now, 1, crash_point, dump, lanes)
     except Exception:  # noqa: BLE001 - looked at again in smaller batches
         fewer = max(1, wanted // 8)
-        return apply_messages(connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point)
+        return apply_messages(
+            connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point, lanes=lanes
+        )
 
 
 class Unrecordable(Exception):
@@ -65,8 +71,9 @@ def _apply_batch(
     engine_id: str,
     now: datetime,
     wanted: int,
-    crash_point: Callable[[str], None],
+    crash_point: CrashPoint,
     poisonous: Mapping[UUID, str],
+    lanes: set[str],
 ) -> int:
     """Apply up to `wanted` messages in one transaction; those in `poisonous` are parked with their dump instead.
 
@@ -81,16 +88,17 @@ def _apply_batch(
                 return 0
             recording = Recording(engine_id, now, setup.new_id, mapping_version=setup.mappings.version)
             Batch(connection, setup, recording).apply([_looked_at(row, setup, now, poisonous) for row in rows])
-            crash_point("before_record")
+            crash_point(Moment("before_record"))
             store.write(connection, recording)
-            crash_point("before_commit")
+            lanes |= recording.lanes
+            crash_point(Moment("before_commit"))
     except (psycopg.OperationalError, store.Stale):
         raise
     except Exception as error:
         if len(rows) == 1 and not poisonous:
             raise Unrecordable(rows[0]["message_id"]) from error
         raise
-    crash_point("after_record")
+    crash_point(Moment("after_record"))
     return len(rows)
 
 

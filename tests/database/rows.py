@@ -37,6 +37,8 @@ SAYS: dict[str, Any] = {
     "amount": 1,
     "closes_at": "2030-01-01T00:00:00Z",
     "message": "it is",
+    "last_event_seq": 1,
+    "last_event_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -53,8 +55,18 @@ SAYS_IN = {
     ("job_state", "outcome"): "done",
     ("system_state", "breaker"): "closed",
     ("produced_past", "single"): True,
+    ("rollup", "grain"): "day",
+    ("event_log_file", "phase"): "ready",
 }
-SHARED = {"produced_past", "schema_migration", "schema_view", "app_session", "app_user"}
+SHARED = {
+    "produced_past",
+    "rollup_begun",
+    "rollup_closed",
+    "schema_migration",
+    "schema_view",
+    "app_session",
+    "app_user",
+}
 """One row for all, or filled by the program itself."""
 
 
@@ -120,5 +132,9 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         "boolean": False,
         "jsonb": Jsonb({"said": f"secret of {unit}"}),
         "bytea": f"secret of {unit}".encode(),
+        "smallint[]": [],
+        "integer[]": [],
     }
+    if column == "series_id":
+        return UNITS.index(unit)
     return by_kind.get(kind, 1)

@@ -27,6 +27,9 @@ APPEND_ONLY = {
     "case_event",
     "document_payload",
     "config_version",
+    "imported_event",
+    "object_attribute",
+    "event_log_reject",
 }
 GROWING = {
     *APPEND_ONLY,
@@ -84,7 +87,7 @@ def _rows_of_units_are_guarded(owner):
     policies = dict(
         owner.execute(
             """SELECT tablename, array_agg(DISTINCT r) FROM pg_policies, unnest(roles) AS r
-                WHERE schemaname = current_schema() AND policyname <> 'owners_functions_see_all' GROUP BY 1"""
+                WHERE schemaname = current_schema() AND policyname NOT IN ('owners_functions_see_all', 'foreign_logs_are_forgotten') GROUP BY 1"""
         ).fetchall()
     )
     assert set(guarded) == set(policies)
@@ -98,6 +101,15 @@ def _rows_of_units_are_guarded(owner):
         "the owner alone, and only to look"
     )
     assert "finsync.own_function" in owners[0][2], "and only while one of the functions for it runs"
+    forgetting = owner.execute(
+        "SELECT tablename, roles, cmd, qual FROM pg_policies WHERE schemaname = current_schema() AND policyname = 'foreign_logs_are_forgotten'"
+    ).fetchall()
+    assert {(tuple(roles), cmd) for _, roles, cmd, _ in forgetting} == {((owner.info.user,), "DELETE")}, (
+        "the owner alone, and only through the function that refuses our own log"
+    )
+    assert all("finsync.own_function" in qual for *_, qual in forgetting)
+    ours_stay = {table for table, _, _, qual in forgetting if "(source <> 'finsync'::text)" in qual}
+    assert ours_stay == {"event", "document"}, "our own events have no way out, whatever the function says"
     for role in (*ROLES, "public"):
         reached = column(
             owner,

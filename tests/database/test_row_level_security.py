@@ -35,6 +35,8 @@ NOBODYS = {
     "objective": "the objectives in force",
     "produced_past": "where the demo's clock stands",
     "recording": "counts and Merkle roots",
+    "rollup_begun": "since when each log is folded",
+    "rollup_closed": "which periods are added up",
     "schema_migration": "which migrations were applied",
     "system_state": "how each system is",
 }

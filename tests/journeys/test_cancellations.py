@@ -1,7 +1,5 @@
 """Taking an order back (R088): through the ERP, once, visibly, with a defined end wherever it fails."""
 
-from datetime import timedelta
-
 import pytest
 
 from sync_engine.control.roles import Action, Role
@@ -135,38 +133,6 @@ def test_whatever_is_lost_on_the_way_the_order_is_taken_back_once(house, buyer, 
     assert cancellation(house) == ("done", "return_cancellation")
     assert activities(house).count("order_cancelled") == 1
     assert house.coupa.orders(po_number=number)[0]["status"] == "cancelled"
-
-
-POINTS = ("before_intent", "after_intent", "before_call", "after_call", "before_record", "after_record")
-
-
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("step", ["cancel_order", "return_cancellation"])
-def test_an_engine_that_dies_in_it_leaves_it_to_the_next(house, buyer, step, point):
-    """Crash at every boundary of both outside steps: another engine ends it, and SAP is asked to delete once."""
-    _, number, order = ordered(house)
-    died = []
-
-    def crash(where):
-        at = cancellation(house)
-        if where == point and not died and at is not None and at[1] == step:
-            died.append(where)
-            raise SystemExit(where)
-
-    house.forward.engine = house.new_engine(crash)
-    house.only_ask(buyer, Action.CANCEL_ORDER, reason="No longer needed.", **order)
-    try:
-        house.run(minutes=30)
-    except SystemExit:
-        house.forward.engine = house.engine = house.new_engine()
-        house.clock.advance(timedelta(minutes=3).total_seconds())
-        house.run(hours=2)
-    assert died, "the point was never reached"
-    assert (house.live_orders(), deletions(house)) == ([], 1)
-    assert state(house) == ("cancelled", "approved", "reversed")
-    assert cancellation(house) == ("done", "return_cancellation")
-    assert house.coupa.orders(po_number=number)[0]["status"] == "cancelled"
-    assert activities(house).count("order_cancelled") == 1
 
 
 @pytest.mark.parametrize("happened", ["goods", "invoice"])
