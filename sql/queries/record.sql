@@ -270,7 +270,13 @@ SELECT u.attempt_id, :now, u.position, u.sent, u.answered, u.business_unit
   FROM unnest(:attempt_id::uuid[], :position::int[], :sent::text[], :answered::text[], :business_unit::text[])
        AS u(attempt_id, position, sent, answered, business_unit);
 
--- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, breaker_failures, breaker_pause_s, now)!
+-- name: spend_calls(system, spent)!
+-- Calls beyond the one that each claim has paid for: the shared limit is the vendor's, who counts calls and not documents.
+UPDATE system_state s SET tokens = s.tokens - u.spent
+  FROM unnest(:system::text[], :spent::int[]) AS u(system, spent)
+ WHERE s.system = u.system;
+
+-- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent, breaker_failures, breaker_pause_s, now)!
 -- What calls said about the health of their systems. After :breaker_failures failures in a row the breaker opens and
 -- documents wait; the first success closes it and ends its pause.
 UPDATE system_state s
@@ -287,13 +293,14 @@ UPDATE system_state s
                            WHEN u.succeeded > 0 AND s.breaker = 'open' THEN NULL
                            WHEN u.succeeded = 0 AND u.failed > 0 AND s.consecutive_failures + u.failed >= :breaker_failures
                            THEN :now + make_interval(secs => :breaker_pause_s) ELSE s.paused_until END,
+       tokens = s.tokens - u.spent,
        quota_limit = coalesce(u.quota_limit, s.quota_limit),
        quota_remaining = coalesce(u.quota_remaining, s.quota_remaining),
        quota_reset_at = coalesce(u.quota_reset_at, s.quota_reset_at),
        quota_seen_at = CASE WHEN u.quota_limit IS NOT NULL OR u.quota_remaining IS NOT NULL THEN :now ELSE s.quota_seen_at END
   FROM unnest(:system::text[], :succeeded::int[], :failed::int[], :error::text[], :paused_until::timestamptz[],
-              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[])
-       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at)
+              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[], :spent::int[])
+       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent)
  WHERE s.system = u.system;
 
 -- name: open_cases(case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable, fingerprint, message, facts, number, document_type, business_unit, currency, amount, group_amount, due_on, blocks, owner_team, now)
@@ -359,11 +366,17 @@ UPDATE redrive_item i
  WHERE i.redrive_id = u.redrive_id AND i.case_id = u.case_id;
 
 -- name: finish_redrives(redrive_id, now)!
--- Reprocessings of which nothing is under way any more.
+-- News of items: a reprocessing of which nothing waits and nothing is under way is over; of another one an engine looks at once
+-- whether the next wave may go.
 UPDATE redrive r
-   SET finished_at = :now
- WHERE r.redrive_id = ANY (:redrive_id::uuid[]) AND r.finished_at IS NULL
-   AND NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r.redrive_id AND i.status IN ('queued', 'sent', 'accepted'));
+   SET finished_at = CASE WHEN o.is_over THEN :now::timestamptz END,
+       state = CASE WHEN o.is_over AND r.state <> 'cancelled' THEN 'finished' ELSE r.state END,
+       state_at = CASE WHEN o.is_over THEN :now ELSE r.state_at END,
+       look_at = greatest(r.next_wave_at, :now)
+  FROM (SELECT r2.redrive_id, NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r2.redrive_id
+                                             AND i.status IN ('waiting', 'queued', 'sent', 'accepted')) AS is_over
+          FROM redrive r2 WHERE r2.redrive_id = ANY (:redrive_id::uuid[])) o
+ WHERE r.redrive_id = o.redrive_id AND r.finished_at IS NULL;
 
 -- name: insert_movements(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, now)!
 -- What was ordered, received, billed. Said again with other figures, the newer figures count.

@@ -257,19 +257,41 @@ SELECT happened_at, actor, action, comment, details FROM case_event WHERE case_i
 
 -- name: redrives(limit)
 -- Reprocessings, newest first, with how far their items have come.
-SELECT r.redrive_id, r.asked_by, r.asked_at, r.reason_code, r.reason, r.scope, r.item_count, r.group_amount, r.finished_at,
+SELECT r.redrive_id, r.asked_by, r.asked_at, r.reason_code, r.reason, r.scope, r.item_count, r.group_amount, r.finished_at, r.state,
        count(*) FILTER (WHERE i.status = 'verified') AS verified, count(*) FILTER (WHERE i.status IN ('queued', 'sent', 'accepted')) AS under_way,
+       count(*) FILTER (WHERE i.status = 'waiting') AS waiting,
        count(*) FILTER (WHERE i.status = 'refused') AS refused, count(*) FILTER (WHERE i.status = 'skipped') AS skipped
   FROM redrive r JOIN redrive_item i USING (redrive_id)
  GROUP BY r.redrive_id ORDER BY r.asked_at DESC LIMIT :limit;
 
+-- name: calls_of_steps(newest)
+-- How many HTTP calls each step takes with each system, as seen in the newest attempts.
+SELECT flow, step, system, count(*) AS seen, avg(http_calls) AS calls
+  FROM (SELECT flow, step, system, http_calls FROM attempt ORDER BY recorded_at DESC LIMIT :newest) newest
+ WHERE flow IS NOT NULL AND http_calls > 0
+ GROUP BY flow, step, system;
+
+-- name: waiting_steps(units, as_of)
+-- What waits for systems now: how many items at each step.
+SELECT i.system, i.flow, i.step, count(*) AS many
+  FROM work_item i
+ WHERE i.system <> 'finsync' AND (i.status = 'in_call' OR i.status = 'due' AND (i.due_at <= :as_of OR i.tries > 0))
+   AND (:units::text[] IS NULL OR i.business_unit = ANY (:units::text[]))
+ GROUP BY i.system, i.flow, i.step;
+
+-- name: calls_last_hour(as_of)
+-- HTTP calls to each system in the last hour, as far as the session may see what they were about.
+SELECT system, sum(http_calls) AS calls FROM attempt WHERE recorded_at >= :as_of::timestamptz - interval '1 hour' AND recorded_at <= :as_of GROUP BY system;
+
 -- name: redrive(redrive_id)^
 -- One reprocessing, as far as the session may see it.
-SELECT redrive_id, asked_by, asked_at, reason_code, reason, scope, item_count, group_amount, finished_at FROM redrive WHERE redrive_id = :redrive_id;
+SELECT redrive_id, asked_by, asked_at, action, reason_code, reason, scope, item_count, group_amount, finished_at, state, state_because, state_by, state_at, canary_size,
+       wave_size, per_minute, halt_percent, wave, next_wave_at, confirmed_by, confirmed_at
+  FROM redrive WHERE redrive_id = :redrive_id;
 
 -- name: redrive_items(redrive_id)
 -- The items of a reprocessing, each with its result.
-SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.status, i.result, i.updated_at
+SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.status, i.result, i.updated_at, i.wave, i.sent_at
   FROM redrive_item i JOIN exception_case c USING (case_id)
  WHERE i.redrive_id = :redrive_id ORDER BY i.status, c.number;
 

@@ -15,7 +15,7 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Recording, Trouble, clean
+from sync_engine.engine.recording import Recording, clean
 from sync_engine.engine.results import (
     MESSAGE_CHARS,
     Attempt,
@@ -28,6 +28,7 @@ from sync_engine.engine.results import (
 )
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.settling import recording_status
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.errors import (
     AnswerLost,
     BusinessRejection,

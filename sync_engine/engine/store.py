@@ -279,6 +279,9 @@ def _calls(together: Together, recording: Recording) -> None:
         together.add("record.forget_pending", {"message_id": [row[0] for row in recording.dispositions.rows]})
     if recording.released:
         together.add("record.release_reservations", {"document_id": list(recording.released)})
+    others = {system: calls for system, calls in recording.spent.items() if system not in recording.systems}
+    if others:
+        together.add("record.spend_calls", {"system": list(others), "spent": list(others.values())})
     if recording.systems:
         told = list(recording.systems.values())
         limit, remaining, reset = zip(*(one["quota"] for one in told), strict=True)
@@ -293,6 +296,7 @@ def _calls(together: Together, recording: Recording) -> None:
                 "quota_limit": list(limit),
                 "quota_remaining": list(remaining),
                 "quota_reset_at": list(reset),
+                "spent": [recording.spent.get(system, 0) for system in recording.systems],
                 "breaker_failures": BREAKER_FAILURES,
                 "breaker_pause_s": BREAKER_PAUSE_S,
             },
