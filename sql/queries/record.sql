@@ -88,17 +88,26 @@ SELECT u.system, u.kind, u.external_id, u.document_id, u.business_unit, :now
 ON CONFLICT (system, kind, external_id) DO UPDATE SET business_unit = excluded.business_unit
  WHERE document_identifier.document_id = excluded.document_id AND document_identifier.business_unit = '';
 
+-- name: share_names()
+-- Before looking who waits for names that were just given. Until this transaction ends nobody begins to wait without looking again.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('finsync names ' || current_schema(), 0));
+
+-- name: hold_names()
+-- Before looking again for names that were not there when they were wanted: whoever is giving some ends first, and whoever gives
+-- some later sees that they are waited for. Otherwise two transactions could miss each other, and the link would never be made.
+SELECT pg_advisory_xact_lock(hashtextextended('finsync names ' || current_schema(), 0));
+
 -- name: settle_wanted_links(system, kind, external_id, now)!
--- Links that waited for one of these names: make them, forget the wish, and wake the documents that are linked now.
+-- Links that waited for those of these names that are known: make them, forget the wish, and wake the documents that are linked now.
 WITH settled AS (
     DELETE FROM document_link_wanted w
      USING unnest(:system::text[], :kind::text[], :external_id::text[]) AS u(system, kind, external_id)
+      JOIN document_identifier i USING (system, kind, external_id)
      WHERE (w.system, w.kind, w.external_id) = (u.system, u.kind, u.external_id)
-    RETURNING w.from_document_id, w.relation, w.system, w.kind, w.external_id, w.business_unit
+    RETURNING w.from_document_id, w.relation, w.business_unit, i.document_id
 ), linked AS (
     INSERT INTO document_link (from_document_id, to_document_id, relation, business_unit, recorded_at)
-    SELECT s.from_document_id, i.document_id, s.relation, s.business_unit, :now
-      FROM settled s JOIN document_identifier i USING (system, kind, external_id)
+    SELECT s.from_document_id, s.document_id, s.relation, s.business_unit, :now FROM settled s
     ON CONFLICT DO NOTHING
     RETURNING from_document_id
 )
