@@ -103,3 +103,9 @@ def test_what_did_not_get_through_is_on_the_page(alarmed):
 
 def test_an_address_that_names_nothing_is_said(alarmed):
     assert "names a rule that is not there" in words_of(alarmed.look("alerts", view="rules", rule="<b>x"))
+
+
+def test_a_new_rule_says_what_is_still_to_be_filled_in(alarmed):
+    app = alarmed.look("alerts", view="rules", rule="new")
+    assert "What it costs when nobody looks: to be filled in" in words_of(app).replace("\\", "")
+    assert not [button for button in app.button if button.label.startswith("Save")]
