@@ -51,6 +51,7 @@ FOLDED = {
     "rolled_up": "SELECT source, measure, part, business_unit, grain, starts_on, known_on::text, n, negative, total, buckets, counts FROM rolled_up ORDER BY 1, 2, 3, 4, 5, 6, 7",
     "document_milestone": "SELECT * FROM document_milestone ORDER BY document_id",
     "journey": "SELECT * FROM journey ORDER BY document_id",
+    "journey_stage": "SELECT * FROM journey_stage ORDER BY document_id, stage",
     "objective_result": "SELECT * FROM objective_result ORDER BY objective, document_id",
 }
 

@@ -21,6 +21,9 @@ from psycopg.rows import dict_row
 from sync_engine.control.access import Person, acting
 from sync_engine.database.statements import sql
 
+OWN_LOG = "finsync"
+"""The log of our own engine, beside those imported from elsewhere."""
+
 LIMIT_S = 5.0
 """A question that has no answer by then is given up: a page that hangs tells nobody anything."""
 
