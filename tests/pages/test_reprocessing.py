@@ -1,6 +1,8 @@
 """Reprocessing as people see it: its price before, its waves while it goes on, what can be told to it (Q03, Q07-Q10, D13), and an
 order that is taken back from its trace (R088)."""
 
+import re
+
 from sync_engine.control.roles import Action
 from tests.pages.conftest import ANALYST, AUDITOR, LEADER, OPERATIONS, words_of
 from tests.pages.test_exceptions import go, plan
@@ -17,8 +19,8 @@ def halted(world):
 
 
 def test_before_it_starts_the_calls_the_limit_and_the_pace_are_said(own_world):
-    said = words_of(plan(own_world, scope="filter"))
-    assert "SAP S/4HANA: about 6 calls for 3 documents" in said or "SAP S/4HANA: about" in said
+    said = words_of(plan(own_world, scope="filter")).replace("\\", "").replace("\u2060", "")
+    assert re.search(r"SAP S/4HANA: about \d+ calls for 3 documents", said)
     assert "at its limit of 15 a second" in said
     assert "calls are left to us (declared and observed)" in said
     assert "it stops by itself when more than 20 % are refused" in " ".join(
@@ -36,7 +38,7 @@ def test_one_that_stopped_by_itself_says_why_and_goes_on_when_told(own_world):
     said = words_of(app)
     assert "stopped by itself" in said
     assert "1 of 1 were refused, more than 20 %; 2 have not been sent" in said.replace("\\", "")
-    assert "2 waits for its turn" in said or "waits for its turn" in said
+    assert "waits for its turn" in said
     own_world.house.s4hana.unblock_cost_centre(code="4711")
     own_world.house.s4hana.unblock_cost_centre(code="4101")
     with own_world.engine_at_work():
@@ -89,7 +91,9 @@ def test_a_second_person_confirms_and_the_asker_cannot(own_world):
 
 
 def test_an_order_is_taken_back_with_a_reason_and_its_number_typed(own_world):
-    _, number = own_world.house.order_one()
+    own_world.house.s4hana.unblock_cost_centre(code="4711")
+    house = own_world.house
+    _, number = house.order_one(house.line(description="Gasket"))
     own_world.house.run(minutes=30)
     document = own_world.one(
         "SELECT document_id FROM document_identifier WHERE kind = 'purchase_order' AND external_id = %s", number
