@@ -39,6 +39,9 @@ class SystemBlock(BaseModel):
     max_in_flight: int | None = None
     poll_s: float | None = None
     """How often its feeds are read, instead of the connector's own pace."""
+    secret_expires_on: date | None = None
+    """The day on which its client secret stops working; an alert comes before it."""
+    certificate_expires_on: date | None = None
 
 
 class Roles(BaseModel):
@@ -65,6 +68,15 @@ class Systems(BaseModel):
 
     roles: Roles
     systems: dict[str, SystemBlock]
+
+    def expiries(self) -> list[tuple[str, str, date]]:
+        """(system, "secret" or "certificate", day) of everything that is known to expire."""
+        dates = [
+            (name, kind, day)
+            for name, block in self.systems.items()
+            for kind, day in (("secret", block.secret_expires_on), ("certificate", block.certificate_expires_on))
+        ]
+        return [(name, kind, day) for name, kind, day in dates if day is not None]
 
     def access(self, name: str) -> Access:
         """How to reach a system; credentials are read from the environment at every token."""

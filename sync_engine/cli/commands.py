@@ -240,7 +240,9 @@ def reconcile(
     from sync_engine.configuration import load_systems
     from sync_engine.database.connections import borrowed
     from sync_engine.engine import promote
+    from sync_engine.engine.engine import database_now
     from sync_engine.insight.reconcile import reconcile as compare
+    from sync_engine.insight.reconcile import remember
     from sync_engine.model.errors import SyncError
     from sync_engine.opening import opened
 
@@ -256,7 +258,9 @@ def reconcile(
         pool = database.engine("finsync_engine", pool_size=1)
         try:
             with borrowed(pool) as connection:
-                figures = compare(connection, setup, sessions).as_json()
+                found = compare(connection, setup, sessions)
+                remember(connection, found, now=database_now(connection), new_id=setup.new_id)
+                figures = found.as_json()
         except SyncError as error:
             _give_up(f"The books of {error.system} cannot be read: {error}")
         finally:

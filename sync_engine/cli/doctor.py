@@ -22,8 +22,8 @@ from sync_engine.database.connections import ROLES, Database, borrowed, dsn
 from sync_engine.database.migrate import pending
 from sync_engine.database.postgres import NoPostgres
 from sync_engine.engine import promote, retention
+from sync_engine.engine.alert_rules import load_alerts
 from sync_engine.engine.engine import database_now
-from sync_engine.insight import alerts
 from sync_engine.model.errors import SyncError
 from sync_engine.model.ports import System
 from sync_engine.opening import Opened, open_database
@@ -70,6 +70,8 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from _settings(settings)
     systems, bad = _configuration(settings)
     yield from bad
+    if systems is not None:
+        yield from _destinations(settings)
     yield from _identity(settings)
     try:
         found = open_database(settings)
@@ -122,7 +124,7 @@ def _try(step: Callable[[], object]) -> str:
 def _configuration(settings: Settings) -> tuple[Systems | None, list[Finding]]:
     try:
         loaded = promote.load(settings.config)
-        alerts.load_rules(settings.config)
+        load_alerts(settings.config)
         load_retention(settings.config)
         systems = load_systems(settings.config)
     except BadConfiguration as error:
@@ -133,6 +135,36 @@ def _configuration(settings: Settings) -> tuple[Systems | None, list[Finding]]:
         ]
     says = f"mappings {loaded.mappings.version}, policies {loaded.policies.version}, {len(loaded.objectives)} objectives, {len(systems.systems)} systems"
     return systems, [Finding("configuration", Grade.OK, says)]
+
+
+def _destinations(settings: Settings) -> Iterator[Finding]:
+    """Whether what alerts are told through has what it needs; nothing is sent."""
+    configuration = load_alerts(settings.config)
+    routed = sorted({name for names in configuration.routes.values() for name in names})
+    worse = Grade.ERROR if settings.is_production else Grade.WARNING
+    for name in routed:
+        one = configuration.destinations[name]
+        missing = [needed for needed in (one.url_secret, one.key_secret) if needed and not secret(needed)]
+        if one.kind == "mail":
+            missing = [
+                variable
+                for variable, value in (
+                    ("FINSYNC_SMTP_HOST", settings.smtp_host),
+                    ("FINSYNC_SMTP_SENDER", settings.smtp_sender),
+                )
+                if not value
+            ]
+        if missing:
+            yield Finding(
+                f"alerts to {name}",
+                worse,
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+                "Put it into the environment, or the name of a file that holds it under the same name with _FILE behind.",
+            )
+        else:
+            yield Finding(f"alerts to {name}", Grade.OK, f"{one.kind}, with all it needs")
+    if not routed:
+        yield Finding("alerts", Grade.OK, "the inbox alone: no route in alerts.toml names a destination")
 
 
 def _identity(settings: Settings) -> Iterator[Finding]:

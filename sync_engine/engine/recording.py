@@ -6,13 +6,15 @@ checked against the lifecycle when it is collected, so a flow that emits an even
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sync_engine.engine import merkle
+from sync_engine.engine.rows import Rows
+from sync_engine.engine.troubles import Trouble, fingerprint
 from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.ids import NewId
@@ -69,58 +71,6 @@ class Head:
         return LIFECYCLES[self.document_type].is_final(self.state)
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that stands in the way, before it is a case. `code` is a key of `exceptions.KINDS`."""
-
-    code: str
-    message: str
-    system: str
-    facts: dict[str, str] = field(default_factory=dict)
-    blocks: bool = True
-
-
-def fingerprint(code: str, system: str, facts: dict[str, str]) -> str:
-    """What cases with the same cause have in common: the kind, the system and the master data behind it (Q30, D05).
-
-    Only values that name a master-data object count, so that noise in a message never splits a group.
-    """
-    keys = [f"{name}={facts[name]}" for name in _CAUSE_FACTS if facts.get(name)]
-    return "|".join([code, system, *keys])
-
-
-_CAUSE_FACTS = (
-    "cost_centre",
-    "supplier",
-    "table",
-    "value",
-    "field",
-    "period",
-    "company_code",
-    "message_code",
-    "account",
-)
-
-
-class Rows:
-    """Rows for one statement, kept as tuples and handed over as parallel arrays."""
-
-    __slots__ = ("columns", "rows", "statement")
-
-    def __init__(self, statement: str, *columns: str) -> None:
-        self.statement = statement
-        self.columns = columns
-        self.rows: list[tuple[Any, ...]] = []
-
-    def add(self, *values: Any) -> None:
-        """One row, in the order of the columns."""
-        self.rows.append(values)
-
-    def arrays(self) -> dict[str, list[Any]]:
-        """The rows turned on their side."""
-        return dict(zip(self.columns, map(list, zip(*self.rows, strict=True)), strict=True))
-
-
 class Recording:
     """Collects what one transaction writes.
 
@@ -166,6 +116,8 @@ class Recording:
         self.woken_subjects: dict[UUID, None] = {}
         self.ready_suppliers: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
+        self.spent: dict[str, int] = {}
+        """Calls to a system beyond those its claims have paid for."""
         self.cases_opened: list[UUID] = []
         self.finished_redrives: set[UUID] = set()
         self.payloads = Rows(
@@ -636,6 +588,7 @@ class Recording:
             or self.woken
             or self.woken_subjects
             or self.systems
+            or self.spent
             or self.released
             or self.cancelled
             or self.finished_redrives

@@ -23,12 +23,15 @@ APPEND_ONLY = {
     "inbound_message",
     "inbound_key",
     "inbound_disposition",
+    "inbound_reread",
     "case_event",
     "document_payload",
     "config_version",
     "imported_event",
     "object_attribute",
     "event_log_reject",
+    "alert_rule_version",
+    "alert_event",
 }
 GROWING = {
     *APPEND_ONLY,
@@ -42,6 +45,8 @@ GROWING = {
     "order_movement",
     "redrive_item",
     "command",
+    "alert",
+    "alert_notice",
 }
 HERE = "relnamespace = current_schema()::regnamespace"
 
