@@ -214,10 +214,11 @@ UPDATE work_item w
 
 -- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
 -- The document has changed in substance: its flow begins again, unless an effect outside is under way. Work that had ended long
--- ago and was removed is there again, under the id given.
-INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at)
+-- ago and was removed is there again, under the id given; its fencing tokens go on above those that its intents know.
+INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at, fencing_token)
 SELECT DISTINCT ON (u.document_id, u.flow)
-       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now
+       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now,
+       coalesce((SELECT max(i.fencing_token) FROM intent i WHERE i.document_id = u.document_id), 0)
   FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
        AS u(work_item_id, document_id, business_unit, flow, step, system, objective_at)
 ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
@@ -243,17 +244,17 @@ SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow
   FROM unnest(:idempotency_key::text[], :work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[],
               :step::text[], :system::text[], :operation::text[], :payload_hash::bytea[], :fencing_token::bigint[])
        AS u(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token)
-ON CONFLICT (idempotency_key) DO UPDATE
+ON CONFLICT (document_id, idempotency_key) DO UPDATE
    SET fencing_token = excluded.fencing_token, engine_id = excluded.engine_id, last_sent_at = excluded.last_sent_at,
        sends = intent.sends + 1, outcome = 'open', settled_at = NULL
  WHERE intent.fencing_token <= excluded.fencing_token;
 
--- name: settle_intents(idempotency_key, outcome, now)!
+-- name: settle_intents(document_id, idempotency_key, outcome, now)!
 -- What became of what we meant to do.
 UPDATE intent i
    SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
-  FROM unnest(:idempotency_key::text[], :outcome::text[]) AS u(idempotency_key, outcome)
- WHERE i.idempotency_key = u.idempotency_key;
+  FROM unnest(:document_id::uuid[], :idempotency_key::text[], :outcome::text[]) AS u(document_id, idempotency_key, outcome)
+ WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key;
 
 -- name: insert_attempts(attempt_id, system, operation, effect, flow, step, document_id, work_item_id, correlation_id, business_unit, engine_id, idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message, http_status, http_calls, records, request_bytes, response_bytes, trace_id, calls, now)!
 -- The calls that were made.

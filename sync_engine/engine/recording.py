@@ -203,7 +203,7 @@ class Recording:
             "payload_hash",
             "fencing_token",
         )
-        self.settled_intents = Rows("record.settle_intents", "idempotency_key", "outcome")
+        self.settled_intents = Rows("record.settle_intents", "document_id", "idempotency_key", "outcome")
         self.attempts = Rows(
             "record.insert_attempts",
             "attempt_id",

@@ -235,7 +235,9 @@ class Recorder:
         item = result.item
         if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
             return
-        recording.settled_intents.add(idempotency_key(result.item), _INTENT_OUTCOMES[result.attempt.outcome])
+        recording.settled_intents.add(
+            result.item.head.document_id, idempotency_key(result.item), _INTENT_OUTCOMES[result.attempt.outcome]
+        )
 
     def _note(self, recording: Recording, result: Result) -> None:
         item, attempt = result.item, result.attempt
