@@ -13,6 +13,7 @@ import httpx2
 from collectors import SYSTEMS
 from config import FOLDER
 from sandbox.basware import Basware
+from sandbox.company.company import FEED_TABLES
 from sandbox.coupa import Coupa
 from sandbox.ledger import Ledger
 from sandbox.s4hana import S4Hana
@@ -24,7 +25,7 @@ from sync_engine.engine import promote
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.outcomes import Setup
 from sync_engine.model.ids import id_maker
-from sync_engine.model.ports import Access, Feed
+from sync_engine.model.ports import Access
 
 UNITS = ("DE-SOUTH", "DE-NORTH")
 SUPPLIERS = (
@@ -38,7 +39,6 @@ TOKEN_PATHS = {
     "s4hana": "/sap/bc/sec/oauth2/token",
     "basware": "/v1/tokens",
 }
-
 
 @cache
 def configuration() -> promote.Configuration:
@@ -159,13 +159,12 @@ class Landscape:
         }
         return Engine(setup, sessions, clock, engine_id=f"engine-{number}", crash_point=crash_point)
 
-    def revision(self, system: str) -> int:
-        """A number that grows with every change in a system's ledger."""
-        return sum(table.revision for table in self.standins[system].ledger.tables())
-
-    def feeds(self, system: str) -> tuple[Feed, ...]:
-        """The feeds a system has."""
-        return SYSTEMS[system].feeds
+    def revisions(self) -> dict[tuple[str, str], int]:
+        """For each feed a number that grows with every change it has to tell."""
+        return {
+            (system, feed): self.standins[system].ledger.table(table).revision
+            for (system, feed), table in FEED_TABLES.items()
+        }
 
     def touch(self, system: str, number: str) -> None:
         """Change a record once more without changing anything in it, so that it is told again as it is."""

@@ -12,8 +12,8 @@ from sandbox.simulation.kinds import KINDS
 RATES = (0.0, 0.02, 0.1, 0.3)
 """Each class of faults has one of these rates in a schedule, so that a calm world with one fault is as usual as a storm."""
 
-DOCUMENTS_MIN = 12
-"""A schedule's journeys bring at least so many documents into being."""
+DOCUMENTS_MIN = 10
+"""A schedule's journeys bring at least so many documents into being, beside the two suppliers there always are."""
 
 STORIES_MAX = 8
 

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psycopg
 
+from sandbox.company.company import FEED_TABLES
 from sandbox.simulation.actors import COLLISIONS, Actor, Crash
 from sandbox.simulation.arena import Arena
 from sandbox.simulation.clocks import EngineClock, WorldClock
@@ -44,6 +45,12 @@ ROUNDS_MAX = 3_000
 
 GRIDS_S = (1.0, 15.0, 60.0)
 """How finely time is cut; drawn for each schedule."""
+
+HEEDED_WITHIN_S = 120.0
+"""How long news may wait for its feed's next turn."""
+
+HEEDS_ANEW = 0.2
+"""How often an engine that comes back reads every feed at once; the others wait for news, which brings the same."""
 
 CRASH_FACTOR = 0.15
 CLOCK_FACTOR = 0.02
@@ -106,7 +113,7 @@ class Schedule:
         self._started = 0
         self._rounds = 0
         self._feed_due: dict[tuple[str, str], datetime] = {}
-        self._seen: dict[str, int] = {}
+        self._seen: dict[tuple[str, str], int] = {}
         arena.empty()
         self.eyes = arena.connection(plan.engines)
         self.actors = [self._start(place) for place in range(plan.engines)]
@@ -187,7 +194,8 @@ class Schedule:
         actor = Actor(place, engine, connection, self.wire)
         engine.register(connection, release="simulation")
         self.trace.say("start", engine.engine_id, "at", self.clock.elapsed_s)
-        self._heed_all()
+        if number <= self.plan.engines or self._rng.random() < HEEDS_ANEW:
+            self._heed_all()
         return actor
 
     def _start_again(self) -> bool:
@@ -350,23 +358,19 @@ class Schedule:
         return bool(done)
 
     def _heed_news(self) -> None:
-        """Feeds of systems in which somebody has done something are read at their next turn."""
-        for name in self.landscape.standins:
-            revision = self.landscape.revision(name)
-            if self._seen.get(name) != revision:
-                self._seen[name] = revision
-                self._heed(name)
+        """Feeds that have something to tell are read at their next turn."""
+        for feed, revision in self.landscape.revisions().items():
+            if self._seen.get(feed) != revision:
+                self._seen[feed] = revision
+                self._heed(feed)
 
     def _heed_all(self) -> None:
-        for name in self.landscape.standins:
-            self._heed(name)
+        for feed in FEED_TABLES:
+            self._heed(feed)
 
-    def _heed(self, name: str) -> None:
-        now = self.clock.database_now()
-        for feed in self.landscape.feeds(name):
-            at = now + timedelta(seconds=self._rng.uniform(0, feed.interval_s))
-            key = (name, feed.name)
-            self._feed_due[key] = min(at, self._feed_due.get(key, at))
+    def _heed(self, feed: tuple[str, str]) -> None:
+        at = self.clock.database_now() + timedelta(seconds=self._rng.uniform(0, HEEDED_WITHIN_S))
+        self._feed_due[feed] = min(at, self._feed_due.get(feed, at))
 
     def _due_again_s(self) -> float:
         """When the engines have something to do again, in elapsed seconds: on a grid as coarse as this schedule's, so that what

@@ -12,6 +12,7 @@ from sandbox.simulation.findings import Finding
 from sandbox.simulation.invariants import check
 from sandbox.simulation.plan import Plan, draw
 from sandbox.simulation.schedule import Alteration, Schedule, unaltered
+from sync_engine.engine.runner import calm_collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,16 @@ def run(plan: Plan, arena: Arena, *, altered: Alteration = unaltered) -> Result:
     return Result(plan, findings, schedule.trace.digest, len(ended.documents), schedule.faults.count)
 
 
-def be_quiet() -> None:
-    """The engine logs what it parks; in a simulation that is as usual as it is meant to be."""
+def settle_in() -> None:
+    """Suit a process to simulations: the engine logs what it parks, which here is as usual as it is meant to be; and the cyclic
+    garbage collector suits an engine's many short-lived objects (`runner.calm_collector`)."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    calm_collector()
 
 
 def results(seeds: Iterable[int], *, cell: str = "simulation") -> Iterator[Result]:
     """The result of every seed, in order, on a server of their own."""
-    be_quiet()
+    settle_in()
     with server() as url:
         arena = Arena(url, cell)
         try:

@@ -75,6 +75,7 @@ def transaction(connection: psycopg.Connection) -> Iterator[None]:
     Raises:
         Stale: at the end of the block, when a statement found something changed since it was read; nothing stands.
     """
+    all_arrived = False
     try:
         with connection.pipeline() as pipeline:
             connection.execute("BEGIN", prepare=False)
@@ -83,23 +84,26 @@ def transaction(connection: psycopg.Connection) -> Iterator[None]:
             except BaseException:
                 with suppress(psycopg.Error):
                     pipeline.sync()
+                    all_arrived = True
                 raise
             connection.execute("COMMIT", prepare=False)
     except psycopg.Error as error:
-        _roll_back(connection)
+        _roll_back(connection, forget_prepared=True)
         if is_stale(error):
             raise Stale(str(error).splitlines()[0]) from error
         raise
     except BaseException:
-        _roll_back(connection)
+        _roll_back(connection, forget_prepared=not all_arrived)
         raise
 
 
-def _roll_back(connection: psycopg.Connection) -> None:
+def _roll_back(connection: psycopg.Connection, *, forget_prepared: bool) -> None:
     if connection.closed:
         return
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         connection.execute("ROLLBACK", prepare=False)
+    if not forget_prepared:
+        return
     # psycopg counts a statement as prepared when it is sent; one sent behind a failure never reached the server.
     threshold, connection.prepare_threshold = connection.prepare_threshold, None
     connection.execute("DEALLOCATE ALL")
