@@ -5,11 +5,14 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from sandbox.simulation.clocks import EngineClock
 from sandbox.simulation.landscape import Landscape
 from sandbox.simulation.plan import Plan
 from sandbox.simulation.schedule import Notes, Schedule
 from sandbox.simulation.stories import Journey
+from sandbox.transport import InProcessTransport, Stopwatch
 from sync_engine.engine import store
+from sync_engine.insight.reconcile import Reconciliation, reconcile
 
 Row = dict[str, Any]
 
@@ -49,6 +52,23 @@ class Ended:
         for event in sorted(self.events, key=lambda event: (event["document_id"], event["seq"])):
             found.setdefault(event["document_id"], []).append(event)
         return found
+
+    @cached_property
+    def compared(self) -> Reconciliation:
+        """The product's comparison of all books, over lines without faults."""
+        clock = EngineClock(self.schedule.clock)
+        calm = InProcessTransport(self.landscape.standins, Stopwatch())
+        engine = self.landscape.connect(0, clock, transport=calm)
+        sessions = {name: lane.session for name, lane in engine.lanes.items()}
+        return reconcile(self.schedule.eyes, engine.setup, sessions)
+
+    def orders(self, journey: Journey) -> list[Row]:
+        """The live orders of a journey, by the ERP's own ledger."""
+        return self.schedule.people.orders(journey)
+
+    def deciders(self, journey: Journey) -> set[str]:
+        """Who agreed to a journey in the service desk, by its own ledger: whoever last touched an approved row."""
+        return self.schedule.people.deciders(journey)
 
     def number(self, document_id: UUID) -> str:
         """What people call a document."""

@@ -40,6 +40,7 @@ TOKEN_PATHS = {
     "basware": "/v1/tokens",
 }
 
+
 @cache
 def configuration() -> promote.Configuration:
     """The configuration as shipped, read once per process."""

@@ -1,8 +1,6 @@
 """People who use our application: they see the exceptions of their units and ask for them to be reprocessed."""
 
-import json
 from random import Random
-from typing import Any
 from uuid import UUID
 
 from sandbox.simulation.arena import Arena
@@ -27,7 +25,8 @@ class Operators:
         self._arena = arena
         self._rng = rng
         self._clock = clock
-        self.asked: list[UUID] = []
+        self.trespasses: list[UUID] = []
+        """Commands about exceptions their asker may not even know of."""
 
     def reprocess_journey(self, journey: Journey) -> int:
         """Ask for the open exceptions of a journey to be reprocessed; answers how many there are."""
@@ -37,26 +36,44 @@ class Operators:
         """Ask for every open exception to be reprocessed; answers how many there are."""
         return self._reprocess("operations.1", "")
 
-    def _reprocess(self, who: str, number: str) -> int:
-        session = self._arena.sessions[who]
-        with acting(self._arena.app, session.token) as connection:
-            cases = connection.execute(sql("simulate.open_cases"), {"number": number}).fetchall()
+    def crowd(self) -> int:
+        """Three people see the same exceptions and all ask for them, one of them with two clicks; somebody of another unit has
+        got hold of their ids. Answers how many exceptions there are."""
+        cases = self._open_cases("operations.1", "")
         if not cases:
             return 0
-        self._ask(who, Action.REPROCESS, [{"case_id": str(case_id), "version": version} for case_id, version in cases])
+        for who in ("operations.2", "operations.1", "operations.3"):
+            command_id = self._ask(who, cases)
+            if who == "operations.2":
+                self._ask(who, cases, command_id)
+        foreign = {
+            who: [case for case in cases if case not in self._open_cases(who, "")]
+            for who in ("analyst.de-south", "analyst.de-north")
+        }
+        self.trespasses += [self._ask(who, theirs) for who, theirs in foreign.items() if theirs]
         return len(cases)
 
-    def _ask(self, who: str, action: Action, cases: list[dict[str, Any]]) -> None:
+    def _reprocess(self, who: str, number: str) -> int:
+        cases = self._open_cases(who, number)
+        if cases:
+            self._ask(who, cases)
+        return len(cases)
+
+    def _open_cases(self, who: str, number: str) -> list[tuple[UUID, int]]:
+        with acting(self._arena.app, self._arena.sessions[who].token) as connection:
+            return connection.execute(sql("simulate.open_cases"), {"number": number}).fetchall()
+
+    def _ask(self, who: str, cases: list[tuple[UUID, int]], command_id: UUID | None = None) -> UUID:
         session = self._arena.sessions[who]
-        command_id = UUID(int=self._rng.getrandbits(128), version=4)
-        self.asked.append(command_id)
+        command_id = command_id or UUID(int=self._rng.getrandbits(128), version=4)
         commands.ask(
             self._arena.app,
             session.token,
             session.person,
             command_id=command_id,
-            action=action,
-            arguments=json.loads(json.dumps({"cases": cases})),
+            action=Action.REPROCESS,
+            arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
             now=self._clock.database_now(),
             reason="the cause is repaired",
         )
+        return command_id

@@ -32,10 +32,14 @@ from sandbox.simulation.trace import Trace
 from sandbox.simulation.wire import Wire
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item
+from sync_engine.engine.results import Result
 from sync_engine.model.flows import Role
 
 CHAOS_S = 2 * 86_400.0
 """So long faults may last; people who are quick are done before."""
+
+CHAOS_PASSES = 200
+"""And so many passes in which something was done: beyond that a storm only repeats itself."""
 
 QUIET_S = 3 * 86_400.0
 """So long everything has, after the last fault, to come to rest (the liveness bound)."""
@@ -52,8 +56,12 @@ HEEDED_WITHIN_S = 120.0
 HEEDS_ANEW = 0.2
 """How often an engine that comes back reads every feed at once; the others wait for news, which brings the same."""
 
+CLOCKS_DIFFER_S = 2.0
+"""What two engines' readings of the database's time may differ by."""
+
 CRASH_FACTOR = 0.15
 CLOCK_FACTOR = 0.02
+CROWD_FACTOR = 0.1
 ASIDE = 0.04
 """How often another engine does something in the middle of a step of this one."""
 
@@ -75,6 +83,8 @@ class Notes:
 
     Attributes:
         claims: (work item, token): the engine that was given it.
+        newest: The highest token each work item was claimed under.
+        left_alone_until: Until when a system has asked to be left alone, by the database's time.
         reads: Histories of documents as they were read during the run, by document.
         findings: What was seen to be wrong while it happened.
         crashes: How often an engine was killed at each boundary.
@@ -82,6 +92,8 @@ class Notes:
     """
 
     claims: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    newest: dict[UUID, int] = field(default_factory=dict)
+    left_alone_until: dict[str, datetime] = field(default_factory=dict)
     reads: list[dict[UUID, list[tuple[int, str]]]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     crashes: Counter[str] = field(default_factory=Counter)
@@ -112,6 +124,7 @@ class Schedule:
         self._next_due: datetime | None = None
         self._started = 0
         self._rounds = 0
+        self._busy_passes = 0
         self._feed_due: dict[tuple[str, str], datetime] = {}
         self._seen: dict[tuple[str, str], int] = {}
         arena.empty()
@@ -145,7 +158,10 @@ class Schedule:
                 raise RuntimeError(f"still busy after {ROUNDS_MAX} passes")
             something_new = self._let_people_act() | self._start_again() | self._deliver_late()
             if (something_new or self.clock.elapsed_s >= idle_until_s) and self._pass():
-                continue
+                self._busy_passes += 1
+                if not (while_people and self._busy_passes > CHAOS_PASSES):
+                    continue
+                return
             idle_until_s = self._due_again_s()
             following = min(idle_until_s, self._others_act_s())
             if while_people and self.people.next_s() is None and not self._in_hand():
@@ -233,6 +249,8 @@ class Schedule:
         if self._rng.random() < 0.1:
             self._read_a_history()
         self._step_clock()
+        if self.faults.strikes("crowd", "exceptions", factor=CROWD_FACTOR):
+            self.trace.say("crowd", self.operators.crowd())
         living = [actor for actor in self.actors if actor.is_alive]
         return bool(living) and self._one_pass(living, None)
 
@@ -316,7 +334,12 @@ class Schedule:
 
     def _claim(self, actor: Actor, lane: str) -> int:
         items = actor.claim(lane, self._rng.choice((1, 50, 50, 50)))
+        until = self.notes.left_alone_until.get(lane)
+        if items and until is not None and self.clock.database_now() < until:
+            says = f"{lane} had asked to be left alone until {until:%H:%M:%S}, and {len(items)} calls were claimed"
+            self.notes.findings.append(Finding("restraint", lane, says))
         for item in items:
+            self.notes.newest[item.work_item_id] = max(item.fencing_token, self.notes.newest.get(item.work_item_id, 0))
             key = (item.work_item_id, item.fencing_token)
             if key in self.notes.claims:
                 says = (
@@ -333,7 +356,34 @@ class Schedule:
         self.notes.steps[f"{item.flow.name}.{item.step.name}"] += 1
 
     def _record(self, actor: Actor, lane: str) -> int:
-        return actor.record(lane)
+        results = actor.results[lane]
+        lost = {
+            result.item.work_item_id
+            for result in results
+            if self.notes.newest[result.item.work_item_id] > result.item.fencing_token
+        }
+        before = self._work(lost)
+        many = actor.record(lane)
+        for work_item_id, after in self._work(lost).items():
+            if after != before[work_item_id]:
+                says = f"{actor.engine.engine_id} had lost it, and wrote: {before[work_item_id]} became {after}"
+                self.notes.findings.append(Finding("fencing", str(work_item_id), says))
+        self._note_pauses(lane, results)
+        return many
+
+    def _work(self, ids: set[UUID]) -> dict[UUID, dict[str, Any]]:
+        return (
+            {row["work_item_id"]: row for row in self._rows("simulate.work") if row["work_item_id"] in ids}
+            if ids
+            else {}
+        )
+
+    def _note_pauses(self, lane: str, results: list[Result]) -> None:
+        """From now on everybody knows that a system has asked to be left alone, and until when."""
+        for result in results:
+            if result.outcome.retry_after_s:
+                until = self.clock.database_now() + timedelta(seconds=result.outcome.retry_after_s - CLOCKS_DIFFER_S)
+                self.notes.left_alone_until[lane] = max(until, self.notes.left_alone_until.get(lane, until))
 
     # -- time and news ----------------------------------------------------------------------------------------------
 
@@ -348,6 +398,7 @@ class Schedule:
         step_s = self.faults.chance("clock").choice((-3_600.0, -60.0, -1.0, 1.0, 60.0, 3_600.0))
         if step_s < 0 or not self._in_hand():
             self.clock.database_off_s += step_s
+            self.notes.left_alone_until.clear()
 
     def _let_people_act(self) -> bool:
         done = self.people.act(self.clock.elapsed_s)
@@ -389,6 +440,9 @@ class Schedule:
         ahead += [actor.restarts_s for actor in self.actors if actor.restarts_s is not None]
         people = self.people.next_s()
         return min([*ahead, math.inf if people is None else people])
+
+    def _rows(self, statement: str) -> list[dict[str, Any]]:
+        return store.rows(self.eyes, statement)
 
     def _read_a_history(self) -> None:
         """Somebody looks at what happened so far; nothing they saw may ever change."""

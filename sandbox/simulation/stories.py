@@ -206,6 +206,15 @@ class People:
                         return True
         return journey.decided >= set(teams)
 
+    def deciders(self, journey: Journey) -> set[str]:
+        """Who agreed to what a journey asked, by the service desk's own ledger."""
+        desk = self._landscape.servicenow
+        return {
+            row["sys_updated_by"]
+            for row in desk.tables["sysapproval_approver"]
+            if row["state"] == "approved" and journey.story.tag in _asked_about(desk, row)
+        }
+
     def _agree(self, journey: Journey) -> bool:
         return self._decide(journey, ("fin", "proc"), "approved")
 
