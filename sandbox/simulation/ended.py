@@ -41,6 +41,12 @@ class Ended:
         return {row["document_id"]: row for row in self.rows("simulate.documents")}
 
     @cached_property
+    def named(self) -> dict[tuple[str, str, str], Row]:
+        """Documents by what each system calls them."""
+        rows = self.rows("simulate.names")
+        return {(row["system"], row["kind"], row["external_id"]): self.documents[row["document_id"]] for row in rows}
+
+    @cached_property
     def events(self) -> list[Row]:
         """Every event, recording by recording, in order."""
         return self.rows("simulate.events")

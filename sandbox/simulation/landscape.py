@@ -167,6 +167,11 @@ class Landscape:
             for (system, feed), table in FEED_TABLES.items()
         }
 
+    def told_by(self, system: str) -> set[str]:
+        """Every record that a system's feeds may have told."""
+        tables = [self.standins[name].ledger.table(table) for (name, _), table in FEED_TABLES.items() if name == system]
+        return {key for table in tables for key in table.rows}
+
     def touch(self, system: str, number: str) -> None:
         """Change a record once more without changing anything in it, so that it is told again as it is."""
         if system == "coupa":

@@ -50,6 +50,9 @@ ROUNDS_MAX = 3_000
 GRIDS_S = (1.0, 15.0, 60.0)
 """How finely time is cut; drawn for each schedule."""
 
+STEP_S = 0.001
+"""What every step takes at least: no two things happen at one instant."""
+
 HEEDED_WITHIN_S = 120.0
 """How long news may wait for its feed's next turn."""
 
@@ -189,6 +192,10 @@ class Schedule:
 
     def _tell_again(self) -> None:
         """Vendors repair what they had told wrongly: it is changed once more, and so told once more."""
+        for system in sorted(
+            {where.partition(":")[2].partition(".")[0] for name, where in self.faults.struck if name == "schema"}
+        ):
+            self.wire.spoiled |= {(system, number) for number in self.landscape.told_by(system)}
         for system, number in sorted(self.wire.spoiled):
             self.landscape.touch(system, number)
 
@@ -284,6 +291,7 @@ class Schedule:
     def _do(self, actor: Actor, what: str, about: Any) -> bool:
         """One step of one engine. Answers whether it did anything."""
         actor.is_busy = True
+        self.clock.advance(STEP_S)
         self.wire.where = what
         try:
             done = getattr(self, f"_{what}")(actor, about)

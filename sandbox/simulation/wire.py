@@ -25,6 +25,9 @@ STORMS_S = (1.0, 30.0, 600.0, 21_600.0)
 OUTAGES_S = (3_600.0, 21_600.0, 259_200.0)
 LATE_S = (10.0, 600.0, 86_400.0, 604_800.0)
 
+SCHEMA_FACTOR = 0.2
+"""A vendor's release is heavier than a lost call: it concerns every record from then on."""
+
 # fmt: off
 SPOILABLE = ("coupa", "basware")
 """Systems that tell a repaired record again. SAP's journal and its receipts never change once they are told."""
@@ -195,6 +198,9 @@ class FaultTransport(httpx2.BaseTransport):
         wire = self._wire
         held = wire.held.setdefault(f"{system} {request.url.path}", [])
         due = [one for one in held if one.due_s <= wire.clock.elapsed_s]
+        if system in SPOILABLE and wire.faults.strikes("schema", wire.where, factor=SCHEMA_FACTOR):
+            kind = wire.faults.chance("schema").choice(("added", "renamed", "removed", "retyped"))
+            wire.landscape.standins[system].faults.update({"schema_drift": kind})
         strikes = [name for name in ("duplicate", "late", "poison") if wire.faults.strikes(name, wire.where)]
         if not due and not strikes:
             return response

@@ -165,3 +165,7 @@ SELECT 'document', count(*) FROM document WHERE closed_at < created_at;
 -- name: unexpected()
 -- What was parked because the program did not know what to do.
 SELECT number, message || ' ' || right(facts->>'dump', 300) AS says FROM exception_case WHERE code = 'unexpected' ORDER BY case_id;
+
+-- name: names()
+-- What each document is called in each system.
+SELECT system, kind, external_id, document_id FROM document_identifier ORDER BY system, kind, external_id;

@@ -1,10 +1,12 @@
 """What must hold at the end of every schedule, whatever went wrong in it. Each is a function of the end that answers findings,
 with the documents they are about; the numbers are those of the reliability plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from sandbox.simulation.calm import JourneyEnd
 from sandbox.simulation.ended import Ended
 from sandbox.simulation.findings import Finding
+from sandbox.simulation.invariants.confluence import confluence
 from sandbox.simulation.invariants.i01_one_live_order import one_live_order
 from sandbox.simulation.invariants.i02_nothing_lost import nothing_lost
 from sandbox.simulation.invariants.i03_totals import totals
@@ -32,9 +34,9 @@ INVARIANTS: dict[str, Invariant] = {
 # fmt: on
 
 
-def check(ended: Ended) -> list[Finding]:
-    """Everything that does not hold."""
+def check(ended: Ended, calm: Mapping[str, JourneyEnd]) -> list[Finding]:
+    """Everything that does not hold. `calm`: how each kind of journey ends when nothing goes wrong."""
     found = list(ended.notes.findings)
     for invariant in INVARIANTS.values():
         found += invariant(ended)
-    return found
+    return found + confluence(ended, calm)
