@@ -20,6 +20,12 @@ SELECT c.command_id, c.actor, c.action, c.arguments, c.reason, c.asked_at, u.rol
 -- What became of a command.
 UPDATE command SET status = :status, result = :result::jsonb, business_unit = :business_unit, settled_at = :now WHERE command_id = :command_id;
 
+-- name: concerned(case_id)
+-- The documents and work items behind cases, which never change.
+SELECT coalesce(array_agg(DISTINCT document_id) FILTER (WHERE document_id IS NOT NULL), '{}') AS documents,
+       coalesce(array_agg(DISTINCT work_item_id) FILTER (WHERE work_item_id IS NOT NULL), '{}') AS work_items
+  FROM exception_case WHERE case_id = ANY (:case_id::uuid[]);
+
 -- name: lock_cases(case_id)
 -- Hold the cases a command is about until the transaction ends, in id order so that two holders never cross.
 SELECT case_id FROM exception_case WHERE case_id = ANY (:case_id::uuid[]) ORDER BY case_id FOR UPDATE;

@@ -29,6 +29,10 @@ SELECT i.system, i.kind, i.external_id, d.document_id, d.document_type, d.number
   JOIN document d ON d.document_id = i.document_id
   LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version;
 
+-- name: hold_states(document_id)
+-- Where these documents stand, which they go on doing until the transaction ends; those somebody is changing are left out.
+SELECT document_id, state FROM document WHERE document_id = ANY (:document_id::uuid[]) ORDER BY document_id FOR SHARE SKIP LOCKED;
+
 -- name: suppliers_by_number(number)
 -- Supplier documents by the ERP's number, which is what an invoice names them by.
 SELECT d.document_id, d.state, d.supplier_name, d.supplier, p.canonical::text AS canonical

@@ -188,6 +188,21 @@ UPDATE work_item w
    SET wakes = w.wakes + 1, due_at = CASE WHEN w.status = 'due' THEN least(w.due_at, :now) ELSE w.due_at END
  WHERE w.subject_id = ANY (:subject_id::uuid[]) AND w.status IN ('due', 'in_call');
 
+-- name: wake_buyers(document_id, wait_s, now)!
+-- These suppliers are ready to trade: requisitions that wait for their check look again now. All of them are due within
+-- :wait_s, which is as much of the index as is read. One that somebody is deciding at this moment sees it by itself.
+UPDATE work_item w
+   SET wakes = w.wakes + 1, due_at = :now
+  FROM (SELECT q.work_item_id
+          FROM work_item q
+         WHERE q.system = 'finsync' AND q.status = 'due' AND q.due_at > :now AND q.due_at <= :now + make_interval(secs => :wait_s)
+           AND q.step = 'validate_requisition'
+           AND q.facts->'suppliers_awaited' ?| ARRAY(SELECT i.external_id FROM document_identifier i
+                                                      WHERE i.document_id = ANY (:document_id::uuid[]) AND i.kind = 'supplier')
+         ORDER BY q.work_item_id
+           FOR UPDATE OF q SKIP LOCKED) waiting
+ WHERE w.work_item_id = waiting.work_item_id;
+
 -- name: restart_work(document_id, flow, step, system, objective_at, now)!
 -- The document has changed in substance: its flow begins again, unless an effect outside is under way.
 UPDATE work_item w
@@ -205,7 +220,8 @@ UPDATE work_item w
  WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked') AND NOT w.work_item_id = ANY (:settled::uuid[]);
 
 -- name: insert_intents(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token, engine_id, now)!
--- What is about to be done outside. The same intent again keeps its key and counts its sends.
+-- What is about to be done outside. The same intent again keeps its key and counts its sends. Whoever comes with an older token than
+-- the one it was written under last has lost the item meanwhile, and changes nothing.
 INSERT INTO intent (idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash,
                     fencing_token, engine_id, first_sent_at, last_sent_at)
 SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, u.operation, u.payload_hash,
@@ -215,7 +231,8 @@ SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow
        AS u(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token)
 ON CONFLICT (idempotency_key) DO UPDATE
    SET fencing_token = excluded.fencing_token, engine_id = excluded.engine_id, last_sent_at = excluded.last_sent_at,
-       sends = intent.sends + 1, outcome = 'open', settled_at = NULL;
+       sends = intent.sends + 1, outcome = 'open', settled_at = NULL
+ WHERE intent.fencing_token <= excluded.fencing_token;
 
 -- name: settle_intents(idempotency_key, outcome, now)!
 -- What became of what we meant to do.

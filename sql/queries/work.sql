@@ -156,13 +156,23 @@ UPDATE work_item w
   FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[]) AS u(work_item_id, fencing_token)
  WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status = 'in_call';
 
--- name: recover_claims(system, engine_id, held)
+-- name: give_back_intents(idempotency_key, fencing_token, outcome, now)!
+-- What was meant to be done for them was not; unless somebody else has taken them over and means it by now.
+UPDATE intent i
+   SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
+  FROM unnest(:idempotency_key::text[], :fencing_token::bigint[], :outcome::text[]) AS u(idempotency_key, fencing_token, outcome)
+ WHERE i.idempotency_key = u.idempotency_key AND i.fencing_token = u.fencing_token;
+
+-- name: recover_claims(system, engine_id, held, held_token)
 -- Items this engine has claimed without ever hearing of it, because its connection was lost with the answer: nobody has begun
--- anything for them, so they are due again at once. :held are those it does know of.
+-- anything for them, so they are due again at once. :held and :held_token are the claims it does know of: an item that has been
+-- recorded and claimed once more since may be among them under its earlier token.
 WITH back AS (
     UPDATE work_item w
        SET status = 'due', lease_until = NULL, engine_id = NULL
-     WHERE w.system = :system AND w.status = 'in_call' AND w.engine_id = :engine_id AND NOT w.work_item_id = ANY (:held::uuid[])
+     WHERE w.system = :system AND w.status = 'in_call' AND w.engine_id = :engine_id
+       AND NOT EXISTS (SELECT FROM unnest(:held::uuid[], :held_token::bigint[]) AS h(work_item_id, fencing_token)
+                        WHERE h.work_item_id = w.work_item_id AND h.fencing_token = w.fencing_token)
     RETURNING w.work_item_id, w.document_id, w.fencing_token, w.ask_first
 ), never_sent AS (
     UPDATE intent i

@@ -155,7 +155,7 @@ def _cases(asked: Asked, doing: Doing) -> list[dict[str, Any]]:
         raise Refusal("failed", "The command does not say which exceptions it is about.") from None
     if not named:
         raise Refusal("failed", "No exception is selected.")
-    store.run(doing.connection, "command.lock_cases", case_id=list(named))
+    _hold(doing.connection, list(named))
     rows = store.rows(doing.connection, "command.cases", case_id=list(named))
     visible = [row for row in rows if sees(asked.units, row["business_unit"])]
     if len(visible) < len(named):
@@ -166,6 +166,15 @@ def _cases(asked: Asked, doing: Doing) -> list[dict[str, Any]]:
     for row in visible:
         row["seen_version"] = named[row["case_id"]]
     return visible
+
+
+def _hold(connection: psycopg.Connection, cases: list[UUID]) -> None:
+    """Hold what a command is about until the transaction ends, in the order in which recordings take it: documents, their
+    work, the cases. In any other order the two would wait for each other."""
+    [concerned] = store.rows(connection, "command.concerned", case_id=cases)
+    store.lock_heads(connection, concerned["documents"])
+    store.rows(connection, "work.held", work_item_id=concerned["work_items"])
+    store.run(connection, "command.lock_cases", case_id=cases)
 
 
 def _one_case(asked: Asked, doing: Doing) -> dict[str, Any]:

@@ -6,6 +6,7 @@ pipelines. On the embedded server the roles may log in themselves; with one DATA
 takes on the role, which a production start refuses (`doctor`).
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,25 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 ROLES = ("finsync_engine", "finsync_app", "finsync_gate")
+
+CLIENT_NOTICES = {
+    "connect_timeout": "5",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""libpq's parameters by which a server that is gone without a word is given up after some 20 to 30 seconds, instead of after
+the operating system's two hours; what the address says itself counts more."""
+
+SERVER_NOTICES = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+"""By which the server ends an engine's session that stands still in a transaction, or whose machine is gone: what it decides
+is held by row locks, and half a lease is as long as anybody should wait for them."""
 
 
 class Database:
@@ -45,9 +65,10 @@ class Database:
             # anew costs more than running it. A plan may be made while a table is still empty and kept for long; all of
             # them find their rows by an index, so a scan is never what they should settle on.
             options += " -cplan_cache_mode=force_generic_plan -cenable_seqscan=off"
+            options += "".join(f" -c{name}={value}" for name, value in SERVER_NOTICES.items())
         if own is None and not self.roles_log_in:
             options += f" -crole={role}"
-        return url.update_query_dict({"options": options, "application_name": f"{role}"})
+        return url.update_query_dict({**CLIENT_NOTICES, **url.query, "options": options, "application_name": f"{role}"})
 
     def connect_owner(self) -> psycopg.Connection:
         """A connection for migrations, in autocommit mode."""
@@ -94,8 +115,30 @@ def borrowed(engine: sa.Engine) -> Iterator[psycopg.Connection]:
                 pooled.invalidate()  # it was cut: nothing to put in order, and the pool makes another
 
 
+_SEVERAL_HOSTS = re.compile(
+    r"^(?P<before>\w+(?:\+\w+)?://(?:[^/?@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<after>(?:[/?].*)?)$", re.DOTALL
+)
+
+
 def _url(text: str) -> URL:
-    return make_url(text).set(drivername="postgresql+psycopg")
+    """An address, also one that names several hosts as libpq writes it (`//a:5432,b:5432/`), which SQLAlchemy cannot read:
+    they become the parameters `host` and `port`, which both understand."""
+    several = _SEVERAL_HOSTS.match(text)
+    if several is None:
+        return make_url(text).set(drivername="postgresql+psycopg")
+    places = [_place(one) for one in several["hosts"].split(",")]
+    url = make_url(several["before"] + several["after"]).set(drivername="postgresql+psycopg")
+    return url.update_query_dict(
+        {"host": ",".join(host for host, _ in places), "port": ",".join(port for _, port in places)}
+    )
+
+
+def _place(text: str) -> tuple[str, str]:
+    """Host and port of one of several; an IPv6 address stands in brackets."""
+    host, colon, port = text.rpartition(":")
+    if not colon or "]" in port:
+        host, port = text, ""
+    return host.strip("[]"), port or "5432"
 
 
 def _dsn(url: URL) -> str:

@@ -20,7 +20,7 @@ from sync_engine.database.statements import sql
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording, clean
-from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Pulse, no_crash, note_attempt
+from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Moment, Pulse, no_crash, note_attempt
 from sync_engine.engine.settling import backoff_s
 from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
 from sync_engine.model.ports import Feed, Page, System
@@ -137,7 +137,7 @@ class Collector:
         due_at = now if page.more else now + timedelta(seconds=feed.interval_s)
         with store.transaction(connection):
             stored = self._store(connection, feed, page, now) if page.records else None
-            self._crash_point("before_cursor")
+            self._crash_point(Moment("before_cursor"))
             store.run(
                 connection,
                 "intake.finish_feed",
@@ -150,7 +150,7 @@ class Collector:
                 now=now,
             )
             store.write(connection, self._recording(now, attempt, records=len(page.records)))
-        self._crash_point("after_cursor")
+        self._crash_point(Moment("after_cursor"))
         return stored.rowcount if stored is not None else 0
 
     def _store(self, connection: psycopg.Connection, feed: Feed, page: Page, now: datetime) -> psycopg.Cursor:

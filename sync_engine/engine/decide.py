@@ -18,7 +18,7 @@ from sync_engine.engine.decisions.desk import Decision, Desk
 from sync_engine.engine.lanes import item_of
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Head, Recording, Trouble
-from sync_engine.engine.results import CrashPoint, no_crash
+from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.settling import settle
 from sync_engine.model.flows import Role
 
@@ -86,14 +86,14 @@ def _decide_batch(
             for item in items:
                 item.head = heads.setdefault(item.head.document_id, item.head)
             decided = _decide_all(items, connection, Desk(connection, setup, now), engine_id, crash_point, poisonous)
-            crash_point("before_commit")
+            crash_point(Moment("before_commit", items))
     except (psycopg.OperationalError, store.Stale):
         raise
     except Exception as error:
         if len(items) == 1 and not poisonous:
             raise Unrecordable(items[0].work_item_id) from error
         raise
-    crash_point("after_record")
+    crash_point(Moment("after_record", items))
     return decided
 
 
@@ -112,7 +112,7 @@ def _decide_all(
         settled = _park(items, poisonous, recording, desk.setup)
         settled += _decide([item for item in items if item.work_item_id not in poisonous], desk, recording)
         decided += len(settled)
-        crash_point("before_record")
+        crash_point(Moment("before_record", [item for item, _ in settled]))
         store.write(connection, recording)
         recording.written()
         items = _going_on(settled, desk.now)

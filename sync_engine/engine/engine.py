@@ -44,7 +44,7 @@ class Engine:
         sessions: The network to each system, by name.
         clock: The time it goes by.
         engine_id: Its name, unique among all engines that ever ran on the database.
-        crash_point: See `lanes.CrashPoint`.
+        crash_point: See `results.CrashPoint`.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ parked with the field, the value and what to do; the others go on.
 """
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from sync_engine.engine import store
 from sync_engine.engine.applying import Batch
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
+from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.understanding import Understood, nobody_planned, understand
 
 log = structlog.get_logger()
@@ -32,7 +33,7 @@ def apply_messages(
     engine_id: str,
     now: datetime,
     wanted: int = BATCH,
-    crash_point: Callable[[str], None] = lambda _: None,
+    crash_point: CrashPoint = no_crash,
 ) -> int:
     """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits.
 
@@ -65,7 +66,7 @@ def _apply_batch(
     engine_id: str,
     now: datetime,
     wanted: int,
-    crash_point: Callable[[str], None],
+    crash_point: CrashPoint,
     poisonous: Mapping[UUID, str],
 ) -> int:
     """Apply up to `wanted` messages in one transaction; those in `poisonous` are parked with their dump instead.
@@ -81,16 +82,16 @@ def _apply_batch(
                 return 0
             recording = Recording(engine_id, now, setup.new_id, mapping_version=setup.mappings.version)
             Batch(connection, setup, recording).apply([_looked_at(row, setup, now, poisonous) for row in rows])
-            crash_point("before_record")
+            crash_point(Moment("before_record"))
             store.write(connection, recording)
-            crash_point("before_commit")
+            crash_point(Moment("before_commit"))
     except (psycopg.OperationalError, store.Stale):
         raise
     except Exception as error:
         if len(rows) == 1 and not poisonous:
             raise Unrecordable(rows[0]["message_id"]) from error
         raise
-    crash_point("after_record")
+    crash_point(Moment("after_record"))
     return len(rows)
 
 

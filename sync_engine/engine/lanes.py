@@ -6,7 +6,7 @@ engine can run calls in threads, the fast clock can run them in order, and a tes
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,16 @@ import psycopg
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Recording, Rows, Trouble, clean
-from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Recorder, Result, idempotency_key, no_crash
+from sync_engine.engine.results import (
+    MESSAGE_CHARS,
+    Attempt,
+    CrashPoint,
+    Moment,
+    Recorder,
+    Result,
+    idempotency_key,
+    no_crash,
+)
 from sync_engine.engine.settling import recording_status
 from sync_engine.model.errors import (
     AnswerLost,
@@ -138,9 +147,9 @@ class Lane:
                     )
             # Two commits, not one: a crash between them leaves a claim without intent, and an item whose claim has run out
             # is looked up before it is sent whatever else is known.
-            self._crash_point("before_intent")
+            self._crash_point(Moment("before_intent", items))
             store.write_claims(connection, recording)
-        self._crash_point("after_intent")
+        self._crash_point(Moment("after_intent", items))
         return items
 
     def may_begin(self, item: Item) -> bool:
@@ -151,20 +160,26 @@ class Lane:
     def give_back(self, connection: psycopg.Connection, items: list[Item]) -> None:
         """Hand claimed items back that nobody has begun to ask about, so that they need not wait for their lease to end."""
         work = Rows("work.give_back", "work_item_id", "fencing_token")
-        intents = Rows("record.settle_intents", "idempotency_key", "outcome")
+        intents = Rows("work.give_back_intents", "idempotency_key", "fencing_token", "outcome")
         for item in items:
             work.add(item.work_item_id, item.fencing_token)
             if self.system.operations[item.step.does].effect is not Effect.READ:
                 # Where we did not know what became of an earlier send, we still do not.
-                intents.add(idempotency_key(item), "unknown" if item.ask_first else "not_sent")
+                intents.add(idempotency_key(item), item.fencing_token, "unknown" if item.ask_first else "not_sent")
         store.give_back(connection, work, intents, self._now())
 
-    def recover(self, connection: psycopg.Connection, held: Iterable[Item]) -> int:
+    def recover(self, connection: psycopg.Connection, held: Sequence[tuple[UUID, int]]) -> int:
         """Hand back what was claimed in our name without our hearing of it, as happens when a connection is lost with the
-        answer to a claim. Returns how many; `held` are the items we do know of."""
-        known = [item.work_item_id for item in held]
+        answer to a claim. Returns how many; `held` are the claims we do know of, each an item and its fencing token."""
         return len(
-            store.rows(connection, "work.recover_claims", system=self.system.name, engine_id=self.engine_id, held=known)
+            store.rows(
+                connection,
+                "work.recover_claims",
+                system=self.system.name,
+                engine_id=self.engine_id,
+                held=[work_item_id for work_item_id, _ in held],
+                held_token=[fencing_token for _, fencing_token in held],
+            )
         )
 
     def ask(self, item: Item) -> Result:
@@ -234,9 +249,12 @@ class Lane:
                     )
                     return outcome, "absent", effect
                 effect = operation.effect.value
-            self._crash_point("before_call")
+            self._crash_point(Moment("before_call", [item]))
+            if not self.may_begin(item):
+                # Looking took too long, or this process stood still: by now another engine may be asking.
+                return Outcome(Kind.NOT_SENT), "not_sent", effect
             answer = operation.run(self.session, ask)
-            self._crash_point("after_call")
+            self._crash_point(Moment("after_call", [item]))
             if answer.wait_s is not None:
                 return (
                     Outcome(Kind.WAIT, facts=answer.facts, wait_s=answer.wait_s, waiting_for=answer.waiting_for),

@@ -164,6 +164,7 @@ class Recording:
         self.budgets_told: set[tuple[str, str]] = set()
         self.woken: dict[UUID, None] = {}
         self.woken_subjects: dict[UUID, None] = {}
+        self.ready_suppliers: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
         self.cases_opened: list[UUID] = []
         self.finished_redrives: set[UUID] = set()
@@ -374,6 +375,8 @@ class Recording:
         head.version += 1
         if after.state != before.state:
             head.state_since = self.now
+            if head.document_type is DocumentType.SUPPLIER and after.state == "ready":
+                self.ready_suppliers[head.document_id] = None
         head.closed_at = (head.closed_at or self.now) if lifecycle.is_final(after.state) else None
         if head.closed_at is not None:
             self.cancelled.add(head.document_id)  # whatever else was due for it is not due any more
@@ -631,16 +634,16 @@ class Recording:
         )
 
     def work_rows(self) -> Rows:
-        """The work items this recording puts back. One that waits for a document this recording has news of is due at once;
-        its own document's end ends it, unless its outcome has ended it already."""
-        if not self.woken:
-            return self.work
+        """The work items this recording puts back, by id. One that waits for a document this recording has news of is due at
+        once; its own document's end ends it, unless its outcome has ended it already."""
         rows = Rows(self.work.statement, *self.work.columns)
-        for row, document_id in zip(self.work.rows, self.work_documents, strict=True):
-            values = dict(zip(self.work.columns, row, strict=True))
-            if values["status"] == "due" and document_id in self.woken:
-                values["due_at"] = min(values["due_at"], self.now)
-            rows.add(*values.values())
+        due_at = self.work.columns.index("due_at")
+        status = self.work.columns.index("status")
+        for row, document_id in sorted(
+            zip(self.work.rows, self.work_documents, strict=True), key=lambda one: one[0][0].int
+        ):
+            is_news = row[status] == "due" and document_id in self.woken
+            rows.add(*row[:due_at], min(row[due_at], self.now), *row[due_at + 1 :]) if is_news else rows.add(*row)
         return rows
 
     def encoded(self, attributes: dict[str, Any]) -> str:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import psycopg
@@ -25,11 +25,31 @@ log = structlog.get_logger()
 
 _json = json.JSONEncoder(check_circular=False).encode
 
-CrashPoint = Callable[[str], None]
-"""Called between phases with their name; tests raise from it, everybody else does nothing."""
+CALL_POINTS = ("before_intent", "after_intent", "before_call", "after_call", "before_record", "after_record")
+DECISION_POINTS = ("before_record", "before_commit", "after_record")
+"""Where an engine may die in the middle of a step: of one that asks a system, and of one that is decided here."""
 
 
-def no_crash(_where: str) -> None:
+class Moment(str):
+    """A place between two phases, by its name, with the items that are under way there.
+
+    It is a string so that whoever only wants to know where can compare it.
+    """
+
+    __slots__ = ("items",)
+    items: Sequence[Item]
+
+    def __new__(cls, where: str, items: Sequence[Item] = ()) -> Self:
+        moment = super().__new__(cls, where)
+        moment.items = items
+        return moment
+
+
+CrashPoint = Callable[[Moment], None]
+"""Called between phases; tests raise from it, everybody else does nothing."""
+
+
+def no_crash(_moment: Moment) -> None:
     """The crash point of everybody but tests."""
 
 
@@ -131,7 +151,8 @@ class Recorder:
         Raises:
             psycopg.OperationalError: the database is lost or another transaction was in the way; may be called again.
         """
-        self._crash_point("before_record")
+        under_way = [result.item for result in results]
+        self._crash_point(Moment("before_record", under_way))
         # Settling uses up what an item knows of its cases and adds to its facts; settling again has to begin where it did.
         before = [(dict(result.item.open_cases), dict(result.item.facts)) for result in results]
         concerned: frozenset[str] | None = None
@@ -153,7 +174,7 @@ class Recorder:
         except Exception:  # noqa: BLE001 - whatever it is, it must not stop the others
             _restore(results, before)
             self._record_each(connection, results)
-        self._crash_point("after_record")
+        self._crash_point(Moment("after_record", under_way))
         return concerned
 
     def _record_each(self, connection: psycopg.Connection, results: list[Result]) -> None:
@@ -218,11 +239,12 @@ class Recorder:
     def _note(self, recording: Recording, result: Result) -> None:
         item, attempt = result.item, result.attempt
         reached = attempt.outcome not in {"not_sent", "unknown"}
+        was_asked = result.outcome.kind is not Kind.NOT_SENT or result.outcome.trouble is not None
         pause = (
             recording.now + timedelta(seconds=result.outcome.retry_after_s) if result.outcome.retry_after_s else None
         )
         quota = next((call.quota for call in reversed(attempt.calls) if call.quota is not None), None)
-        if (
+        if was_asked and (
             self._pulse.is_news(item.system, recording.now, ok=reached)
             or item.is_probe
             or pause is not None
@@ -251,7 +273,13 @@ class Recorder:
 
 
 def _concerned(recording: Recording, results: list[Result]) -> frozenset[str] | None:
-    if recording.woken or recording.woken_subjects or recording.new_work.rows or recording.identifiers.rows:
+    if (
+        recording.woken
+        or recording.woken_subjects
+        or recording.ready_suppliers
+        or recording.new_work.rows
+        or recording.identifiers.rows
+    ):
         return None  # somebody who waits is woken, wherever it is
     return frozenset(result.item.placed.system for result in results if result.item.placed is not None)
 

@@ -1,4 +1,5 @@
-"""Drives an engine in real time: a thread per lane and as many for its calls, one each for intake and decisions.
+"""Drives an engine in real time: per lane a thread that claims, one that records and as many as it has calls; one each for
+intake and decisions.
 
 A loop that finds nothing waits until another loop of this engine has recorded something, or for `POLL_S` when the news
 can only come from another engine. Whatever goes wrong in a loop is logged and the loop goes on: a lost database is
@@ -11,9 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from functools import partial
 from types import MappingProxyType
-from uuid import UUID
 
 import psycopg
 import sqlalchemy as sa
@@ -21,30 +21,23 @@ import structlog
 
 from sync_engine.database.connections import borrowed
 from sync_engine.engine import store
+from sync_engine.engine.calls import Calls, Pace
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
 from sync_engine.engine.lanes import Lane
-from sync_engine.engine.outcomes import Item, Kind
-from sync_engine.engine.results import Result
+from sync_engine.engine.outcomes import Kind
 from sync_engine.model.flows import Role
 
 POLL_S = 0.5
 """How long work from elsewhere (another engine, a person) may lie before this engine sees it."""
 
-PREFETCH = 4
-"""Claimed ahead per call under way, at least: enough that no thread waits for a claim, few enough to be done well within a
-lease."""
-
-AHEAD_S = 0.25
-"""How many seconds' worth of calls is claimed ahead: the latency that large batches may cost."""
-
-AHEAD_MAX = 500
-"""The largest batch: beyond it a commit costs nothing any more, and others wait longer for their turn."""
-
 OTHER_JOBS = 7
 """Scheduled jobs beside those that read feeds."""
 
 OUT_OF_REACH = frozenset({Kind.NOT_SENT, Kind.UNKNOWN})
+
+COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""Another transaction was in the way: nothing of ours stands, and the connection is as good as before."""
 
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 3.0)
 
@@ -84,124 +77,6 @@ class Signal:
             self._condition.wait_for(lambda: self._for_all + self._for_one[loop] != seen, timeout_s)
 
 
-class Calls:
-    """The calls of one lane: threads that ask, what waits for them, and what has come of it.
-
-    A plain queue and not an executor: a future for each call would cost more than recording it.
-    """
-
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
-        self._waiting: SimpleQueue[Item | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._under_way: dict[Claim, Item] = {}
-        self._done: list[Result] = []
-        self._late: list[Item] = []
-        self._news = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, name=f"call-{lane.system.name}-{n}", daemon=True)
-            for n in range(lane.system.max_in_flight)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def __len__(self) -> int:
-        return len(self._under_way)
-
-    @property
-    def items(self) -> list[Item]:
-        """What is waiting, being asked, or asked and not recorded yet."""
-        with self._lock:
-            return list(self._under_way.values())
-
-    def put(self, items: list[Item]) -> None:
-        """Ask about these as soon as a thread is free."""
-        with self._lock:
-            self._under_way.update((_claim(item), item) for item in items)
-        for item in items:
-            self._waiting.put(item)
-
-    def done(self) -> list[Result]:
-        """What has been answered; stays until it is `forget`-ed, so that losing the database loses no answer."""
-        self._news.clear()
-        return self._done[:]
-
-    def forget(self, items: Iterable[Item]) -> None:
-        """These are recorded, or handed back."""
-        gone = {_claim(item) for item in items}
-        with self._lock:
-            for claim in gone:
-                del self._under_way[claim]
-            self._done = [result for result in self._done if _claim(result.item) not in gone]
-
-    def take_late(self) -> list[Item]:
-        """What waited here for so long that nobody may begin with it any more."""
-        with self._lock:
-            late, self._late = self._late, []
-        return late
-
-    def take_back(self) -> list[Item]:
-        """What no thread has begun with; nobody will."""
-        back = self.take_late()
-        with suppress(Empty):
-            while True:
-                item = self._waiting.get_nowait()
-                if item is not None:
-                    back.append(item)
-        return back
-
-    def wait(self, timeout_s: float) -> None:
-        """Return when something has been answered since `done` was asked, or after `timeout_s`."""
-        self._news.wait(timeout_s)
-
-    def close(self) -> None:
-        """Let the threads end."""
-        for _ in self._threads:
-            self._waiting.put(None)
-
-    def _ask(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            result = self._lane.ask(item) if self._lane.may_begin(item) else None
-            with self._lock:
-                if result is None:
-                    self._late.append(item)
-                else:
-                    self._done.append(result)
-            self._news.set()
-
-
-Claim = tuple[UUID, int]
-"""An item as it was claimed: it may be claimed again, under a higher token, while the first claim still lies here."""
-
-
-def _claim(item: Item) -> Claim:
-    return item.work_item_id, item.fencing_token
-
-
-class Pace:
-    """How many calls a lane claims ahead: what it gets through in `AHEAD_S`. A system that answers in a second has few items
-    waiting in one engine while another engine is idle; one that answers at once is recorded in large batches."""
-
-    def __init__(self, capacity: int) -> None:
-        self._least = capacity * PREFETCH
-        self._per_s = 0.0
-        self._since = time.monotonic()
-        self._answered = 0
-
-    @property
-    def ahead(self) -> int:
-        """Items to hold at most."""
-        return max(self._least, min(AHEAD_MAX, int(self._per_s * AHEAD_S)))
-
-    def answered(self, many: int) -> None:
-        """So many calls have been answered and recorded."""
-        self._answered += many
-        elapsed = time.monotonic() - self._since
-        if elapsed >= AHEAD_S:
-            self._per_s = self._answered / elapsed
-            self._since, self._answered = time.monotonic(), 0
-
-
 class Runner:
     """Runs an engine until told to stop.
 
@@ -219,7 +94,7 @@ class Runner:
         self.signal = Signal()
         self._stop = threading.Event()
         self._threads = [
-            *[self._thread(f"lane-{name}", lambda lane=lane: self._lane(lane)) for name, lane in engine.lanes.items()],  # type: ignore[misc]
+            *[thread for lane in engine.lanes.values() for thread in self._lane(lane)],
             self._thread("intake", lambda: self._loop("intake", self.engine.apply)),
             *[
                 self._thread(f"decide-{n}", lambda: self._loop(Role.FINSYNC.value, self.engine.decide))
@@ -231,7 +106,14 @@ class Runner:
     @staticmethod
     def connections_needed(engine: Engine, *, deciders: int = 1, also: Mapping[str, Step] = NONE) -> int:
         """How many connections the pool has to hold: one per loop, and as many for scheduled jobs as may run at once."""
-        return len(engine.lanes) + 1 + deciders + len(also) + len(engine.collectors) + OTHER_JOBS
+        return 2 * len(engine.lanes) + 1 + deciders + len(also) + len(engine.collectors) + OTHER_JOBS
+
+    def _lane(self, lane: Lane) -> list[threading.Thread]:
+        calls, pace = Calls(lane), Pace(lane.system.max_in_flight)
+        return [
+            self._thread(f"{loop.__name__.strip('_')}-{lane.system.name}", partial(loop, lane, calls, pace))
+            for loop in (self._claiming, self._recording)
+        ]
 
     def _thread(self, name: str, run: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=run, name=name, daemon=True)
@@ -284,7 +166,7 @@ class Runner:
         """One step. A collision with another transaction, or a bug, is logged; the step is tried again by itself."""
         try:
             return step()
-        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, store.Stale) as error:
+        except (*COLLISIONS, store.Stale) as error:
             log.info("collided with another transaction", loop=name, error=str(error).splitlines()[0])
         except psycopg.OperationalError:
             raise
@@ -293,20 +175,18 @@ class Runner:
             self._stop.wait(1.0)
         return 0
 
-    def _lane(self, lane: Lane) -> None:
-        name, calls, pace = lane.system.name, Calls(lane), Pace(lane.system.max_in_flight)
+    def _claiming(self, lane: Lane, calls: Calls, pace: Pace) -> None:
+        """Claim for a lane and hand back what nobody has begun, over a connection of its own: while one batch is being
+        recorded the next is on its way."""
+        name = lane.system.name
 
         def run(connection: psycopg.Connection) -> None:
-            lane.recover(connection, calls.items)
+            lane.recover(connection, calls.claims)
             while not (self._stop.is_set() and not calls):
                 seen = self.signal.seen(name)
                 if self._stop.is_set():
-                    self._try(name, lambda: _give_back(connection, lane, calls))
-                if self._try(name, lambda: self._lane_step(connection, lane, calls, pace)):
-                    continue
-                if calls:
-                    calls.wait(POLL_S)
-                else:
+                    calls.set_aside()
+                if not self._try(name, lambda: self._claim(connection, lane, calls, pace)):
                     self.signal.wait(name, seen, POLL_S)
 
         try:
@@ -314,36 +194,48 @@ class Runner:
         finally:
             calls.close()
 
-    def _lane_step(self, connection: psycopg.Connection, lane: Lane, calls: Calls, pace: Pace) -> int:
-        ahead = pace.ahead
-        room = 0 if self._stop.is_set() else ahead - len(calls)
-        claimed = lane.claim(connection, room) if room * 2 >= ahead else []
-        calls.put(claimed)
+    def _claim(self, connection: psycopg.Connection, lane: Lane, calls: Calls, pace: Pace) -> int:
+        idle = calls.take_aside()
+        if idle:
+            try:
+                lane.give_back(connection, idle)
+            except COLLISIONS:
+                calls.put_aside(idle)
+                raise
+            except BaseException:
+                calls.forget(idle)  # whether it stands or not, `recover` hands back what is still in our name
+                raise
+            calls.forget(idle)
+        room = 0 if self._stop.is_set() else pace.room(calls)
+        turn = calls.turn
+        claimed = lane.claim(connection, room) if room else []
+        calls.put(claimed, turn)
+        return len(idle) + len(claimed)
+
+    def _recording(self, lane: Lane, calls: Calls, pace: Pace) -> None:
+        """Record what a lane's calls have come to, as soon as there is something."""
+        name = lane.system.name
+
+        def run(connection: psycopg.Connection) -> None:
+            while not (self._stop.is_set() and not calls):
+                if not self._try(name, lambda: self._record(connection, lane, calls, pace)):
+                    calls.wait(POLL_S)
+
+        self._connected(f"record-{name}", run)
+
+    def _record(self, connection: psycopg.Connection, lane: Lane, calls: Calls, pace: Pace) -> int:
         results = calls.done()
-        if results:
-            concerned = lane.record(connection, results)
-            calls.forget(result.item for result in results)
-            pace.answered(len(results))
-            self.signal.raise_(concerned)
-            if any(result.outcome.kind in OUT_OF_REACH for result in results):
-                # It is throttled, or down. What has not begun waits in the table, where every engine sees for how long.
-                _give_back(connection, lane, calls)
-        _hand_back(connection, lane, calls, calls.take_late())
-        return len(claimed) + len(results)
-
-
-def _give_back(connection: psycopg.Connection, lane: Lane, calls: Calls) -> int:
-    """Hand back what was claimed ahead and has not begun."""
-    return _hand_back(connection, lane, calls, calls.take_back())
-
-
-def _hand_back(connection: psycopg.Connection, lane: Lane, calls: Calls, idle: list[Item]) -> int:
-    if idle:
-        try:
-            lane.give_back(connection, idle)
-        finally:
-            calls.forget(idle)  # if the database is lost now, `recover` hands them back
-    return len(idle)
+        if not results:
+            return 0
+        concerned = lane.record(connection, results)
+        if any(result.outcome.kind in OUT_OF_REACH for result in results):
+            # It is throttled, or down. What has not begun waits in the table, where every engine sees for how long.
+            calls.set_aside()
+        calls.forget(result.item for result in results)
+        pace.answered(len(results))
+        # Its own lane has room again, which matters only if there was more than it could hold.
+        self.signal.raise_(concerned if concerned is None else {*concerned, lane.system.name})
+        return len(results)
 
 
 def calm_collector() -> None:

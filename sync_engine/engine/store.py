@@ -4,6 +4,9 @@ A recording stands or falls as a whole. Most of its tables do not depend on each
 as one (`WITH a AS (...), b AS (...) SELECT ...`); those that touch the same rows in turn follow in a pipeline. Counts are
 checked: every document was still as it had been read, and every work item was still held under its fencing token. If not,
 somebody else was first, nothing of the recording stands and the caller decides again (`Stale`).
+
+Whoever holds rows of several tables takes them in one order, documents, work items, cases, and those of one table in the
+order of their ids: two that want the same then wait for one another in turn and never in a circle.
 """
 
 from collections.abc import Iterator
@@ -24,6 +27,9 @@ BREAKER_FAILURES = 5
 
 BREAKER_PAUSE_S = 30
 """How long nobody asks after the breaker has opened, and again after each failed probe."""
+
+SUPPLIER_WAIT_S = 60.0
+"""After so long a requisition that waits for its supplier's check looks again by itself."""
 
 _HEAD = (
     "document_id",
@@ -191,7 +197,7 @@ def _documents(together: Together, recording: Recording) -> None:
     revised: list[Head] = []
     moved: list[Head] = []
     noted: list[Head] = []
-    for head in recording.heads.values():
+    for head in sorted(recording.heads.values(), key=lambda one: one.document_id.int):
         if head.document_id in recording.new:
             new.append(head)
         elif head.version != head.read_version:
@@ -313,6 +319,7 @@ def _has_after(recording: Recording) -> bool:
     return bool(
         recording.restarts.rows
         or recording.woken_subjects
+        or recording.ready_suppliers
         or recording.identifiers.rows
         or recording.cases.rows
         or recording.closed_cases.rows
@@ -329,6 +336,10 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     after.send_rows(recording.restarts)
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
+    if recording.ready_suppliers:
+        # The clocks of two engines, and of two batches of one, need not agree to the second: hence twice the wait.
+        values = {"document_id": list(recording.ready_suppliers), "wait_s": 2 * SUPPLIER_WAIT_S}
+        after.send("record.wake_buyers", values)
     if recording.identifiers.rows:
         names = {
             column: values

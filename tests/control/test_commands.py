@@ -1,6 +1,7 @@
 """What people ask for is done once, to what they saw, and every other outcome is told in a sentence (F17, F18, I9, I10, R101, D07)."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -11,7 +12,9 @@ from psycopg.types.json import Jsonb
 from sync_engine.control import access, commands, execute
 from sync_engine.control.execute import execute_commands
 from sync_engine.control.roles import ACCEPTABLE, Action, Role
-from sync_engine.database.connections import borrowed
+from sync_engine.database.connections import Database, borrowed
+from sync_engine.engine import store
+from sync_engine.engine.recording import Recording
 from tests.toy import NOON
 
 OPS, SUPPORT, ANALYST = Role.FINANCE_OPERATIONS, Role.INTEGRATION_SUPPORT, Role.PROCUREMENT_ANALYST
@@ -484,3 +487,43 @@ def test_a_database_that_goes_away_leaves_the_command_to_be_done_later(desk, dat
     assert desk.answer(session, asked).status == "asked"
     desk.carry_out()
     assert desk.answer(session, asked).status == "done"
+
+
+# -- one order of locks ----------------------------------------------------------------------------------------------------
+
+
+def wait_until_blocked(database: Database, *pids: int) -> None:
+    """Return when each of these connections waits for somebody's lock."""
+    give_up_at = time.monotonic() + 10
+    with database.connect_owner() as owner:
+        while owner.execute(
+            "SELECT count(*) FROM unnest(%s::int[]) AS u(pid) WHERE pg_blocking_pids(pid) <> '{}'", [list(pids)]
+        ).fetchone() != (len(pids),):
+            assert time.monotonic() < give_up_at, "nobody waits for anybody"
+            time.sleep(0.02)
+
+
+def test_a_command_and_a_recording_about_one_exception_wait_for_each_other_in_turn(desk, database):
+    """Both want the document and the case. Were the command to take the case first, neither could go on: PostgreSQL would
+    cut one of them off after a second, and its batch would have to be done again."""
+    case = desk.case()
+    session = desk.person(OPS)
+    asked = desk.ask(session, Action.REPROCESS, cases=desk.named(case))
+    document_id = desk.one("SELECT document_id FROM exception_case")
+    pool = database.engine("finsync_engine", pool_size=1)
+    with borrowed(pool) as other, ThreadPoolExecutor(1) as person:
+        with store.transaction(other):
+            [head] = store.lock_heads(other, [document_id]).values()
+            command = person.submit(desk.carry_out)
+            wait_until_blocked(database, desk.connection.info.backend_pid)
+            recording = Recording("engine-2", NOON, desk.setup.new_id)
+            recording.close_case(case, reason="self_cured", by="engine-2", head=head)
+            store.write(other, recording)
+        assert command.result(timeout=20) == 1
+    pool.dispose()
+    answered = desk.answer(session, asked)
+    assert (answered.status, answered.sentence) == (
+        "done",
+        "Nothing is reprocessed: it has been closed meanwhile.",
+    )
+    assert desk.row(case)["close_reason"] == "self_cured"

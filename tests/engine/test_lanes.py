@@ -358,3 +358,60 @@ def test_items_handed_back_are_due_at_once_and_were_never_sent(engine, erp, conn
     engine.run_until_idle(connection)
     assert set(state(connection).values()) == {("ordered", "accepted")}
     assert connection.execute("SELECT count(*) FROM attempt WHERE effect = 'look_up'").fetchone() == (0,)
+
+
+def test_only_claims_nobody_here_knows_of_are_recovered_not_what_was_recorded_and_claimed_again(engine, connection):
+    draft(connection, engine, "A", "B", "C")
+    lane = engine.lanes["toy"]
+    [first] = lane.claim(connection, 1)
+    lane.record(connection, [lane.ask(first)])
+    claimed = lane.claim(connection, 3)
+    assert first.work_item_id in {item.work_item_id for item in claimed}
+    [known, *_] = [item for item in claimed if item.work_item_id != first.work_item_id]
+    held = [(item.work_item_id, item.fencing_token) for item in (first, known)]
+    assert lane.recover(connection, held) == 2, "one claim lost with its answer, one known under its earlier token only"
+    rows = connection.execute("SELECT work_item_id FROM work_item WHERE status = 'in_call'").fetchall()
+    assert rows == [(known.work_item_id,)]
+
+
+def test_an_engine_that_stood_still_between_its_claim_and_its_call_sends_nothing(erp, clock, connection):
+    """F13: what is sent under a claim that may be over could be sent twice."""
+
+    def stands_still(where: str) -> None:
+        if where == "before_call":
+            clock.advance(130)
+
+    slow = toy_engine(erp, clock, name="slow", crash_point=stands_still)
+    slow.register(connection, release="test")
+    draft(connection, slow, "A")
+    [item] = slow.lanes["toy"].claim(connection, 1)
+    result = slow.lanes["toy"].ask(item)
+    assert (erp.orders, result.outcome.kind) == ([], Kind.NOT_SENT)
+    slow.lanes["toy"].record(connection, [result])
+    assert state(connection) == {"A": ("drafted", "not_submitted")}
+    assert connection.execute("SELECT consecutive_failures FROM system_state").fetchone() == (0,), (
+        "the ERP did nothing wrong"
+    )
+
+
+def test_an_intent_that_is_written_late_leaves_the_one_of_the_new_holder_alone(erp, clock, connection):
+    def stands_still(where: str) -> None:
+        if where == "before_intent":
+            clock.advance(130)
+            toy_engine(erp, clock, name="engine-2").run_until_idle(connection)
+
+    slow = toy_engine(erp, clock, name="slow", crash_point=stands_still)
+    slow.register(connection, release="test")
+    draft(connection, slow, "A")
+    slow.lanes["toy"].claim(connection, 1)
+    intent = "SELECT outcome, engine_id FROM intent WHERE step = 'create_purchase_order'"
+    assert connection.execute(intent).fetchone() == ("done", "engine-2")
+
+
+def test_what_is_handed_back_late_leaves_the_intent_of_the_new_holder_alone(engine, erp, clock, connection):
+    draft(connection, engine, "A")
+    late = engine.lanes["toy"].claim(connection, 1)
+    clock.advance(130)
+    toy_engine(erp, clock, name="engine-2").run_until_idle(connection)
+    engine.lanes["toy"].give_back(connection, late)
+    assert connection.execute("SELECT outcome FROM intent WHERE step = 'create_purchase_order'").fetchone() == ("done",)

@@ -1,5 +1,7 @@
 """The reference journey over four systems on their wire formats: from a requester's wish to a paid invoice."""
 
+from datetime import timedelta
+
 
 def test_a_requisition_becomes_an_order_a_receipt_an_invoice_and_a_payment(house):
     requisition = house.submit()
@@ -27,3 +29,32 @@ def test_a_requisition_becomes_an_order_a_receipt_an_invoice_and_a_payment(house
     assert house.documents("purchase_order")[0][1] == "closed"
     assert house.cases() == []
     assert house.cases(is_open=False) == []
+
+
+def test_a_new_suppliers_first_requisition_goes_on_as_soon_as_the_supplier_is_ready(house):
+    """Both are entered together and SAP takes its time with the supplier: its readiness, not the next look a minute later,
+    sets the requisition going (R047, R107)."""
+    house.run(minutes=10)
+    details = {"name": "Neuwerk Dichtungen GmbH", "tax_id": "DE811907980", "country": "DE"}
+    house.s4hana.add_supplier(
+        number="10300077",
+        company_codes=["1010"],
+        purchasing_organizations=["1010"],
+        payment_terms="0030",
+        **details,
+    )
+    supplier = house.coupa.register_supplier(number="10300077", payment_term="NET 30", **details)
+    house.submit(house.line(supplier_id=supplier))
+    busy_until = house.clock.now() + timedelta(seconds=250)
+    house.connection.execute("UPDATE system_state SET paused_until = %s WHERE system = 's4hana'", [busy_until])
+    house.run(minutes=10)
+    [(ready_at,)] = house.connection.execute(
+        "SELECT recorded_at FROM event JOIN document USING (document_id) WHERE activity = 'supplier_confirmed' AND supplier_name = %s",
+        [details["name"]],
+    )
+    [(received_at, validated_at)] = house.connection.execute(
+        "SELECT min(recorded_at), max(recorded_at) FROM event WHERE document_type = 'requisition' AND activity IN ('requisition_received', 'validated')"
+    )
+    assert received_at < busy_until - timedelta(seconds=100), "it has waited"
+    assert busy_until <= ready_at <= validated_at <= ready_at + timedelta(seconds=2)
+    assert house.cases() == []

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sync_engine.engine import store
 from sync_engine.engine.decisions.desk import (
     LOOK_AGAIN_S,
     Desk,
@@ -39,24 +40,36 @@ def validate_requisition(items: Sequence[Item], desk: Desk) -> list[Outcome | No
     """Translate and enrich: cost-centre hierarchy, plants, suppliers, group amount (R108-R110). Refuses the first word that
     no table knows, with the nearest ones it does."""
     wanted = {supplier for item in items for supplier in document(item, Requisition).suppliers if supplier}
-    known = _suppliers(desk, wanted)
+    known, changing = _suppliers(desk, wanted)
     outcomes: list[Outcome | None] = []
     for item in items:
+        requisition = document(item, Requisition)
         try:
-            outcomes.append(_validated(document(item, Requisition), known, desk))
+            outcomes.append(_validated(requisition, known, desk))
         except SyncError as error:
             patient = (
                 error.code in {"supplier_unknown", "supplier_not_ready"}
                 and (desk.now - item.step_since).total_seconds() < SUPPLIER_PATIENCE_S
             )
-            outcomes.append(
-                Outcome(Kind.WAIT, wait_s=60.0, waiting_for="the supplier's check") if patient else refused(error)
-            )
+            outcomes.append(_awaiting_suppliers(requisition, changing) if patient else refused(error))
     return outcomes
 
 
-def _suppliers(desk: Desk, procurement_ids: Iterable[str]) -> dict[str, tuple[str, Supplier]]:
-    """Supplier documents by procurement's id: (state, supplier)."""
+def _awaiting_suppliers(requisition: Requisition, changing: set[str]) -> Outcome:
+    """Wait for the suppliers' checks, whose ends wake whoever waits for them (`record.wake_buyers`). One that is changing at
+    this very moment may have looked for us already."""
+    awaited = [number for number in requisition.suppliers if number]
+    return Outcome(
+        Kind.WAIT,
+        facts={"suppliers_awaited": awaited},
+        wait_s=1.0 if changing.intersection(awaited) else store.SUPPLIER_WAIT_S,
+        waiting_for="the supplier's check",
+    )
+
+
+def _suppliers(desk: Desk, procurement_ids: Iterable[str]) -> tuple[dict[str, tuple[str, Supplier]], set[str]]:
+    """Supplier documents by procurement's id, (state, supplier), and the ids of those that somebody is changing now. One that
+    is not ready is held as it is until this decision stands, so that its check cannot end unnoticed meanwhile."""
     ids = sorted(procurement_ids)
     system = desk.setup.role_of(Role.PROCUREMENT, "")
     rows = (
@@ -64,11 +77,24 @@ def _suppliers(desk: Desk, procurement_ids: Iterable[str]) -> dict[str, tuple[st
         if ids
         else []
     )
-    return {
-        row["external_id"]: (row["state"], Supplier.model_validate_json(row["canonical"]))
+    unready = [row["document_id"] for row in rows if row["state"] != "ready"]
+    states = (
+        {row["document_id"]: row["state"] for row in desk.rows("hold_states", document_id=sorted(unready))}
+        if unready
+        else {}
+    )
+    known = {
+        row["external_id"]: (
+            states.get(row["document_id"], row["state"]),
+            Supplier.model_validate_json(row["canonical"]),
+        )
         for row in rows
         if row["canonical"]
     }
+    changing = {
+        row["external_id"] for row in rows if row["document_id"] in unready and row["document_id"] not in states
+    }
+    return known, changing
 
 
 def _validated(requisition: Requisition, known: dict[str, tuple[str, Supplier]], desk: Desk) -> Outcome:

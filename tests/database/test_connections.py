@@ -1,0 +1,47 @@
+"""Where the program connects to, and when either side gives the other up (F11, F13)."""
+
+import psycopg
+import pytest
+
+from sync_engine.database.connections import Database, dsn
+from sync_engine.engine.lanes import LEASE_S
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("postgresql://u:p@a:5433,b:5434/d?target_session_attrs=read-write", "a,b", "5433,5434"),
+        ("postgresql://u:p@a,b/d?target_session_attrs=read-write", "a,b", "5432,5432"),
+        ("postgresql://u:p@[::1]:5433,[::2]/d?target_session_attrs=read-write", "::1,::2", "5433,5432"),
+        ("postgresql://u:p@/d?host=a,b&port=1,2&target_session_attrs=read-write", "a,b", "1,2"),
+    ],
+)
+def test_an_address_of_several_hosts_is_understood_as_libpq_does(address, host, port):
+    """So that after a failover the engine finds the new primary by itself."""
+    url = Database(address).url("finsync_engine")
+    for said in (
+        psycopg.conninfo.conninfo_to_dict(dsn(url)),
+        {name: str(value) for name, value in url.get_dialect()().create_connect_args(url)[1].items()},
+    ):
+        assert (said["host"], said["port"], said["dbname"], said["user"]) == (host, port, "d", "u")
+        assert said["target_session_attrs"] == "read-write"
+
+
+def test_a_password_with_a_comma_is_no_second_host():
+    url = Database("postgresql://u:a,b@one:5433/d").url("finsync_app")
+    assert (url.host, url.port, url.password) == ("one", 5433, "a,b")
+
+
+def test_a_server_that_is_gone_without_a_word_is_given_up_in_seconds_unless_the_address_says_otherwise():
+    assert Database("postgresql://u@h/d").url("finsync_engine").query["connect_timeout"] == "5"
+    own = Database("postgresql://u@h/d?connect_timeout=30").url("finsync_engine").query
+    assert (own["connect_timeout"], own["tcp_user_timeout"]) == ("30", "20000")
+
+
+def test_the_server_ends_an_engine_that_stands_still_in_a_transaction_within_its_lease(connection, database):
+    """What is decided here is held by row locks, which know of no lease (F13)."""
+    [(setting, unit)] = connection.execute(
+        "SELECT setting::int, unit FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+    ).fetchall()
+    assert unit == "ms"
+    assert 0 < setting <= LEASE_S * 1000
