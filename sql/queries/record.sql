@@ -241,6 +241,16 @@ UPDATE intent i
   FROM unnest(:idempotency_key::text[], :outcome::text[]) AS u(idempotency_key, outcome)
  WHERE i.idempotency_key = u.idempotency_key;
 
+-- name: settle_earlier_intents(idempotency_key, document_id, work_item_id, step, outcome, now)!
+-- An answer was lost, the document then got another version and with it another key, and now it is known what there is: the sends
+-- under the earlier keys are settled with it.
+UPDATE intent i
+   SET outcome = u.outcome, settled_at = :now
+  FROM unnest(:idempotency_key::text[], :document_id::uuid[], :work_item_id::uuid[], :step::text[], :outcome::text[])
+       AS u(idempotency_key, document_id, work_item_id, step, outcome)
+ WHERE i.document_id = u.document_id AND i.work_item_id = u.work_item_id AND i.step = u.step
+   AND i.idempotency_key <> u.idempotency_key AND i.outcome IN ('open', 'unknown');
+
 -- name: insert_attempts(attempt_id, system, operation, effect, flow, step, document_id, work_item_id, correlation_id, business_unit, engine_id, idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message, http_status, http_calls, records, request_bytes, response_bytes, trace_id, calls, now)!
 -- The calls that were made.
 INSERT INTO attempt (attempt_id, recorded_at, system, operation, effect, flow, step, document_id, work_item_id, correlation_id,
@@ -359,6 +369,24 @@ UPDATE redrive r
    SET finished_at = :now
  WHERE r.redrive_id = ANY (:redrive_id::uuid[]) AND r.finished_at IS NULL
    AND NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r.redrive_id AND i.status IN ('queued', 'sent', 'accepted'));
+
+-- name: end_redrives_of_cases(case_id, close_reason, now)!
+-- Cases have been closed: whatever reprocessing of them is still under way is over too, however they came to be closed, and with its
+-- last item the reprocessing itself. Only what is under way is looked at, which is little however much there ever was.
+WITH over AS (
+    UPDATE redrive_item i
+       SET status = CASE WHEN u.close_reason = 'cancelled' THEN 'refused' ELSE 'verified' END,
+           result = 'The exception was closed meanwhile: ' || u.close_reason || '.', updated_at = :now
+      FROM unnest(:case_id::uuid[], :close_reason::text[]) AS u(case_id, close_reason)
+     WHERE i.case_id = u.case_id AND i.status IN ('queued', 'sent', 'accepted')
+    RETURNING i.redrive_id
+)
+UPDATE redrive r
+   SET finished_at = :now
+  FROM (SELECT DISTINCT redrive_id FROM over) ended
+ WHERE r.redrive_id = ended.redrive_id AND r.finished_at IS NULL
+   AND NOT EXISTS (SELECT 1 FROM redrive_item o
+                    WHERE o.redrive_id = r.redrive_id AND o.status IN ('queued', 'sent', 'accepted') AND NOT o.case_id = ANY (:case_id::uuid[]));
 
 -- name: insert_movements(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, now)!
 -- What was ordered, received, billed. Said again with other figures, the newer figures count.

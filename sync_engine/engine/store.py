@@ -275,6 +275,7 @@ def _events(together: Together, recording: Recording) -> None:
 
 def _calls(together: Together, recording: Recording) -> None:
     together.add_rows(recording.settled_intents)
+    together.add_rows(recording.earlier_intents)
     together.add_rows(recording.attempts, engine_id=recording.engine_id)
     together.add_rows(recording.attempt_bodies)
     if recording.dispositions.rows:
@@ -354,6 +355,9 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     after.send_rows(recording.redrive_items)
     if recording.finished_redrives:
         after.send("record.finish_redrives", {"redrive_id": list(recording.finished_redrives)})
+    if recording.closed_cases.rows:
+        closed = recording.closed_cases.arrays()
+        after.send("record.end_redrives_of_cases", {name: closed[name] for name in ("case_id", "close_reason")})
 
 
 def lock_heads(connection: psycopg.Connection, document_ids: list[UUID]) -> dict[UUID, Head]:

@@ -1,0 +1,68 @@
+"""Bugs that the simulator found, each told as the shortest story that shows it."""
+
+from uuid import uuid4
+
+from sync_engine.control import commands
+from sync_engine.control.execute import execute_commands
+from sync_engine.control.roles import Action, Role
+
+
+def read_and_apply(house, system, feed):
+    """Take in what a system has to tell, and decide nothing yet."""
+    collector = house.engine.collectors[system]
+    collector.collect(house.connection, collector.system.feed(feed), hinted=True)
+    house.engine.apply(house.connection)
+
+
+def ask_to_reprocess(house, session):
+    """Ask for every open exception, and have it carried out before anything else happens."""
+    cases = house.connection.execute("SELECT case_id, version FROM exception_case WHERE closed_at IS NULL").fetchall()
+    app = house.database.engine("finsync_app", pool_size=1)
+    commands.ask(
+        app,
+        session.token,
+        session.person,
+        command_id=uuid4(),
+        action=Action.REPROCESS,
+        arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
+        now=house.clock.now(),
+        reason="the cause is repaired",
+    )
+    app.dispose()
+    execute_commands(house.connection, house.engine.setup, engine_id="engine-1", now=house.clock.now())
+
+
+def test_a_reprocessing_ends_with_its_exception_when_a_reviewer_refuses_at_the_same_moment(house):
+    """Seeds 101 and 106 (R101, F18): it stayed "on its way" for ever."""
+    _, order = house.order_one()
+    house.receive(order)
+    house.run(hours=1)
+    house.invoice(order, price="30.00")
+    house.run(hours=1)
+    session = house.put_person("ap.1", Role.FINANCE_OPERATIONS)
+    house.decide_in_servicenow("fin.1", "rejected", "ask for a credit note")
+    read_and_apply(house, "servicenow", "approvals")
+    ask_to_reprocess(house, session)
+    house.run(hours=1)
+    assert house.documents("invoice")[0][1] == "rejected"
+    assert house.redrive_results() == [("refused", "The exception was closed meanwhile: cancelled.")]
+    assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
+
+
+def test_a_lost_answer_is_settled_even_if_the_document_has_another_version_by_then(house):
+    """Seeds 119, 123 and 125 (R082, F1): the send under the earlier version's key stayed unknown for ever."""
+    requisition = house.submit(house.line(cost_centre="4719"))
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_replies_lost = 1
+    for _ in range(20):
+        house.run(seconds=30)
+        if house.connection.execute("SELECT count(*) FROM intent WHERE outcome = 'unknown'").fetchone() == (1,):
+            break
+    house.coupa.edit_requisition(
+        requisition_id=requisition, by="planner.de-south", lines=[house.line(cost_centre="4718")]
+    )
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(hours=1)
+    assert len(house.servicenow.tables["incident"]) >= 1
+    unsettled = house.connection.execute("SELECT step FROM intent WHERE outcome IN ('open', 'unknown')").fetchall()
+    assert unsettled == []
