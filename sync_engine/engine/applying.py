@@ -5,6 +5,7 @@ where its trouble is shown.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
@@ -35,7 +36,8 @@ class Batch:
         self.heads: dict[UUID, Head] = {}
         self.hashes: dict[UUID, bytes | None] = {}
         self.message_cases: dict[UUID, UUID] = {}
-        self.source_cases: dict[UUID, list[UUID]] = {}
+        self.source_cases: dict[UUID, list[tuple[UUID, datetime | None]]] = {}
+        """By document: open cases about versions that could not be read, and of when those versions are."""
         self.redrives: dict[UUID, list[tuple[UUID, UUID]]] = {}
 
     def apply(self, told: list[Understood]) -> None:
@@ -93,7 +95,7 @@ class Batch:
         self.hashes = {row["document_id"]: row["payload_hash"] for row in hashes}
         self.message_cases = {row["message_id"]: row["case_id"] for row in told_before}
         for row in source:
-            self.source_cases.setdefault(row["document_id"], []).append(row["case_id"])
+            self.source_cases.setdefault(row["document_id"], []).append((row["case_id"], row["source_at"]))
         if self.message_cases:
             for row in store.rows(self.connection, "command.redrives_of_messages", message_id=list(self.message_cases)):
                 self.redrives.setdefault(row["message_id"], []).append((row["redrive_id"], row["case_id"]))
@@ -143,6 +145,8 @@ class Batch:
     def _news(self, understood: Understood, news: News) -> None:
         document_id = self.documents.get(news.identifier)
         head = self.heads.get(document_id) if document_id is not None else None
+        if head is not None:
+            self._settle_source_cases(understood, news, head)
         if news.ignore or document_id is None or (head is None and news.document is None):
             self._dispose(understood, "ignored", news.ignore or "nothing is known of it", None)
             return
@@ -287,15 +291,27 @@ class Batch:
             recording.restarts.add(
                 head.document_id, flow.name, step.name, self.setup.lane(step, head.business_unit), recording.now
             )
-        for case_id in self.source_cases.pop(head.document_id, []):
-            recording.close_case(
+        return "applied", ""
+
+    def _settle_source_cases(self, understood: Understood, news: News, head: Head) -> None:
+        """A version that can be read settles what was wrong with versions before it, whether or not it brings anything new."""
+        later: list[tuple[UUID, datetime | None]] = []
+        own = self.message_cases.get(understood.message_id)
+        for case_id, source_at in self.source_cases.pop(head.document_id, []):
+            if case_id == own:
+                continue  # is settled with the message itself
+            if source_at is not None and source_at > news.source_at:
+                later.append((case_id, source_at))
+                continue
+            self.recording.close_case(
                 case_id,
                 reason="fixed",
                 by=understood.system,
                 head=head,
                 comment="A version that can be read has arrived.",
             )
-        return "applied", ""
+        if later:
+            self.source_cases[head.document_id] = later
 
     def _signal(self, understood: Understood, news: News, head: Head) -> None:
         lifecycle, recording = LIFECYCLES[head.document_type], self.recording

@@ -1,5 +1,6 @@
 """Bugs that the simulator found, each told as the shortest story that shows it."""
 
+import copy
 from uuid import uuid4
 
 from sync_engine.control import commands
@@ -66,3 +67,36 @@ def test_a_lost_answer_is_settled_even_if_the_document_has_another_version_by_th
     assert len(house.servicenow.tables["incident"]) >= 1
     unsettled = house.connection.execute("SELECT step FROM intent WHERE outcome IN ('open', 'unknown')").fetchall()
     assert unsettled == []
+
+
+def test_a_repaired_record_settles_its_exception_even_if_it_says_nothing_new(house):
+    """Seed 159 (R127, F15): an order had been made already, so the repaired requisition came "too late", and its exception stayed
+    open for ever."""
+    requisition, _ = house.order_one()
+    right = house.coupa.ledger.table("requisition").rows[str(requisition)]
+    spoiled = {**copy.deepcopy(right), "total": "two hundred"}
+    house.clock.advance(60)
+    house.coupa._changed(house.coupa.ledger.table("requisition"), spoiled)
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+    house.clock.advance(60)
+    house.coupa._changed(house.coupa.ledger.table("requisition"), right)
+    house.run(minutes=10)
+    assert house.cases() == []
+
+
+def test_a_late_record_that_can_be_read_does_not_settle_a_newer_one_that_cannot(house):
+    """Seed 159, the other way round (F4): what is older than the unreadable version says nothing about it."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    house.run(minutes=10)
+    table = house.coupa.ledger.table("requisition")
+    right = copy.deepcopy(table.rows[str(requisition)])
+    house.clock.advance(60)
+    house.coupa._changed(table, {**copy.deepcopy(right), "total": "two hundred"})
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+    right["req-title"] = "an older title"
+    house.coupa._restored(table, right)
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
