@@ -327,16 +327,18 @@ def mark_exported(session: Session, ask: Ask) -> Answer:
     return _export(session, order_id, order.version)
 
 
-def _export(session: Session, order_id: str, version: int) -> Answer:
-    """Set the exported flag of one version.
+def _export(session: Session, order_id: str, version: int, *, cancels: bool = False) -> Answer:
+    """Set the exported flag of one version, or of its cancellation, which has no version of its own.
 
     Raises:
-        BusinessRejection: somebody revised the order at that very moment, and the flag now hides the revision.
+        BusinessRejection: somebody revised or cancelled the order at that very moment, and the flag now hides it.
     """
     path = f"/api/purchase_orders/{quote(order_id, safe='')}"
     current = coupa_api.one(session, path, f"purchase order {order_id}")
     if current.number("version") > version:
         return Answer(facts={"procurement_order_id": order_id, "skipped": "a newer version waits to be exported"})
+    if _is_cancelled(current) and not cancels:
+        return Answer(facts={"procurement_order_id": order_id, "skipped": "its cancellation waits to be exported"})
     if current.raw.get("exported") is not True:
         # Vendor behaviour: the call must be alone, other fields in it may be ignored.
         reply = session.request("PUT", path, params={"exported": "true"}, allow=REFUSED)
@@ -352,8 +354,20 @@ def _export(session: Session, order_id: str, version: int) -> Answer:
                 code="document_changed",
                 facts={"order": current.text("po-number"), "version": newer},
             )
+        if _is_cancelled(current) and not cancels:
+            raise BusinessRejection(
+                f"Order {current.text('po-number')} was cancelled in Coupa while it was marked as exported. Cancel it in the "
+                "ERP too.",
+                system=NAME,
+                code="document_changed",
+                facts={"order": current.text("po-number")},
+            )
     at = current.moment("last-exported-at" if current.raw.get("last-exported-at") else "updated-at")
     return Answer(facts={"procurement_order_id": order_id, "exported_at": at.isoformat()}, at=at)
+
+
+def _is_cancelled(order: coupa_api.Part) -> bool:
+    return order.raw.get("status") == "cancelled"
 
 
 def return_change(session: Session, ask: Ask) -> Answer:
@@ -362,7 +376,7 @@ def return_change(session: Session, ask: Ask) -> Answer:
     In this order, because the other field moves the order's updated-at: a revision not yet marked would be told again.
     """
     change = _wanted(ask, ChangeOrder)
-    exported = _export(session, change.source_order_id, change.version)
+    exported = _export(session, change.source_order_id, change.version, cancels=change.cancels)
     if "skipped" in exported.facts:
         return exported
     done = "cancelled" if change.cancels else f"changed to version {change.version}"
