@@ -212,6 +212,14 @@ UPDATE work_item w
        AS u(document_id, flow, step, system, objective_at)
  WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status IN ('due', 'parked', 'done', 'cancelled');
 
+-- name: restart_held_work(document_id, flow)!
+-- Where an effect outside is under way, whoever comes to know its outcome lets the flow begin again: that may be another engine than
+-- the one that asked, and it would not know that the document has changed since.
+UPDATE work_item w
+   SET facts = w.facts || '{"begins_anew": true}', wakes = w.wakes + 1
+  FROM unnest(:document_id::uuid[], :flow::text[]) AS u(document_id, flow)
+ WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status = 'in_call';
+
 -- name: cancel_work(document_id, settled, now)!
 -- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on, and items
 -- in :settled are put back by this very recording.

@@ -335,6 +335,9 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     """What has to see the rest of the recording, or touches rows that something else of it touches too."""
     after = Pipeline(connection, recording.now)
     after.send_rows(recording.restarts)
+    if recording.restarts.rows:
+        begun = recording.restarts.arrays()
+        after.send("record.restart_held_work", {name: begun[name] for name in ("document_id", "flow")})
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
     if recording.ready_suppliers:

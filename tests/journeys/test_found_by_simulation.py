@@ -100,3 +100,46 @@ def test_a_late_record_that_can_be_read_does_not_settle_a_newer_one_that_cannot(
     house.coupa._restored(table, right)
     house.run(minutes=10)
     assert [case[0] for case in house.cases()] == ["field_invalid"]
+
+
+def test_a_requisition_changed_while_a_dead_engine_held_it_begins_anew(house):
+    """Seed 231 (R080, F9): whoever took the abandoned step over did not know of the new version, and it was parked for good."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    house.engine.decide(house.connection)
+    dead = house.new_engine()
+    dead.register(house.connection, release="test")
+    [held] = dead.lanes["coupa"].claim(house.connection, 10)
+    assert held.step.name == "read_budget"
+    house.clock.advance(5)
+    house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="11")])
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(minutes=30)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_requisition_changed_while_an_answer_was_being_lost_begins_anew(house):
+    """Seed 231 once more (R082, F1): first what became of the request for approval is looked up, then the flow begins again."""
+    house.run(minutes=5)
+    requisition = house.submit(house.line(contract=""))
+    house.servicenow.faults.outage = True
+    house.run(minutes=10)
+    house.servicenow.faults.outage = False
+    lane = house.engine.lanes["servicenow"]
+    while not (held := lane.claim(house.connection, 10)):
+        house.clock.advance(30)
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_replies_lost = 1
+    results = [lane.ask(item) for item in held]
+    assert [result.outcome.kind for result in results] == ["unknown"]
+    house.clock.advance(5)
+    house.coupa.edit_requisition(
+        requisition_id=requisition, by="planner.de-south", lines=[house.line(contract="", quantity="11")]
+    )
+    read_and_apply(house, "coupa", "requisitions")
+    lane.record(house.connection, results)
+    house.run(minutes=60)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
