@@ -1,7 +1,10 @@
 """Bugs that the simulator found, each told as the shortest story that shows it."""
 
 import copy
+from decimal import Decimal
 from uuid import uuid4
+
+import httpx2
 
 from sync_engine.control import commands
 from sync_engine.control.execute import execute_commands
@@ -143,3 +146,31 @@ def test_a_requisition_changed_while_an_answer_was_being_lost_begins_anew(house)
     house.run(minutes=60)
     assert house.cases() == []
     assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_change_that_overtakes_the_return_of_the_orders_number_is_in_our_books_too(house):
+    """Seeds 111 and 271 (P3, R040, F1): procurement had the number, we did not know it yet, and our order stayed as it was."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    real, lost = house.transport.handle_request, []
+
+    def loses_the_answer(request):
+        answer = real(request)
+        if request.method == "PUT" and b"4500000001" in request.content and len(lost) < 15:
+            lost.append(request)
+            raise httpx2.ReadTimeout("no reply", request=request)
+        return answer
+
+    house.transport.handle_request = loses_the_answer
+    house.approve_in_coupa(requisition)
+    while not lost:
+        house.run(seconds=10)
+    [order] = house.coupa.orders()
+    house.coupa.revise_order(order_id=order["id"], by="head.de-south", changes={1: {"unit-price": "21.00"}})
+    read_and_apply(house, "coupa", "order_revisions")
+    house.run(hours=2)
+    assert len(lost) == 15
+    assert house.documents("change_order")[0][1] == "returned"
+    amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
+    assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
+    assert house.documents("purchase_order")[0][1] == "ordered"
