@@ -76,6 +76,15 @@ class Ended:
         """Who agreed to a journey in the service desk, by its own ledger: whoever last touched an approved row."""
         return self.schedule.people.deciders(journey)
 
+    def was_told_otherwise(self, journey: Journey) -> bool:
+        """Whether a vendor told something of a journey with other values than it has: what can be read counts, and has to be decided
+        anew when it is told rightly, so that such a journey may rightly end elsewhere."""
+        coupa = self.landscape.coupa
+        names = {("coupa", str(journey.requisition))} | {("basware", bill) for bill in journey.bills}
+        for order in self.orders(journey):
+            names |= {("coupa", str(row["id"])) for row in coupa.orders(po_number=order["PurchaseOrder"])}
+        return bool(names & self.schedule.wire.spoiled)
+
     def number(self, document_id: UUID) -> str:
         """What people call a document."""
         row = self.documents.get(document_id)

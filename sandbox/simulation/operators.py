@@ -27,6 +27,8 @@ class Operators:
         self._clock = clock
         self.trespasses: list[UUID] = []
         """Commands about exceptions their asker may not even know of."""
+        self.have_asked = False
+        """Whether anybody has asked for something since this was last set to False."""
 
     def reprocess_journey(self, journey: Journey) -> int:
         """Ask for the open exceptions of a journey to be reprocessed; answers how many there are."""
@@ -65,6 +67,7 @@ class Operators:
 
     def _ask(self, who: str, cases: list[tuple[UUID, int]], command_id: UUID | None = None) -> UUID:
         session = self._arena.sessions[who]
+        self.have_asked = True
         command_id = command_id or UUID(int=self._rng.getrandbits(128), version=4)
         commands.ask(
             self._arena.app,

@@ -8,8 +8,8 @@ and the invariants look at what is there.
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -44,14 +44,20 @@ CHAOS_PASSES = 200
 QUIET_S = 3 * 86_400.0
 """So long everything has, after the last fault, to come to rest (the liveness bound)."""
 
+PARTS_OF_QUIET = 3
+"""After each but the last, operators reprocess what is still open."""
+
 ROUNDS_MAX = 3_000
 """A schedule that needs more passes than this goes round in circles."""
 
-GRIDS_S = (1.0, 15.0, 60.0)
+GRIDS_S = (5.0, 60.0, 300.0)
 """How finely time is cut; drawn for each schedule."""
 
 STEP_S = 0.001
 """What every step takes at least: no two things happen at one instant."""
+
+IDLE_S = 1.0
+"""How far time moves when something is due and could not be done: a rate limit fills up, an engine's clock is a little behind."""
 
 HEEDED_WITHIN_S = 120.0
 """How long news may wait for its feed's next turn."""
@@ -61,6 +67,9 @@ HEEDS_ANEW = 0.2
 
 CLOCKS_DIFFER_S = 2.0
 """What two engines' readings of the database's time may differ by."""
+
+LOOKS_ROUND = 0.4
+"""How often engines that hold something look for more before they go on with it."""
 
 CRASH_FACTOR = 0.15
 CLOCK_FACTOR = 0.02
@@ -125,11 +134,11 @@ class Schedule:
         self._rng = Random(f"{plan.seed} turns")
         self._grid_s = self._rng.choice(GRIDS_S)
         self._next_due: datetime | None = None
+        self._is_due = False
         self._started = 0
         self._rounds = 0
         self._busy_passes = 0
         self._feed_due: dict[tuple[str, str], datetime] = {}
-        self._seen: dict[tuple[str, str], int] = {}
         arena.empty()
         self.eyes = arena.connection(plan.engines)
         self.actors = [self._start(place) for place in range(plan.engines)]
@@ -145,11 +154,12 @@ class Schedule:
         self._set_clocks()
         self._go_on(until_s=CHAOS_S, while_people=True)
         self._end_faults()
-        for _ in range(3):
-            quiet_s = self.clock.elapsed_s + QUIET_S / 3
-            self._go_on(until_s=quiet_s, while_people=False)
-            self._heed_all()
-            if self.operators.tidy_up():
+        for part in range(PARTS_OF_QUIET):
+            self._go_on(until_s=self.clock.elapsed_s + QUIET_S / PARTS_OF_QUIET, while_people=False)
+            if part < PARTS_OF_QUIET - 1:
+                self.operators.tidy_up()
+            else:
+                self._heed_all()
                 self._go_on(until_s=self.clock.elapsed_s + 3_600, while_people=False)
         self.trace.say("end", self.clock.elapsed_s, self._rounds)
 
@@ -162,6 +172,7 @@ class Schedule:
             something_new = self._let_people_act() | self._start_again() | self._deliver_late()
             if (something_new or self.clock.elapsed_s >= idle_until_s) and self._pass():
                 self._busy_passes += 1
+                idle_until_s = 0.0
                 if not (while_people and self._busy_passes > CHAOS_PASSES):
                     continue
                 return
@@ -232,10 +243,8 @@ class Schedule:
         return bool(dead)
 
     def _deliver_late(self) -> bool:
-        delivered = self.wire.deliver_late()
-        if delivered:
-            self._heed_news()
-        return delivered
+        with self._heeding_news():
+            return self.wire.deliver_late()
 
     def _at(self, actor: Actor, where: str) -> None:
         """An engine has come to a boundary: it may die here, or be overtaken."""
@@ -263,7 +272,8 @@ class Schedule:
 
     def _one_pass(self, actors: list[Actor], most: int | None) -> bool:
         doing = [(actor, step) for actor in actors for step in self._steps_of(actor)]
-        doing += [(self._rng.choice(actors), step) for step in self._due()]
+        if most is not None or not doing or self._rng.random() < LOOKS_ROUND:
+            doing += [(self._rng.choice(actors), step) for step in self._due()]
         self._rng.shuffle(doing)
         did = False
         for actor, (what, about) in doing[:most]:
@@ -279,7 +289,7 @@ class Schedule:
         now = self.clock.database_now()
         steps: list[tuple[str, Any]] = [("collect", feed) for feed, due in self._feed_due.items() if due <= now]
         pulse = store.rows(self.eyes, "work.pulse", now=now)[0]
-        self._next_due = pulse["next_at"]
+        self._next_due, self._is_due = pulse["next_at"], bool(pulse["lanes"] or pulse["messages"])
         if pulse["commands"]:
             steps.append(("command", None))
         if pulse["messages"]:
@@ -409,18 +419,21 @@ class Schedule:
             self.notes.left_alone_until.clear()
 
     def _let_people_act(self) -> bool:
-        done = self.people.act(self.clock.elapsed_s)
+        with self._heeding_news():
+            done = self.people.act(self.clock.elapsed_s)
         for words in done:
             self.trace.say("people", words)
-        if done:
-            self._heed_news()
-        return bool(done)
+        asked, self.operators.have_asked = self.operators.have_asked, False
+        return bool(done) or asked
 
-    def _heed_news(self) -> None:
-        """Feeds that have something to tell are read at their next turn."""
+    @contextmanager
+    def _heeding_news(self) -> Iterator[None]:
+        """Feeds that have something to tell because of what is done meanwhile are read at their next turn. What our own calls
+        changed is no news: it is read when there is some."""
+        before = self.landscape.revisions()
+        yield
         for feed, revision in self.landscape.revisions().items():
-            if self._seen.get(feed) != revision:
-                self._seen[feed] = revision
+            if before[feed] != revision:
                 self._heed(feed)
 
     def _heed_all(self) -> None:
@@ -436,6 +449,8 @@ class Schedule:
         is due at nearly the same time is done together, as it is behind a busy engine."""
         if not any(actor.is_alive for actor in self.actors):
             return math.inf
+        if self._is_due:
+            return self.clock.elapsed_s + IDLE_S
         now = self.clock.database_now()
         moments = [*self._feed_due.values(), *([self._next_due] if self._next_due is not None else [])]
         ahead = max((min(moments) - now).total_seconds(), 0.001)

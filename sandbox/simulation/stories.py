@@ -17,7 +17,7 @@ from sandbox.simulation.kinds import KINDS
 from sandbox.simulation.landscape import SUPPLIERS, Landscape
 from sandbox.simulation.plan import Plan, Story
 
-LOOKS_AGAIN_S = 900
+LOOKS_AGAIN_S = 1_800
 """How often somebody looks whether what they wait for has come."""
 
 PLANTS = {"DE-SOUTH": "DES1", "DE-NORTH": "DEN1"}

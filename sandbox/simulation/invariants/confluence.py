@@ -12,6 +12,6 @@ def confluence(ended: Ended, calm: Mapping[str, JourneyEnd]) -> list[Finding]:
     return [
         Finding("confluence", f"{journey.story.tag} {journey.story.kind}", difference)
         for journey in ended.journeys
-        if journey.is_over
+        if journey.is_over and not ended.was_told_otherwise(journey)
         for difference in end_of(ended, journey).differs(calm[journey.story.kind])
     ]

@@ -22,6 +22,6 @@ def liveness(ended: Ended) -> list[Finding]:
             f"its people still wait to {journey.acts[journey.done][0]}",
         )
         for journey in ended.journeys
-        if not journey.is_over
+        if not journey.is_over and not ended.was_told_otherwise(journey)
     ]
     return found
