@@ -69,6 +69,8 @@ def covered(ended: Ended) -> Coverage:
         if event["flow"] is not None:
             found.steps[f"{event['flow']}.{event['step']}"] += 1
     found.steps += ended.notes.steps
+    # Steps that are decided here for an exception leave no event of their own; where work stands, it has come to.
+    found.steps.update(f"{row['flow']}.{row['step']}" for row in ended.rows("simulate.work"))
     for (name, where), times in ended.schedule.faults.struck.items():
         found.faults[f"{name} at {where}"] += times
     for where, times in ended.notes.crashes.items():

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sandbox.simulation.clocks import EngineClock
 from sandbox.simulation.landscape import Landscape
+from sandbox.simulation.notes import Notes
 from sandbox.simulation.plan import Plan
-from sandbox.simulation.schedule import Notes, Schedule
+from sandbox.simulation.schedule import Schedule
 from sandbox.simulation.stories import Journey
 from sandbox.transport import InProcessTransport, Stopwatch
 from sync_engine.engine import store

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from sandbox.simulation.arena import Arena
 from sandbox.simulation.clocks import WorldClock
-from sandbox.simulation.stories import Journey
 from sync_engine.control import commands
 from sync_engine.control.access import acting
 from sync_engine.control.roles import Action
@@ -30,9 +29,20 @@ class Operators:
         self.have_asked = False
         """Whether anybody has asked for something since this was last set to False."""
 
-    def reprocess_journey(self, journey: Journey) -> int:
-        """Ask for the open exceptions of a journey to be reprocessed; answers how many there are."""
-        return self._reprocess("operations.1", f"{journey.requisition}")
+    def reprocess_of(self, requisition: int | None) -> int:
+        """Ask for the open exceptions of a requisition and its orders to be reprocessed; answers how many there are."""
+        return self._reprocess("operations.1", f"{requisition}")
+
+    def sees_open(self, requisition: int | None) -> bool:
+        """Whether anything stands in the way of a requisition or its orders."""
+        return bool(self._open_cases("operations.1", f"{requisition}"))
+
+    def give_up(self, requisition: int | None) -> bool:
+        """Ask for what stands still of a requisition and its orders to be given up; answers whether there was anything."""
+        cases = self._open_cases("operations.1", f"{requisition}")
+        if cases:
+            self._ask("operations.1", cases[:1], action=Action.ABANDON)
+        return bool(cases)
 
     def tidy_up(self) -> int:
         """Ask for every open exception to be reprocessed; answers how many there are."""
@@ -65,7 +75,13 @@ class Operators:
         with acting(self._arena.app, self._arena.sessions[who].token) as connection:
             return connection.execute(sql("simulate.open_cases"), {"number": number}).fetchall()
 
-    def _ask(self, who: str, cases: list[tuple[UUID, int]], command_id: UUID | None = None) -> UUID:
+    def _ask(
+        self,
+        who: str,
+        cases: list[tuple[UUID, int]],
+        command_id: UUID | None = None,
+        action: Action = Action.REPROCESS,
+    ) -> UUID:
         session = self._arena.sessions[who]
         self.have_asked = True
         command_id = command_id or UUID(int=self._rng.getrandbits(128), version=4)
@@ -74,7 +90,7 @@ class Operators:
             session.token,
             session.person,
             command_id=command_id,
-            action=Action.REPROCESS,
+            action=action,
             arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
             now=self._clock.database_now(),
             reason="the cause is repaired",

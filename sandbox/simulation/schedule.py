@@ -7,10 +7,8 @@ and the invariants look at what is there.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -25,6 +23,7 @@ from sandbox.simulation.clocks import EngineClock, WorldClock
 from sandbox.simulation.faults import Faults
 from sandbox.simulation.findings import Finding
 from sandbox.simulation.landscape import Landscape
+from sandbox.simulation.notes import Notes
 from sandbox.simulation.operators import Operators
 from sandbox.simulation.plan import Plan
 from sandbox.simulation.stories import People
@@ -89,29 +88,6 @@ def unaltered(_arena: Arena) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-@dataclass
-class Notes:
-    """What a run notes for the invariants, beside what can be read from the ledgers and the database.
-
-    Attributes:
-        claims: (work item, token): the engine that was given it.
-        newest: The highest token each work item was claimed under.
-        left_alone_until: Until when a system has asked to be left alone, by the database's time.
-        reads: Histories of documents as they were read during the run, by document.
-        findings: What was seen to be wrong while it happened.
-        crashes: How often an engine was killed at each boundary.
-        steps: How often each flow step was asked or decided.
-    """
-
-    claims: dict[tuple[UUID, int], str] = field(default_factory=dict)
-    newest: dict[UUID, int] = field(default_factory=dict)
-    left_alone_until: dict[str, datetime] = field(default_factory=dict)
-    reads: list[dict[UUID, list[tuple[int, str]]]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    crashes: Counter[str] = field(default_factory=Counter)
-    steps: Counter[str] = field(default_factory=Counter)
-
-
 class Schedule:
     """One run of a plan.
 
@@ -130,7 +106,7 @@ class Schedule:
         self.landscape = Landscape(plan.seed, self.clock)
         self.wire = Wire(self.landscape, self.clock, self.faults, self.trace)
         self.operators = Operators(arena, Random(f"{plan.seed} operators"), self.clock)
-        self.people = People(plan, self.landscape, self.operators.reprocess_journey)
+        self.people = People(plan, self.landscape, self.operators)
         self._rng = Random(f"{plan.seed} turns")
         self._grid_s = self._rng.choice(GRIDS_S)
         self._next_due: datetime | None = None

@@ -4,7 +4,6 @@ People look at the systems' screens and never at us: an act waits until its syst
 against, an approval to give). So a journey takes the same way however late anything is, and its end can be compared.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ from sandbox.ledger import Row
 from sandbox.s4hana.messages import Rejected
 from sandbox.simulation.kinds import KINDS
 from sandbox.simulation.landscape import SUPPLIERS, Landscape
+from sandbox.simulation.operators import Operators
 from sandbox.simulation.plan import Plan, Story
 
 LOOKS_AGAIN_S = 1_800
@@ -35,6 +35,7 @@ class Journey:
     receipts: list[tuple[str, str]] = field(default_factory=list)
     bills: list[str] = field(default_factory=list)
     decided: set[str] = field(default_factory=set)
+    given_up: bool = False
 
     @property
     def acts(self) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -58,12 +59,12 @@ class People:
     Args:
         plan: The stories.
         landscape: Their systems.
-        reprocess: Asks the engine, as an operator, to reprocess the open exceptions of a journey; answers how many there are.
+        operators: Who works at our exceptions.
     """
 
-    def __init__(self, plan: Plan, landscape: Landscape, reprocess: Callable[[Journey], int]) -> None:
+    def __init__(self, plan: Plan, landscape: Landscape, operators: Operators) -> None:
         self._landscape = landscape
-        self._reprocess = reprocess
+        self._operators = operators
         self.journeys = [Journey(story, float(story.begins_s)) for story in plan.stories]
 
     def next_s(self) -> float | None:
@@ -288,8 +289,13 @@ class People:
         """An operator asks until the order is there."""
         if self.orders(journey):
             return True
-        self._reprocess(journey)
+        self._operators.reprocess_of(journey.requisition)
         return False
+
+    def _give_up(self, journey: Journey) -> bool:
+        """An operator gives the journey's document up, as soon as something stands in its way."""
+        journey.given_up = self._operators.give_up(journey.requisition) or journey.given_up
+        return journey.given_up and not self._operators.sees_open(journey.requisition)
 
     def _pay(self, journey: Journey) -> bool:
         booked = self._invoice_in_erp(journey)
@@ -343,8 +349,8 @@ class People:
                 invoice_number=bill_number(story) + again,
                 currency="EUR",
                 invoice_date=today,
-                baseline_date=today - timedelta(days=60 if story.kind == "paid" else 0),
-                due_date=today + timedelta(days=30),
+                baseline_date=today,
+                due_date=today + timedelta(days=0 if story.kind == "paid" else 30),
                 payment_term="NET 30",
                 tax_code="VAT19",
                 tax=(amount * Decimal("0.19")).quantize(Decimal("0.01")),
