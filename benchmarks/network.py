@@ -2,9 +2,12 @@
 
 A journey is a requisition that people have approved and that becomes an order in the ERP whose number procurement knows. The
 yardstick is the very requests of those journeys, sent again by the same HTTP library on as many threads to each system,
-without an engine and without a database.
+without an engine and without a database. Both are measured in one process of their own, set up as an engine's process is.
 """
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -18,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx2
 import psycopg
 
+from benchmarks.process import ROOT, address, addressed
 from benchmarks.standins import TOKEN_PATHS, Standins, standins
 from collectors import SYSTEMS
 from config import FOLDER
@@ -27,7 +31,7 @@ from sync_engine.database.connections import Database, borrowed
 from sync_engine.engine import promote
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
-from sync_engine.engine.runner import Runner
+from sync_engine.engine.runner import Runner, calm_collector
 from sync_engine.model.ports import Access, Feed, System
 
 POLL_S = 0.5
@@ -77,6 +81,19 @@ class Tape(httpx2.BaseTransport):
 
 def http_rates(database: Database, *, requisitions: int) -> dict[str, Any]:
     """Journeys and calls a second, of so many requisitions."""
+    told = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-m", "benchmarks.network", str(requisitions)],
+        cwd=ROOT,
+        input=f"{address(database)}\n",
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    rates: dict[str, Any] = json.loads(told.stdout)
+    return rates
+
+
+def _rates(database: Database, requisitions: int) -> dict[str, Any]:
     with standins() as systems:
         tape, seconds, orders = _journeys(database, systems, requisitions)
         bare = _bare(tape)
@@ -188,3 +205,13 @@ def _bare(tape: list[Sent]) -> float:
 def _send(client: httpx2.Client, requests: list[Sent]) -> None:
     for sent in requests:
         client.request(sent.method, sent.url, headers=sent.headers, content=sent.content)
+
+
+def main() -> None:
+    """Be such a process."""
+    calm_collector()
+    print(json.dumps(_rates(addressed(sys.stdin.readline()), int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -44,16 +44,26 @@ class Process:
         return line
 
 
-@contextmanager
-def engines(database: Database, many: int) -> Iterator[list[Process]]:
-    """Engines in processes of their own, ready; they stop when the block ends."""
-    told = json.dumps(
+def address(database: Database) -> str:
+    """A database as one line, for another process's input: on a command line a password could be read."""
+    return json.dumps(
         {
-            "url": database.owner_url.set(drivername="postgresql").render_as_string(hide_password=False),
+            "owner_url": database.owner_url.set(drivername="postgresql").render_as_string(hide_password=False),
             "cell": database.cell,
             "roles_log_in": database.roles_log_in,
         }
     )
+
+
+def addressed(line: str) -> Database:
+    """The database in such a line."""
+    return Database(**json.loads(line))
+
+
+@contextmanager
+def engines(database: Database, many: int) -> Iterator[list[Process]]:
+    """Engines in processes of their own, ready; they stop when the block ends."""
+    told = address(database)
     running = [
         subprocess.Popen(  # noqa: S603 - this very program
             [sys.executable, "-m", "benchmarks.process", f"engine-{n}"],
@@ -67,9 +77,7 @@ def engines(database: Database, many: int) -> Iterator[list[Process]]:
     try:
         for process in running:
             if process.stdin is not None:
-                process.stdin.write(
-                    f"{told}\n"
-                )  # on its input and not on its command line, where a password could be read
+                process.stdin.write(f"{told}\n")
                 process.stdin.flush()
         yield [Process(process) for process in running]
     finally:
@@ -91,8 +99,7 @@ def rss_mb() -> float:
 
 def main() -> None:
     """Be such a process."""
-    told = json.loads(sys.stdin.readline())
-    database = Database(told["url"], cell=told["cell"], roles_log_in=told["roles_log_in"])
+    database = addressed(sys.stdin.readline())
     one = database.engine("finsync_engine", pool_size=1)
     with borrowed(one) as connection:
         engine = instant_engine(connection, sys.argv[1])

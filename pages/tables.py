@@ -37,7 +37,7 @@ STATUS_COLOURS = {
     "ok": "green", "answering": "green", "alive": "green", "done": "green", "approved": "green", "read": "green", "in force": "green",
     "at risk": "orange", "changed after": "orange", "asked us to wait": "orange", "failing": "orange", "conflict": "orange", "running": "blue", "measuring": "blue", "asked": "blue",
     "broken": "red", "not answering": "red", "failed": "red", "denied": "red", "lost": "red", "refused": "red", "rejected": "red", "contradicted": "red", "firing": "red",
-    "no data": "gray", "too few": "gray", "silent": "gray", "never reached": "gray", "stopped": "gray", "superseded": "gray", "waiting": "gray", "not heard of": "red",
+    "no data": "gray", "too few": "gray", "silent": "gray", "never reached": "gray", "stopped": "gray", "superseded": "gray", "waiting": "gray", "off": "gray", "not acted upon": "orange", "not heard of": "red",
 }  # fmt: skip
 """Words of a "status" column that have a meaning in colour; every other word is shown plainly."""
 

@@ -82,12 +82,3 @@ UPDATE exception_case SET status = 'queued', version = version + 1 WHERE case_id
 -- Open reprocessings of these messages.
 SELECT i.redrive_id, i.case_id, c.message_id FROM redrive_item i JOIN exception_case c USING (case_id)
  WHERE c.message_id = ANY (:message_id::uuid[]) AND i.status IN ('queued', 'sent', 'accepted');
-
--- name: acknowledge_alert(alert_id, actor, now)!
--- Somebody has seen an alert.
-UPDATE alert SET state = 'acknowledged', acknowledged_at = :now, acknowledged_by = :actor
- WHERE alert_id = :alert_id AND state = 'firing';
-
--- name: lock_alert(alert_id)
--- One alert, held until the transaction ends.
-SELECT alert_id, business_unit, state, acknowledged_by FROM alert WHERE alert_id = :alert_id FOR UPDATE;

@@ -203,14 +203,19 @@ UPDATE work_item w
            FOR UPDATE OF q SKIP LOCKED) waiting
  WHERE w.work_item_id = waiting.work_item_id;
 
--- name: restart_work(document_id, flow, step, system, objective_at, now)!
--- The document has changed in substance: its flow begins again, unless an effect outside is under way.
-UPDATE work_item w
-   SET status = 'due', step = u.step, system = u.system, due_at = :now, step_since = :now, objective_at = u.objective_at, tries = 0,
-       ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}', finished_at = NULL, wakes = w.wakes + 1
-  FROM unnest(:document_id::uuid[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
-       AS u(document_id, flow, step, system, objective_at)
- WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status IN ('due', 'parked', 'done', 'cancelled');
+-- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
+-- The document has changed in substance: its flow begins again, unless an effect outside is under way. Work that had ended long
+-- ago and was removed is there again, under the id given.
+INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at)
+SELECT DISTINCT ON (u.document_id, u.flow)
+       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now
+  FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
+       AS u(work_item_id, document_id, business_unit, flow, step, system, objective_at)
+ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
+   SET status = 'due', step = excluded.step, system = excluded.system, due_at = excluded.due_at, step_since = excluded.step_since,
+       objective_at = excluded.objective_at, tries = 0, ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}',
+       finished_at = NULL, wakes = w.wakes + 1
+ WHERE w.status IN ('due', 'parked', 'done', 'cancelled');
 
 -- name: restart_held_work(document_id, flow)!
 -- Where an effect outside is under way, whoever comes to know its outcome lets the flow begin again: that may be another engine than

@@ -347,11 +347,41 @@ SELECT d.document_id, d.number, d.supplier_name, d.business_unit, d.currency, d.
  ORDER BY d.group_amount DESC;
 
 -- name: alerts(units)
--- Open alerts, most money first.
-SELECT a.alert_id, a.rule, a.severity, a.state, a.message, a.owner_team, a.group_amount, a.business_unit, a.fired_at, a.acknowledged_by, a.deadline_on, a.document_id, d.number
-  FROM alert a JOIN document d USING (document_id)
- WHERE a.resolved_at IS NULL AND (:units::text[] IS NULL OR a.business_unit = ANY (:units::text[]))
- ORDER BY a.state DESC, a.group_amount DESC NULLS LAST;
+-- Open alerts that somebody may have to look at: firing, taken on or put aside, not those of a silent rule. Most money first.
+SELECT a.alert_id, a.rule, a.severity, a.state, a.message, a.owner_team, a.group_amount, a.business_unit, a.fired_at, a.deadline_on, a.document_id, a.subject_name, a.group_key, a.group_title,
+       a.level, a.pending_since, a.acknowledged_by, a.acknowledged_until, a.snoozed_by, a.snoozed_until
+  FROM alert a
+ WHERE a.resolved_at IS NULL AND a.state <> 'pending' AND NOT a.is_silent AND (:units::text[] IS NULL OR a.business_unit = '' OR a.business_unit = ANY (:units::text[]))
+ ORDER BY a.group_amount DESC NULLS LAST, a.fired_at, a.alert_id;
+
+-- name: alert_history(alert_id)
+-- What has happened to these alerts, newest first.
+SELECT e.happened_at, e.what, e.actor, e.reason, a.subject_name
+  FROM alert_event e JOIN alert a USING (alert_id) WHERE e.alert_id = ANY (:alert_id::uuid[]) ORDER BY e.happened_at DESC, a.subject_name LIMIT 200;
+
+-- name: alert_health(since, as_of)
+-- How each rule has done: alerts that fired since, how many while it was silent, of those old enough how many somebody acted upon within
+-- the rule's own time, how many went by themselves with nobody acting, how many were put aside, and the median days from alert to the end
+-- of the day it is about.
+SELECT a.rule, count(*) AS fired, count(*) FILTER (WHERE a.is_silent) AS silent, count(*) FILTER (WHERE a.resolved_at IS NULL) AS open,
+       count(*) FILTER (WHERE a.acted_at IS NOT NULL OR a.resolved_at IS NOT NULL OR a.fired_at + w.within <= :as_of) AS judged,
+       count(*) FILTER (WHERE a.acted_at <= a.fired_at + w.within) AS acted,
+       count(*) FILTER (WHERE a.resolved_by = 'finsync' AND a.acted_at IS NULL) AS self_cured, count(a.snoozed_at) AS put_aside,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM (a.deadline_on + 1)::timestamp AT TIME ZONE 'UTC' - a.fired_at) / 86400) FILTER (WHERE a.deadline_on IS NOT NULL) AS lead_days
+  FROM alert a
+ CROSS JOIN LATERAL (SELECT make_interval(hours => coalesce((SELECT (v.content->>'acted_within_hours')::int FROM alert_rule_version v WHERE v.rule = a.rule ORDER BY v.version DESC LIMIT 1), 24)) AS within) w
+ WHERE a.fired_at >= :since AND a.fired_at <= :as_of
+ GROUP BY a.rule;
+
+-- name: alert_rule_history(rule)
+-- Every version of a rule, newest first, with who put it in force, why, and what the time machine had said.
+SELECT version, content, source, silent_until, changed_at, changed_by, reason, simulated FROM alert_rule_version WHERE rule = :rule ORDER BY version DESC LIMIT 50;
+
+-- name: alert_notices(since)
+-- What was, or is to be, told outside since a moment, newest first; those that did not get through before all others.
+SELECT destination, rule, severity, status, tries, created_at, due_at, settled_at, last_error, cardinality(alert_ids) AS alerts
+  FROM alert_notice WHERE created_at >= :since
+ ORDER BY status = 'given_up' DESC, tries > 1 AND settled_at IS NULL DESC, created_at DESC LIMIT 500;
 
 -- name: systems(units, as_of)
 -- Every connected system with its last good contact, its limits and what waits for it. What a system said is shown to sessions that

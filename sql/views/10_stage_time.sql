@@ -6,7 +6,8 @@ SELECT e.document_id, e.document_type, e.business_unit, e.correlation_id, e.stat
        e.activity, e.state_from_since AS entered_at, e.recorded_at AS left_at,
        extract(epoch FROM e.recorded_at - e.state_from_since) AS wall_s,
        CASE WHEN e.recorded_at BETWEEN v.opens_at AND v.closes_at THEN extract(epoch FROM e.recorded_at - least(e.state_from_since, v.closes_at))
-            ELSE coalesce(w.left_s, 0) - coalesce(v.worked_before_s + extract(epoch FROM least(e.state_from_since, v.closes_at) - v.opens_at), 0) END AS business_s
+            ELSE coalesce(w.left_s, 0) - coalesce(v.worked_before_s + extract(epoch FROM least(e.state_from_since, v.closes_at) - v.opens_at), 0) END AS business_s,
+       e.recording_id, e.source
   FROM event e
   JOIN business_unit b ON b.code = e.business_unit
   -- business_s(calendar, entered, left), written out: as a function it costs a plan per row, and there is a row per move. Most

@@ -2,13 +2,16 @@
 looked at is not as it should be, and 2 when it could not be done at all."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
+from sync_engine.cli.event_logs import event_logs
+from sync_engine.cli.measuring import bench
+from sync_engine.cli.speaking import AsJson
+from sync_engine.cli.speaking import expected_errors as _expected_errors
+from sync_engine.cli.speaking import give_up as _give_up
+from sync_engine.cli.speaking import read_settings as _settings
 from sync_engine.settings import Settings, release
 
 app = typer.Typer(
@@ -20,11 +23,9 @@ app = typer.Typer(
 sandbox = typer.Typer(
     no_args_is_help=True, help="The company in the sandbox: break something, watch it surface, repair it."
 )
-bench = typer.Typer(no_args_is_help=True, help="Measured speed, as JSON.")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(bench, name="bench")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app.add_typer(event_logs)
 
 
 def _version(asked: bool) -> None:
@@ -40,48 +41,6 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-def _give_up(message: object) -> NoReturn:
-    typer.echo(str(message), err=True)
-    raise typer.Exit(2)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        _give_up(
-            f"FINSYNC_{'_'.join(str(part) for part in first['loc']).upper()}: {first['msg']} (value {first['input']!r})"
-        )
-
-
-@contextmanager
-def _expected_errors() -> Iterator[None]:
-    """What a person can do something about is told in a sentence; everything else is a bug and shows where."""
-    import psycopg
-    import sqlalchemy as sa
-
-    from sync_engine.cli import demo, sandbox_remote
-    from sync_engine.configuration import BadConfiguration
-    from sync_engine.database.migrate import EditedMigration
-    from sync_engine.database.postgres import NoPostgres
-
-    try:
-        yield
-    except (
-        BadConfiguration,
-        EditedMigration,
-        NoPostgres,
-        demo.AlreadyRunning,
-        demo.NotADemo,
-        sandbox_remote.NotThere,
-        sandbox_remote.Refused,
-    ) as error:
-        _give_up(error)
-    except (psycopg.OperationalError, sa.exc.OperationalError) as error:
-        _give_up(f"The database cannot be reached: {str(getattr(error, 'orig', error)).strip()}")
 
 
 def _print(figures: dict[str, Any]) -> None:
@@ -281,7 +240,9 @@ def reconcile(
     from sync_engine.configuration import load_systems
     from sync_engine.database.connections import borrowed
     from sync_engine.engine import promote
+    from sync_engine.engine.engine import database_now
     from sync_engine.insight.reconcile import reconcile as compare
+    from sync_engine.insight.reconcile import remember
     from sync_engine.model.errors import SyncError
     from sync_engine.opening import opened
 
@@ -297,34 +258,14 @@ def reconcile(
         pool = database.engine("finsync_engine", pool_size=1)
         try:
             with borrowed(pool) as connection:
-                figures = compare(connection, setup, sessions).as_json()
+                found = compare(connection, setup, sessions)
+                remember(connection, found, now=database_now(connection), new_id=setup.new_id)
+                figures = found.as_json()
         except SyncError as error:
             _give_up(f"The books of {error.system} cannot be read: {error}")
         finally:
             pool.dispose()
     _show_figures(figures, as_json=as_json)
-
-
-@bench.command("engine")
-def bench_engine(
-    quick: Annotated[bool, typer.Option(help="A tenth of everything: to see that it runs, not to quote.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Transitions, journeys over HTTP and memory, beside what PostgreSQL and bare calls reach in the same run."""
-    from benchmarks.engine import run
-    from sync_engine.opening import opened
-
-    def tell(line: str) -> None:
-        typer.echo(line, err=True)
-
-    settings = _settings()
-    with _expected_errors(), opened(settings) as database:
-        figures = run(database, quick=quick, progress=tell)
-    if as_json:
-        _print(figures)
-    else:
-        for name, value in figures.items():
-            typer.echo(f"{name:44} {value}")
 
 
 @sandbox.command()

@@ -36,3 +36,21 @@ def days_bar(
             )
 
         yield show
+
+
+@contextmanager
+def import_bar(*, on: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for an import; call what it gives with what is being done, how much is behind and how much there is."""
+    columns = (
+        TextColumn("{task.description:9}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=on or console()) as bar:
+        task = bar.add_task("opening", total=None)
+
+        def show(what: str, behind: int, there: int) -> None:
+            bar.update(task, description=what, completed=behind, total=max(there, 1))
+
+        yield show

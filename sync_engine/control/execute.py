@@ -7,7 +7,6 @@ page was drawn; the documents are those they saw, by id and version, or the comm
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,8 @@ from uuid import UUID
 import psycopg
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from sync_engine.control import alert_commands
+from sync_engine.control.asked import Asked, Doing, Refusal
 from sync_engine.control.roles import ACCEPTABLE, RULES, Action, Role, may, sees
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup
@@ -30,29 +31,6 @@ CLOSE_REASONS = frozenset({"fixed", "accepted_risk", "duplicate", "false_alarm"}
 """Why a person may close an exception; the other reasons are the engine's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A command as the database has it."""
-
-    command_id: UUID
-    actor: str
-    action: Action
-    arguments: dict[str, Any]
-    reason: str
-    roles: frozenset[Role]
-    units: tuple[str, ...]
-    is_active: bool
-
-
-class Refusal(Exception):
-    """The command is not carried out; `status` is "denied" (no right), "conflict" (something changed) or "failed" (it makes no
-    sense)."""
-
-    def __init__(self, status: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
 class _Seen(BaseModel):
     """A case as the asker saw it."""
 
@@ -61,17 +39,6 @@ class _Seen(BaseModel):
 
 
 _SEEN = TypeAdapter(list[_Seen])
-
-
-@dataclass(slots=True)
-class Doing:
-    """What carrying out works with."""
-
-    connection: psycopg.Connection
-    setup: Setup
-    recording: Recording
-    now: datetime
-    business_units: set[str]
 
 
 def execute_commands(connection: psycopg.Connection, setup: Setup, *, engine_id: str, now: datetime) -> int:
@@ -416,21 +383,6 @@ def _close(asked: Asked, doing: Doing) -> dict[str, Any]:
     return {"sentence": f"The exception of {case['number']} is closed."}
 
 
-def _acknowledge(asked: Asked, doing: Doing) -> dict[str, Any]:
-    try:
-        alert_id = UUID(str(asked.arguments.get("alert_id")))
-    except ValueError:
-        raise Refusal("failed", "The command does not say which alert it is about.") from None
-    found = store.rows(doing.connection, "command.lock_alert", alert_id=alert_id)
-    if not found or not sees(asked.units, found[0]["business_unit"]):
-        raise Refusal("denied", "The alert is not among those you may see.")
-    doing.business_units.add(found[0]["business_unit"])
-    if found[0]["state"] != "firing":
-        raise Refusal("conflict", f"{found[0]['acknowledged_by'] or 'The engine'} has settled it already.")
-    store.run(doing.connection, "command.acknowledge_alert", alert_id=alert_id, actor=asked.actor, now=doing.now)
-    return {"sentence": "Acknowledged."}
-
-
 def _only_noted(_asked: Asked, _doing: Doing) -> dict[str, Any]:
     """The command's own row is the audit entry; there is nothing else to do."""
     return {"sentence": "Noted."}
@@ -444,7 +396,10 @@ _ACTIONS: dict[Action, Callable[[Asked, Doing], dict[str, Any]]] = {
     Action.ACCEPT: _accept,
     Action.ABANDON: _abandon,
     Action.CLOSE: _close,
-    Action.ACKNOWLEDGE_ALERT: _acknowledge,
+    Action.ACKNOWLEDGE_ALERT: alert_commands.acknowledge,
+    Action.SNOOZE_ALERT: alert_commands.snooze,
+    Action.RESOLVE_ALERT: alert_commands.resolve,
+    Action.SAVE_ALERT_RULE: alert_commands.save_rule,
     Action.VIEW_PAYLOAD: _only_noted,
     Action.EXPORT: _only_noted,
 }

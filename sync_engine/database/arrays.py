@@ -47,6 +47,17 @@ def _written(values: Sequence[Any], write: Callable[[Any], str]) -> list[str]:
 
 
 def _strings(values: Sequence[Any]) -> str:
+    # Most columns hold words that need no escaping, which shows in the text of all of them together.
+    try:
+        joined = '","'.join(values)
+    except TypeError:  # some are None
+        return _some_strings(values)
+    if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
+        return '{"' + joined + '"}'
+    return _some_strings(values)
+
+
+def _some_strings(values: Sequence[Any]) -> str:
     # JSON and PostgreSQL quote alike but for what follows a backslash, so JSON's writer (in C) does the usual case.
     written = _text(values)
     if "\\" not in written:
@@ -58,12 +69,14 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+_UUID = "%032x"
+
 _WRITERS: dict[type, Callable[[Any], str]] = {
     int: str,
     bool: lambda value: "t" if value else "f",
     float: repr,
     Decimal: str,
-    UUID: lambda value: f"{value.int:032x}",
+    UUID: lambda value: _UUID % value.int,
     datetime: lambda value: '"' + value.isoformat() + '"',
     date: date.isoformat,
     bytes: lambda value: '"\\\\x' + value.hex() + '"',

@@ -83,7 +83,9 @@ def own_tables() -> set[str]:
     """The tables that migrations make, by name."""
     texts = [_BOOKS, *(path.read_text(encoding="utf-8") for path in _files(MIGRATIONS))]
     return {
-        name for text in texts for name in re.findall(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", text, re.MULTILINE)
+        name
+        for text in texts
+        for name in re.findall(r"^CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+)", text, re.MULTILINE)
     }
 
 

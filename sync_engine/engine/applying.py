@@ -289,7 +289,13 @@ class Batch:
             recording.move(head, "changed", event_at=news.source_at, system=understood.system)
             step = flow.first
             recording.restarts.add(
-                head.document_id, flow.name, step.name, self.setup.lane(step, head.business_unit), recording.now
+                self.setup.new_id(recording.now),
+                head.document_id,
+                head.business_unit,
+                flow.name,
+                step.name,
+                self.setup.lane(step, head.business_unit),
+                recording.now,
             )
         return "applied", ""
 

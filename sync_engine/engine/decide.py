@@ -36,21 +36,26 @@ def decide(
     now: datetime,
     wanted: int = BATCH,
     crash_point: CrashPoint = no_crash,
+    lanes: set[str] | None = None,
 ) -> int:
-    """Decide what is due. Returns how many items were decided; 0 means there is nothing to do now.
+    """Decide what is due. Returns how many items were decided; 0 means there is nothing to do now. `lanes` learns who has
+    something to do by it.
 
     What cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
     """
+    lanes = set() if lanes is None else lanes
     try:
-        return _decide_batch(connection, setup, engine_id, now, wanted, crash_point, {})
+        return _decide_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
     except (psycopg.OperationalError, store.Stale):
         raise
     except Unrecordable as found:
         log.exception("a decision cannot be recorded", work_item_id=str(found.work_item_id))
-        return _decide_batch(connection, setup, engine_id, now, 1, crash_point, {found.work_item_id: _dump()})
+        return _decide_batch(connection, setup, engine_id, now, 1, crash_point, {found.work_item_id: _dump()}, lanes)
     except Exception:  # noqa: BLE001 - looked at again in smaller batches
         fewer = max(1, wanted // 8)
-        return decide(connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point)
+        return decide(
+            connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point, lanes=lanes
+        )
 
 
 class Unrecordable(Exception):
@@ -69,6 +74,7 @@ def _decide_batch(
     wanted: int,
     crash_point: CrashPoint,
     poisonous: Mapping[UUID, str],
+    lanes: set[str],
 ) -> int:
     """Decide up to `wanted` items in one transaction; those in `poisonous` are parked with their dump instead.
 
@@ -85,7 +91,9 @@ def _decide_batch(
             items = [item_of(row) for row in rows]
             for item in items:
                 item.head = heads.setdefault(item.head.document_id, item.head)
-            decided = _decide_all(items, connection, Desk(connection, setup, now), engine_id, crash_point, poisonous)
+            decided = _decide_all(
+                items, connection, Desk(connection, setup, now), engine_id, crash_point, poisonous, lanes
+            )
             crash_point(Moment("before_commit", items))
     except (psycopg.OperationalError, store.Stale):
         raise
@@ -104,6 +112,7 @@ def _decide_all(
     engine_id: str,
     crash_point: CrashPoint,
     poisonous: Mapping[UUID, str],
+    lanes: set[str],
 ) -> int:
     """Decide these and record it, as far as their flows go on here."""
     decided = 0
@@ -114,6 +123,7 @@ def _decide_all(
         decided += len(settled)
         crash_point(Moment("before_record", [item for item, _ in settled]))
         store.write(connection, recording)
+        lanes |= recording.lanes
         recording.written()
         items = _going_on(settled, desk.now)
     return decided

@@ -111,8 +111,8 @@ class Engine:
                 records += collected.records if collected else 0
         return records
 
-    def apply(self, connection: psycopg.Connection, wanted: int = BATCH) -> int:
-        """Apply messages that wait. Returns how many."""
+    def apply(self, connection: psycopg.Connection, wanted: int = BATCH, *, lanes: set[str] | None = None) -> int:
+        """Apply messages that wait. Returns how many; `lanes` learns who has something to do by it."""
         return apply_messages(
             connection,
             self.setup,
@@ -120,10 +120,11 @@ class Engine:
             now=self.clock.now(),
             wanted=wanted,
             crash_point=self._crash_point,
+            lanes=lanes,
         )
 
-    def decide(self, connection: psycopg.Connection, wanted: int = BATCH) -> int:
-        """Decide what is due here. Returns how many items."""
+    def decide(self, connection: psycopg.Connection, wanted: int = BATCH, *, lanes: set[str] | None = None) -> int:
+        """Decide what is due here. Returns how many items; `lanes` learns who has something to do by it."""
         return decide(
             connection,
             self.setup,
@@ -131,6 +132,7 @@ class Engine:
             now=self.clock.now(),
             wanted=wanted,
             crash_point=self._crash_point,
+            lanes=lanes,
         )
 
     def call(self, connection: psycopg.Connection, lane: Lane, wanted: int) -> int:

@@ -34,22 +34,27 @@ def apply_messages(
     now: datetime,
     wanted: int = BATCH,
     crash_point: CrashPoint = no_crash,
+    lanes: set[str] | None = None,
 ) -> int:
-    """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits.
+    """Apply what has arrived. Returns how many messages were dealt with; 0 means that none waits. `lanes` learns who has
+    something to do by it.
 
     A message that cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
     """
+    lanes = set() if lanes is None else lanes
     try:
-        return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {})
+        return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
     except (psycopg.OperationalError, store.Stale):
         raise
     except Unrecordable as found:
         log.exception("a message cannot be recorded", message_id=str(found.message_id))
         dump = {found.message_id: "".join(traceback.format_exception(found.__cause__, limit=-8, chain=False))}
-        return _apply_batch(connection, setup, engine_id, now, 1, crash_point, dump)
+        return _apply_batch(connection, setup, engine_id, now, 1, crash_point, dump, lanes)
     except Exception:  # noqa: BLE001 - looked at again in smaller batches
         fewer = max(1, wanted // 8)
-        return apply_messages(connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point)
+        return apply_messages(
+            connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point, lanes=lanes
+        )
 
 
 class Unrecordable(Exception):
@@ -68,6 +73,7 @@ def _apply_batch(
     wanted: int,
     crash_point: CrashPoint,
     poisonous: Mapping[UUID, str],
+    lanes: set[str],
 ) -> int:
     """Apply up to `wanted` messages in one transaction; those in `poisonous` are parked with their dump instead.
 
@@ -84,6 +90,7 @@ def _apply_batch(
             Batch(connection, setup, recording).apply([_looked_at(row, setup, now, poisonous) for row in rows])
             crash_point(Moment("before_record"))
             store.write(connection, recording)
+            lanes |= recording.lanes
             crash_point(Moment("before_commit"))
     except (psycopg.OperationalError, store.Stale):
         raise

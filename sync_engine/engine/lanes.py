@@ -15,7 +15,7 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Recording, Rows, Trouble, clean
+from sync_engine.engine.recording import Recording, Trouble, clean
 from sync_engine.engine.results import (
     MESSAGE_CHARS,
     Attempt,
@@ -26,6 +26,7 @@ from sync_engine.engine.results import (
     idempotency_key,
     no_crash,
 )
+from sync_engine.engine.rows import Rows
 from sync_engine.engine.settling import recording_status
 from sync_engine.model.errors import (
     AnswerLost,

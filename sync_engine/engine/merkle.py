@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -33,15 +34,23 @@ LEAF_COLUMNS = (
 _sha256 = hashlib.sha256
 
 
+@lru_cache(maxsize=64)
+def _moment(value: datetime) -> str:
+    """A time as text; all events of a recording carry the same few."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
+        return _moment(value)
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no place in an event")
 
 
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False, default=_plain
+).encode
 
 
 def leaf(event: Mapping[str, Any]) -> bytes:

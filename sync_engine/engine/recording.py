@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine import merkle
+from sync_engine.engine.rows import Rows
 from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.ids import NewId
@@ -100,25 +101,6 @@ _CAUSE_FACTS = (
     "message_code",
     "account",
 )
-
-
-class Rows:
-    """Rows for one statement, kept as tuples and handed over as parallel arrays."""
-
-    __slots__ = ("columns", "rows", "statement")
-
-    def __init__(self, statement: str, *columns: str) -> None:
-        self.statement = statement
-        self.columns = columns
-        self.rows: list[tuple[Any, ...]] = []
-
-    def add(self, *values: Any) -> None:
-        """One row, in the order of the columns."""
-        self.rows.append(values)
-
-    def arrays(self) -> dict[str, list[Any]]:
-        """The rows turned on their side."""
-        return dict(zip(self.columns, map(list, zip(*self.rows, strict=True)), strict=True))
 
 
 class Recording:
@@ -227,7 +209,16 @@ class Recording:
             "priority",
             "facts",
         )
-        self.restarts = Rows("record.restart_work", "document_id", "flow", "step", "system", "objective_at")
+        self.restarts = Rows(
+            "record.restart_work",
+            "work_item_id",
+            "document_id",
+            "business_unit",
+            "flow",
+            "step",
+            "system",
+            "objective_at",
+        )
         self.cancelled: set[UUID] = set()
         self.intents = Rows(
             "record.insert_intents",
@@ -652,6 +643,18 @@ class Recording:
     def encoded(self, attributes: dict[str, Any]) -> str:
         """Event attributes as JSON text."""
         return "{}" if not attributes else _json(attributes)
+
+    @property
+    def lanes(self) -> frozenset[str]:
+        """Who has something to do now by this recording. Where somebody may be woken who waits for news, deciding is among
+        them; the few that wait for news in another lane are found there within a poll."""
+        found = {row[self.new_work.columns.index("system")] for row in self.new_work.rows}
+        found |= {row[self.restarts.columns.index("system")] for row in self.restarts.rows}
+        status, system, due_at = (self.work.columns.index(name) for name in ("status", "system", "due_at"))
+        found |= {row[system] for row in self.work.rows if row[status] == "due" and row[due_at] <= self.now}
+        if self.woken or self.woken_subjects or self.ready_suppliers or self.identifiers.rows:
+            found.add("finsync")
+        return frozenset(found)
 
     def tables(self) -> list[Rows]:
         """Every plain set of rows."""

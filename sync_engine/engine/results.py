@@ -149,7 +149,7 @@ class Recorder:
         dropped: their new holder looks in the target before it sends. If the whole cannot be written, each is written
         alone, so that only what is poisonous is parked.
 
-        Returns the lanes that have something to do by it; None when it may be any.
+        Returns the lanes that have something to do by it (`Recording.lanes`); None when it may be any.
 
         Raises:
             psycopg.OperationalError: the database is lost or another transaction was in the way; may be called again.
@@ -165,7 +165,7 @@ class Recorder:
             else:
                 recording = self.recording(results)
                 store.record(connection, recording)
-                concerned = _concerned(recording, results)
+                concerned = recording.lanes
         except store.Stale:
             _restore(results, before)
             self._record_again(connection, results)
@@ -278,18 +278,6 @@ class Recorder:
             key=idempotency_key(item) if attempt.effect != "read" else None,
             try_number=item.tries + 1,
         )
-
-
-def _concerned(recording: Recording, results: list[Result]) -> frozenset[str] | None:
-    if (
-        recording.woken
-        or recording.woken_subjects
-        or recording.ready_suppliers
-        or recording.new_work.rows
-        or recording.identifiers.rows
-    ):
-        return None  # somebody who waits is woken, wherever it is
-    return frozenset(result.item.placed.system for result in results if result.item.placed is not None)
 
 
 def _restore(results: list[Result], before: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:

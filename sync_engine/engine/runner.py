@@ -95,9 +95,9 @@ class Runner:
         self._stop = threading.Event()
         self._threads = [
             *[thread for lane in engine.lanes.values() for thread in self._lane(lane)],
-            self._thread("intake", lambda: self._loop("intake", self.engine.apply)),
+            self._thread("intake", lambda: self._deciding("intake", self.engine.apply)),
             *[
-                self._thread(f"decide-{n}", lambda: self._loop(Role.FINSYNC.value, self.engine.decide))
+                self._thread(f"decide-{n}", lambda: self._deciding(Role.FINSYNC.value, self.engine.decide))
                 for n in range(deciders)
             ],
             *[self._thread(name, lambda name=name, step=step: self._loop(name, step)) for name, step in also.items()],  # type: ignore[misc]
@@ -152,12 +152,33 @@ class Runner:
                 self._stop.wait(pause)
 
     def _loop(self, name: str, step: Step) -> None:
+        """Pass after pass; whatever one of them does may concern everybody."""
+
+        def passed(connection: psycopg.Connection) -> int:
+            many = step(connection)
+            if many:
+                self.signal.raise_()
+            return many
+
+        self._passes(name, passed)
+
+    def _deciding(self, name: str, step: Callable[..., int]) -> None:
+        """The same for a step that says who has something to do by it."""
+
+        def passed(connection: psycopg.Connection) -> int:
+            lanes: set[str] = set()
+            many = step(connection, lanes=lanes)
+            if many:
+                self.signal.raise_(lanes)
+            return many
+
+        self._passes(name, passed)
+
+    def _passes(self, name: str, step: Step) -> None:
         def run(connection: psycopg.Connection) -> None:
             while not self._stop.is_set():
                 seen = self.signal.seen(name)
-                if self._try(name, lambda: step(connection)):
-                    self.signal.raise_()
-                else:
+                if not self._try(name, lambda: step(connection)):
                     self.signal.wait(name, seen, POLL_S)
 
         self._connected(name, run)

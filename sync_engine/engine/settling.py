@@ -150,7 +150,9 @@ def _resume(recording: Recording, move: OtherMove, setup: Setup) -> None:
     flow = FLOW_OF[move.head.document_type]
     step = flow.step(move.resume_at)
     recording.restarts.add(
+        setup.new_id(recording.now),
         move.head.document_id,
+        move.head.business_unit,
         flow.name,
         step.name,
         setup.lane(step, move.head.business_unit),

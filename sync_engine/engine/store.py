@@ -19,7 +19,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
-from sync_engine.engine.recording import Head, Recording, Rows
+from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.rows import Rows
 from sync_engine.engine.sending import Pipeline, Together
 
 BREAKER_FAILURES = 5

@@ -37,6 +37,9 @@ SAYS: dict[str, Any] = {
     "amount": 1,
     "closes_at": "2030-01-01T00:00:00Z",
     "message": "it is",
+    "last_event_seq": 1,
+    "last_event_at": TUESDAY,
+    "fired_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -47,13 +50,26 @@ SAYS_IN = {
     ("redrive_item", "status"): "queued",
     ("order_movement", "kind"): "ordered",
     ("alert", "state"): "firing",
+    ("alert_notice", "status"): "due",
+    ("alert_rule_version", "source"): "file",
+    ("expiry", "kind"): "secret",
     ("command", "status"): "done",
     ("job_run", "outcome"): "done",
     ("job_state", "outcome"): "done",
     ("system_state", "breaker"): "closed",
     ("produced_past", "single"): True,
+    ("rollup", "grain"): "day",
+    ("event_log_file", "phase"): "ready",
 }
-SHARED = {"produced_past", "schema_migration", "schema_view", "app_session", "app_user"}
+SHARED = {
+    "produced_past",
+    "rollup_begun",
+    "rollup_closed",
+    "schema_migration",
+    "schema_view",
+    "app_session",
+    "app_user",
+}
 """One row for all, or filled by the program itself."""
 
 
@@ -112,6 +128,7 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         return f"objective {UNITS.index(unit)}"  # every unit's documents are measured against every objective
     by_kind: dict[str, Any] = {
         "uuid": id_of(unit),
+        "uuid[]": [id_of(unit)],
         "text": f"secret of {unit}",
         "text[]": [f"secret of {unit}"],
         "timestamp with time zone": TUESDAY,
@@ -119,5 +136,9 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         "boolean": False,
         "jsonb": Jsonb({"said": f"secret of {unit}"}),
         "bytea": f"secret of {unit}".encode(),
+        "smallint[]": [],
+        "integer[]": [],
     }
+    if column == "series_id":
+        return UNITS.index(unit)
     return by_kind.get(kind, 1)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pandas as pd
 
@@ -75,25 +74,6 @@ class Objective:
     def is_met(self) -> bool | None:
         """None: no data."""
         return None if self.attained is None else self.attained >= self.target
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """An open alert, in business words."""
-
-    alert_id: UUID
-    rule: str
-    severity: str
-    state: str
-    message: str
-    owner_team: str
-    group_amount: Decimal | None
-    business_unit: str
-    fired_at: datetime
-    acknowledged_by: str | None
-    deadline_on: Any
-    document_id: UUID
-    number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +225,6 @@ RISK_COLUMNS = (
 def invoices_at_risk(reports: Reports, units: Units, *, as_of: datetime, days: int = RISK_DAYS) -> pd.DataFrame:
     """Invoices due within `days` (or past due) and not ready for payment, most money first."""
     return reports.frame("invoice_risk", RISK_COLUMNS, units=_units(units), as_of=as_of, days=days)
-
-
-def alerts(reports: Reports, units: Units) -> tuple[Alert, ...]:
-    """Open alerts, firing ones first, most money first."""
-    return tuple(Alert(**row) for row in reports.rows("alerts", units=_units(units)))
 
 
 def moved(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Moved:

@@ -130,13 +130,13 @@ class Reports:
     _watermark: object = None
 
     def rows(self, question: str, **arguments: Any) -> list[Row]:
-        """The rows that answer report.<question>, never remembered.
+        """The rows that answer report.<question>, or <file>.<question> where another file has it, never remembered.
 
         Raises:
             TooSlow, DatabaseAway: no answer.
         """
         with self._putting(question) as cursor:
-            cursor.execute(sql(f"report.{question}"), arguments)
+            cursor.execute(sql(question if "." in question else f"report.{question}"), arguments)
             return cursor.fetchall()
 
     def row(self, question: str, **arguments: Any) -> Row | None:

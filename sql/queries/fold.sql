@@ -1,0 +1,277 @@
+-- Folding: recordings become rollups. One folder at a time in a cell; a batch is one transaction, so that every event is counted
+-- once and what is not committed has not been counted. Every measure is one statement over the batch: :recordings with their
+-- earliest and latest time, one :source (NULL: every log), without the :left_out documents, learned :learned_on.
+
+-- name: lock()$
+-- Become the folder of this cell until the transaction ends; false when somebody else is.
+SELECT pg_try_advisory_xact_lock(hashtextextended('finsync fold ' || current_schema(), 0));
+
+-- name: claim(most, events)^
+-- The recordings to fold next, in the order in which they were written: those that begin within the next :events events. NULLs when
+-- everything has been folded.
+SELECT array_agg(recording_id) AS recordings, min(recorded_at) AS first_at, max(recorded_at) AS last_at, sum(event_count)::bigint AS events
+  FROM (SELECT recording_id, recorded_at, event_count, sum(event_count) OVER (ORDER BY written_order) - event_count AS before
+          FROM (SELECT recording_id, recorded_at, event_count, written_order FROM recording
+                 WHERE folded_at IS NULL ORDER BY written_order LIMIT :most) next) counted
+ WHERE before < :events;
+
+-- name: mark(recordings, now)!
+-- They are in the rollups.
+UPDATE recording SET folded_at = :now WHERE recording_id = ANY (:recordings::uuid[]);
+
+-- name: test_documents(recordings, first_at, last_at)$
+-- Test documents that the batch is about: they are in no figure.
+SELECT coalesce(array_agg(DISTINCT d.document_id), '{}')
+  FROM event e JOIN document d USING (document_id)
+ WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND d.is_test;
+
+-- name: documents(recordings, first_at, last_at, source, left_out, final, learned_on)^
+-- Bring the milestones of each document up to date. :final: the states ("type:state") in which nothing more is expected. Answers the
+-- journeys that a document has left or joined, and the documents that have come to another business unit.
+WITH e AS MATERIALIZED (
+    SELECT * FROM event
+     WHERE recording_id = ANY (:recordings::uuid[]) AND recorded_at BETWEEN :first_at AND :last_at
+       AND (:source::text IS NULL OR source = :source) AND NOT document_id = ANY (:left_out::uuid[])
+), summed AS MATERIALIZED (
+    SELECT document_id, max(seq) AS last_seq, min(event_at) FILTER (WHERE seq = 1) AS entered_at, min(event_at) AS first_event_at, max(event_at) AS last_event_at, count(*) AS events,
+           min(event_at) FILTER (WHERE activity = 'approval_completed') AS approved_at,
+           max(event_at) FILTER (WHERE activity = 'order_accepted') AS order_number_at,
+           min(event_at) FILTER (WHERE activity = 'orders_confirmed') AS ordered_at,
+           max(event_at) FILTER (WHERE activity IN ('goods_received', 'goods_received_in_full')) AS received_at,
+           max(event_at) FILTER (WHERE activity = 'invoice_received') AS invoiced_at,
+           max(event_at) FILTER (WHERE activity IN ('invoice_posted', 'invoice_blocked')) AS posted_at
+      FROM e GROUP BY document_id
+), told AS MATERIALIZED (
+    SELECT s.*, e.source, e.document_type, e.correlation_id, e.business_unit,
+           CASE WHEN e.document_type || ':' || e.state_to = ANY (:final::text[]) THEN CASE WHEN e.state_from = e.state_to THEN e.state_from_since ELSE e.recorded_at END END AS closed_at
+      FROM summed s JOIN e ON e.document_id = s.document_id AND e.seq = s.last_seq
+), moved AS (
+    SELECT t.document_id, m.correlation_id AS left_journey, t.correlation_id AS joined_journey, m.business_unit <> t.business_unit AS to_other_unit
+      FROM told t JOIN document_milestone m USING (document_id)
+     WHERE t.last_seq > m.last_seq AND (m.correlation_id <> t.correlation_id OR m.business_unit <> t.business_unit)
+), begun AS (
+    INSERT INTO rollup_begun (source, learned_on) SELECT DISTINCT source, :learned_on::date FROM told ON CONFLICT DO NOTHING
+), kept AS (
+    INSERT INTO document_milestone AS m (document_id, source, document_type, correlation_id, business_unit, last_seq, entered_at, first_event_at, last_event_at, events,
+                                         approved_at, order_number_at, ordered_at, received_at, invoiced_at, posted_at, closed_at)
+    SELECT document_id, source, document_type, correlation_id, business_unit, last_seq, entered_at, first_event_at, last_event_at, events,
+           approved_at, order_number_at, ordered_at, received_at, invoiced_at, posted_at, closed_at
+      FROM told
+    ON CONFLICT (document_id) DO UPDATE
+       SET correlation_id = CASE WHEN excluded.last_seq > m.last_seq THEN excluded.correlation_id ELSE m.correlation_id END,
+           business_unit = CASE WHEN excluded.last_seq > m.last_seq THEN excluded.business_unit ELSE m.business_unit END,
+           closed_at = CASE WHEN excluded.last_seq > m.last_seq THEN excluded.closed_at ELSE m.closed_at END,
+           last_seq = greatest(m.last_seq, excluded.last_seq), entered_at = coalesce(m.entered_at, excluded.entered_at),
+           first_event_at = least(m.first_event_at, excluded.first_event_at), last_event_at = greatest(m.last_event_at, excluded.last_event_at),
+           events = m.events + excluded.events,
+           approved_at = least(m.approved_at, excluded.approved_at), order_number_at = greatest(m.order_number_at, excluded.order_number_at),
+           ordered_at = least(m.ordered_at, excluded.ordered_at), received_at = greatest(m.received_at, excluded.received_at),
+           invoiced_at = greatest(m.invoiced_at, excluded.invoiced_at), posted_at = greatest(m.posted_at, excluded.posted_at)
+)
+SELECT coalesce(array_agg(left_journey) || array_agg(joined_journey), '{}') AS journeys,
+       coalesce(array_agg(document_id) FILTER (WHERE to_other_unit), '{}') AS documents
+  FROM moved;
+
+-- name: journeys(recordings, first_at, last_at, source, left_out, also, learned_on)$
+-- Requisitions to their order and to their posting, as the view cycle_time defines them: what a journey gave to the rollups is taken
+-- back and given anew where the batch, or a document that left or joined (:also), has changed it. Measures: submitted (how many),
+-- submitted_ordered and submitted_ended (what became of them, by the day of their submit), ordered, approved_to_ordered, posted.
+WITH touched AS MATERIALIZED (
+    -- The journey its document belongs to by now: the event may have been recorded before that was known.
+    SELECT m.correlation_id
+      FROM event e JOIN document_milestone m USING (document_id)
+     WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at
+       AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync'
+       AND (e.document_type = 'requisition' OR e.activity IN ('order_accepted', 'goods_received', 'goods_received_in_full', 'invoice_received', 'invoice_posted', 'invoice_blocked'))
+    UNION
+    SELECT unnest(:also::uuid[])
+), reached AS MATERIALIZED (
+    SELECT r.document_id, r.source, r.business_unit, b.calendar, r.entered_at AS submitted_at, r.approved_at, f.order_number_at, r.ordered_at, f.received_at, f.invoiced_at, f.posted_at, r.closed_at
+      FROM touched t
+      JOIN document_milestone r ON r.correlation_id = t.correlation_id AND r.document_type = 'requisition' AND r.source = 'finsync' AND r.entered_at IS NOT NULL
+      JOIN business_unit b ON b.code = r.business_unit
+     CROSS JOIN LATERAL (
+         SELECT max(m.order_number_at) AS order_number_at, max(m.received_at) AS received_at, max(m.invoiced_at) AS invoiced_at, max(m.posted_at) AS posted_at
+           FROM document_milestone m WHERE m.correlation_id = r.correlation_id) f
+), changed AS MATERIALIZED (
+    SELECT n.*
+      FROM reached n LEFT JOIN journey j USING (document_id)
+     WHERE (n.source, n.business_unit, n.submitted_at, n.approved_at, n.order_number_at, n.ordered_at, n.received_at, n.invoiced_at, n.posted_at, n.closed_at)
+           IS DISTINCT FROM (j.source, j.business_unit, j.submitted_at, j.approved_at, j.order_number_at, j.ordered_at, j.received_at, j.invoiced_at, j.posted_at, j.closed_at)
+), measured AS MATERIALIZED (
+    SELECT c.document_id, c.source, c.business_unit, c.submitted_at, c.approved_at, c.order_number_at, c.ordered_at, c.received_at, c.invoiced_at, c.posted_at, c.closed_at,
+           extract(epoch FROM c.ordered_at - c.submitted_at) AS to_ordered_s,
+           CASE WHEN c.ordered_at IS NOT NULL THEN coalesce(o.worked_s, 0) - coalesce(v.worked_s, 0) END AS to_ordered_business_s,
+           extract(epoch FROM c.posted_at - c.submitted_at) AS to_posted_s,
+           CASE WHEN c.posted_at IS NOT NULL THEN coalesce(p.worked_s, 0) - coalesce(v.worked_s, 0) END AS to_posted_business_s,
+           extract(epoch FROM c.ordered_at - c.approved_at) AS approved_to_ordered_s,
+           CASE WHEN c.ordered_at IS NOT NULL AND c.approved_at IS NOT NULL THEN coalesce(o.worked_s, 0) - coalesce(a.worked_s, 0) END AS approved_to_ordered_business_s
+      FROM changed c
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(c.submitted_at, i.closes_at) - i.opens_at) AS worked_s
+            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.submitted_at ORDER BY i.opens_at DESC LIMIT 1) v ON c.ordered_at IS NOT NULL OR c.posted_at IS NOT NULL
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(c.approved_at, i.closes_at) - i.opens_at) AS worked_s
+            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.approved_at ORDER BY i.opens_at DESC LIMIT 1) a ON c.ordered_at IS NOT NULL
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(c.ordered_at, i.closes_at) - i.opens_at) AS worked_s
+            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.ordered_at ORDER BY i.opens_at DESC LIMIT 1) o ON true
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(c.posted_at, i.closes_at) - i.opens_at) AS worked_s
+            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.posted_at ORDER BY i.opens_at DESC LIMIT 1) p ON true
+), kept AS (
+    INSERT INTO journey (document_id, source, business_unit, submitted_at, approved_at, order_number_at, ordered_at, received_at, invoiced_at, posted_at, closed_at,
+                         to_ordered_s, to_ordered_business_s, to_posted_s, to_posted_business_s, approved_to_ordered_s, approved_to_ordered_business_s)
+    SELECT * FROM measured
+    ON CONFLICT (document_id) DO UPDATE
+       SET business_unit = excluded.business_unit, submitted_at = excluded.submitted_at, approved_at = excluded.approved_at, order_number_at = excluded.order_number_at,
+           ordered_at = excluded.ordered_at, received_at = excluded.received_at, invoiced_at = excluded.invoiced_at, posted_at = excluded.posted_at, closed_at = excluded.closed_at,
+           to_ordered_s = excluded.to_ordered_s, to_ordered_business_s = excluded.to_ordered_business_s, to_posted_s = excluded.to_posted_s,
+           to_posted_business_s = excluded.to_posted_business_s, approved_to_ordered_s = excluded.approved_to_ordered_s,
+           approved_to_ordered_business_s = excluded.approved_to_ordered_business_s
+), given AS (
+    SELECT m.*, 1 AS weight FROM measured m
+    UNION ALL
+    SELECT j.*, -1 FROM journey j JOIN measured m USING (document_id)
+)
+SELECT add_to_rollups(array_agg(ROW(g.source, c.measure, '', g.business_unit, c.at, c.s, g.weight)::rollup_contribution), :learned_on::date)
+  FROM given g
+ -- Where the clocks contradict each other they do so in both kinds of time: below zero is counted apart.
+ CROSS JOIN LATERAL (VALUES
+     ('submitted', g.submitted_at, NULL::numeric, true),
+     ('submitted_ended', g.submitted_at, NULL, g.ordered_at IS NULL AND g.closed_at IS NOT NULL),
+     ('submitted_ordered_wall', g.submitted_at, g.to_ordered_s, g.ordered_at IS NOT NULL),
+     ('submitted_ordered_business', g.submitted_at, CASE WHEN g.to_ordered_s < 0 THEN g.to_ordered_s ELSE g.to_ordered_business_s END, g.ordered_at IS NOT NULL),
+     ('ordered_wall', g.ordered_at, g.to_ordered_s, g.ordered_at IS NOT NULL),
+     ('ordered_business', g.ordered_at, CASE WHEN g.to_ordered_s < 0 THEN g.to_ordered_s ELSE g.to_ordered_business_s END, g.ordered_at IS NOT NULL),
+     ('approved_to_ordered_wall', g.ordered_at, g.approved_to_ordered_s, g.ordered_at IS NOT NULL AND g.approved_at IS NOT NULL),
+     ('approved_to_ordered_business', g.ordered_at, CASE WHEN g.approved_to_ordered_s < 0 THEN g.approved_to_ordered_s ELSE g.approved_to_ordered_business_s END, g.ordered_at IS NOT NULL AND g.approved_at IS NOT NULL),
+     ('posted_wall', g.posted_at, g.to_posted_s, g.posted_at IS NOT NULL),
+     ('posted_business', g.posted_at, CASE WHEN g.to_posted_s < 0 THEN g.to_posted_s ELSE g.to_posted_business_s END, g.posted_at IS NOT NULL)
+ ) AS c(measure, at, s, is_meant)
+ WHERE c.is_meant;
+
+-- name: objectives(recordings, first_at, last_at, source, left_out, also, learned_on)$
+-- Each objective by the day of the deadline, as the view slo_event defines it. Measures: objective_due (every document whose
+-- deadline lies there, done or not) and objective_good (of these, the ones done by it), divided by objective. :also: documents that
+-- have come to another business unit.
+WITH told AS (
+    SELECT o.name AS objective, e.document_id, min(e.source) AS source, max(e.seq) AS last_seq,
+           -- A record's own time counts where the hub did it; where a system did, that system's.
+           min(CASE WHEN e.seq = 1 THEN e.recorded_at ELSE e.event_at END) FILTER (WHERE e.activity = o.start_activity) AS started_at,
+           min(e.recorded_at) FILTER (WHERE e.activity = ANY (o.good_activities)) AS good_at
+      FROM event e JOIN objective o ON o.document_type = e.document_type AND (e.activity = o.start_activity OR e.activity = ANY (o.good_activities))
+     WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at
+       AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync'
+     GROUP BY o.name, e.document_id
+    UNION ALL
+    SELECT r.objective, r.document_id, r.source, r.last_seq, r.started_at, r.good_at FROM objective_result r JOIN objective o ON o.name = r.objective WHERE r.document_id = ANY (:also::uuid[])
+), joined AS MATERIALIZED (
+    SELECT n.objective, n.document_id, n.source, m.business_unit, n.last_seq, n.started_at, n.good_at, o.clock, o.threshold_s, b.calendar
+      FROM (SELECT t.objective, t.document_id, min(t.source) AS source, greatest(max(t.last_seq), max(r.last_seq)) AS last_seq,
+                   least(min(t.started_at), min(r.started_at)) AS started_at, least(min(t.good_at), min(r.good_at)) AS good_at
+              FROM told t LEFT JOIN objective_result r USING (objective, document_id)
+             GROUP BY t.objective, t.document_id) n
+      JOIN objective o ON o.name = n.objective
+      JOIN document_milestone m USING (document_id)
+      LEFT JOIN business_unit b ON b.code = m.business_unit
+), timed AS MATERIALIZED (
+    SELECT t.objective, t.document_id, t.source, t.business_unit, t.last_seq, t.started_at, t.good_at,
+           CASE WHEN t.clock = 'wall' AND t.calendar IS NOT NULL THEN t.started_at + make_interval(secs => t.threshold_s::double precision) ELSE worked.deadline_at END AS deadline_at
+      FROM joined t
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(t.started_at, i.closes_at) - i.opens_at) + t.threshold_s AS worked_by_deadline_s
+            FROM calendar_interval i
+           WHERE t.clock = 'business' AND i.calendar = t.calendar AND i.opens_at <= t.started_at
+           ORDER BY i.opens_at DESC
+           LIMIT 1) target ON true
+      LEFT JOIN LATERAL (
+          SELECT CASE WHEN i.worked_before_s + extract(epoch FROM i.closes_at - i.opens_at) >= target.worked_by_deadline_s
+                      THEN i.opens_at + make_interval(secs => (target.worked_by_deadline_s - i.worked_before_s)::double precision) END AS deadline_at
+            FROM calendar_interval i
+           WHERE i.calendar = t.calendar AND i.worked_before_s < ceil(target.worked_by_deadline_s)::bigint  -- bigint, as the index has it
+           ORDER BY i.worked_before_s DESC
+           LIMIT 1) worked ON true
+), kept AS (
+    INSERT INTO objective_result (objective, document_id, source, business_unit, last_seq, started_at, good_at, deadline_at)
+    SELECT objective, document_id, source, business_unit, last_seq, started_at, good_at, deadline_at FROM timed
+    ON CONFLICT (objective, document_id) DO UPDATE
+       SET business_unit = excluded.business_unit, last_seq = excluded.last_seq, started_at = excluded.started_at, good_at = excluded.good_at, deadline_at = excluded.deadline_at
+), given AS (
+    SELECT objective, source, business_unit, good_at, deadline_at, 1 AS weight FROM timed
+    UNION ALL
+    SELECT r.objective, r.source, r.business_unit, r.good_at, r.deadline_at, -1 FROM objective_result r JOIN timed t USING (objective, document_id)
+)
+SELECT add_to_rollups(array_agg(ROW(g.source, c.measure, g.objective, g.business_unit, g.deadline_at, NULL::numeric, g.weight)::rollup_contribution), :learned_on::date)
+  FROM given g
+ CROSS JOIN LATERAL (VALUES ('objective_due', true), ('objective_good', g.good_at <= g.deadline_at)) AS c(measure, is_meant)
+ WHERE g.deadline_at IS NOT NULL AND c.is_meant;
+
+-- name: stays(recordings, first_at, last_at, source, left_out, learned_on)$
+-- Stays in a state, as the view stage_time defines them, by the day on which they ended. Measures: stay_wall and stay_business,
+-- divided by "type:state".
+SELECT add_to_rollups(array_agg(ROW(t.source, c.measure, t.document_type || ':' || t.stage, t.business_unit, t.left_at, c.s, 1)::rollup_contribution), :learned_on::date)
+  FROM stage_time t
+ CROSS JOIN LATERAL (VALUES ('stay_wall', t.wall_s), ('stay_business', t.business_s)) AS c(measure, s)
+ WHERE t.recording_id = ANY (:recordings::uuid[]) AND t.left_at BETWEEN :first_at AND :last_at
+   AND (:source::text IS NULL OR t.source = :source) AND NOT t.document_id = ANY (:left_out::uuid[]);
+
+-- name: entries(recordings, first_at, last_at, source, left_out, learned_on)$
+-- How many documents came into a state on each day. Measure: entered, divided by "type:state". With the stays that ended it makes
+-- throughput, work in progress and the cumulative flow.
+SELECT add_to_rollups(array_agg(ROW(e.source, 'entered', e.document_type || ':' || e.state_to, e.business_unit, e.recorded_at, NULL, 1)::rollup_contribution), :learned_on::date)
+  FROM event e
+ WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND e.state_from IS DISTINCT FROM e.state_to
+   AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync';
+
+-- name: close_periods(smaller, larger, until)!
+-- Add up the days of months (months of years) that are over: those that begin before :until and are not added up yet. From then on
+-- whatever is added to one of their days is added to them too.
+WITH since AS (
+    SELECT CASE :larger WHEN 'month' THEN months_until ELSE years_until END AS day FROM rollup_closed
+), part AS MATERIALIZED (
+    SELECT r.series_id, r.business_unit, date_trunc(:larger, r.starts_on::timestamp)::date AS starts_on, r.n, r.negative, r.total, r.buckets, r.counts
+      FROM rollup r CROSS JOIN since s
+     WHERE r.grain = :smaller AND r.starts_on >= s.day AND r.starts_on < :until::date
+), histogram AS (
+    SELECT series_id, starts_on, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(held ORDER BY bucket) AS counts
+      FROM (SELECT p.series_id, p.starts_on, u.bucket, sum(u.held)::integer AS held
+              FROM part p CROSS JOIN LATERAL unnest(p.buckets, p.counts) AS u(bucket, held)
+             GROUP BY 1, 2, 3) one
+     GROUP BY 1, 2
+)
+INSERT INTO rollup (series_id, business_unit, grain, starts_on, n, negative, total, buckets, counts)
+SELECT s.series_id, s.business_unit, :larger, s.starts_on, s.n, s.negative, s.total, coalesce(h.buckets, '{}'), coalesce(h.counts, '{}')
+  FROM (SELECT series_id, starts_on, min(business_unit) AS business_unit, sum(n) AS n, sum(negative) AS negative, sum(total) AS total FROM part GROUP BY 1, 2) s
+  LEFT JOIN histogram h USING (series_id, starts_on);
+
+-- name: closed(months_until, years_until)!
+-- Up to where periods have been added up.
+UPDATE rollup_closed SET months_until = greatest(months_until, :months_until::date), years_until = greatest(years_until, :years_until::date);
+
+-- name: are_closed(months_until)$
+-- Whether all months before that one have been added up.
+SELECT months_until >= :months_until::date FROM rollup_closed;
+
+-- name: lock_for_rebuilding()
+-- Become the folder of this cell until the transaction ends, after whoever is at it.
+SELECT pg_advisory_xact_lock(hashtextextended('finsync fold ' || current_schema(), 0));
+
+-- name: forget(source)$
+-- Nothing of a log (NULL: of any) is in the rollups any more; what was closed stays closed where another log's periods are.
+WITH rollups AS (DELETE FROM rollup WHERE :source::text IS NULL OR series_id IN (SELECT series_id FROM rollup_series WHERE source = :source)),
+begun AS (DELETE FROM rollup_begun WHERE :source::text IS NULL OR source = :source),
+milestones AS (DELETE FROM document_milestone WHERE :source::text IS NULL OR source = :source),
+journeys AS (DELETE FROM journey WHERE :source::text IS NULL OR source = :source),
+results AS (DELETE FROM objective_result WHERE :source::text IS NULL OR source = :source),
+opened AS (UPDATE rollup_closed SET months_until = '0001-01-01', years_until = '0001-01-01' WHERE :source::text IS NULL)
+SELECT true;
+
+-- name: folded()
+-- Every recording that has been folded, by the day (UTC) on which that was and the order in which it was written.
+SELECT recording_id, recorded_at, event_count, (folded_at AT TIME ZONE 'UTC')::date AS learned_on
+  FROM recording WHERE folded_at IS NOT NULL ORDER BY (folded_at AT TIME ZONE 'UTC')::date, written_order;
+
+-- name: closed_until()^
+-- Up to where months have been added up; NULL: none.
+SELECT nullif(months_until, '0001-01-01') AS months_until FROM rollup_closed;

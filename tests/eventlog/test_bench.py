@@ -1,0 +1,18 @@
+"""The benchmark of imports measures what it says."""
+
+from benchmarks.importing import run
+
+
+def test_a_small_run_answers_every_figure(database):
+    said = []
+    figures = run(database, events=600, progress=said.append)
+    rates = {name: value for name, value in figures.items() if name.endswith("_per_s")}
+    assert {name for name in rates if name.endswith("_in_per_s")} == {
+        "csv_in_per_s",
+        "xes_in_per_s",
+        "ocel2-json_in_per_s",
+    }
+    assert len(rates) == 9
+    assert all(rate > 0 for rate in rates.values())
+    assert all(20 < figures[f"{kind}_peak_mb"] < 400 for kind in ("csv", "xes", "ocel2-json"))
+    assert figures["machine"]["cores"] >= 1

@@ -1,0 +1,249 @@
+"""Readers find out what nobody said, say what they took, and ask where two readings are possible (issue 4 section 1)."""
+
+import json
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+
+from sync_engine.eventlog import times
+from sync_engine.eventlog.csv_log import CsvReader
+from sync_engine.eventlog.importing import Request, activities_of, reader_of
+from sync_engine.eventlog.known import checked_name
+from sync_engine.eventlog.opening import Options, format_of
+from sync_engine.eventlog.records import BadLog, SeenEvent, SeenObject
+from sync_engine.eventlog.stages import guessed_mapping, guessed_stage, load_mapping
+from sync_engine.model.lifecycles import LIFECYCLES
+
+
+def events(reader):
+    return [record for record in reader.records(lambda _: None) if isinstance(record, SeenEvent)]
+
+
+def of(tmp_path, text, encoding="utf-8", **options):
+    path = tmp_path / "log.csv"
+    path.write_bytes(text.encode(encoding))
+    return CsvReader(path, Options(**options))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_any_delimiter_and_line_end_is_found_out(tmp_path, delimiter, end):
+    lines = ["Case ID,Activity,Complete Timestamp,note", 'A,ask,2026-03-01 08:00,"x;y|z"', "A,pay,2026-03-02 08:00,"]
+    reader = of(tmp_path, end.join(line.replace(",", delimiter) for line in lines).replace("x;y|z", "several words"))
+    assert [(one.case, one.activity, one.event_at.day) for one in events(reader)] == [("A", "ask", 1), ("A", "pay", 2)]
+    assert reader.guessed["delimiter"] == ("tab" if delimiter == "\t" else delimiter)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "called"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8-sig"), ("cp1252", "cp1252"), ("utf-16", "utf-16")]
+)
+def test_the_encoding_is_found_out_and_told(tmp_path, encoding, called):
+    reader = of(tmp_path, "case,activity,timestamp\nA,prüfen,2026-03-01\n", encoding)
+    assert reader.guessed["encoding"] == called
+    assert events(reader)[0].activity == "prüfen"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "moment"),
+    [
+        ("2026-03-04T08:05:06.789Z", "iso", datetime(2026, 3, 4, 8, 5, 6, 789000, tzinfo=UTC)),
+        ("2026/03/04 08:05", "iso", datetime(2026, 3, 4, 8, 5, tzinfo=UTC)),
+        ("2026.3.4 8:05:06", "year-first", datetime(2026, 3, 4, 8, 5, 6, tzinfo=UTC)),
+        ("24.12.2026 08:05", "day-first", datetime(2026, 12, 24, 8, 5, tzinfo=UTC)),
+        ("12/24/26 8:05 PM", "month-first", datetime(2026, 12, 24, 20, 5, tzinfo=UTC)),
+        ("24-Dec-2026 08:05", "%d-%b-%Y %H:%M", datetime(2026, 12, 24, 8, 5, tzinfo=UTC)),
+        ("1772611506", "unix", datetime(2026, 3, 4, 8, 5, 6, tzinfo=UTC)),
+        ("1772611506789", "unix", datetime(2026, 3, 4, 8, 5, 6, 789000, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_read_as_it_is_written(tmp_path, text, name, moment):
+    reader = of(tmp_path, f'case,activity,timestamp\nA,ask,"{text}"\n')
+    assert reader.guessed["time format"] == name
+    assert events(reader)[0].event_at == moment
+
+
+def test_a_date_with_two_readings_is_refused_with_both_and_the_flag(tmp_path):
+    with pytest.raises(BadLog, match=r"03 April 2026 or 04 March 2026.*--time-format day-first") as refused:
+        of(tmp_path, "case,activity,timestamp\nA,ask,03/04/2026 08:00\nA,pay,05/06/2026 08:00\n")
+    assert "timestamp" in str(refused.value)
+    told = of(tmp_path, "case,activity,timestamp\nA,ask,03/04/2026 08:00\n", time_format="month-first")
+    assert events(told)[0].event_at == datetime(2026, 3, 4, 8, tzinfo=UTC)
+
+
+def test_one_row_far_down_decides_the_order_of_day_and_month(tmp_path):
+    rows = ["A,ask,03/04/2026 08:00\n"] * 5000 + ["A,pay,13/04/2026 08:00\n"]
+    reader = of(tmp_path, "case,activity,timestamp\n" + "".join(rows))
+    assert reader.guessed["time format"] == "day-first"
+
+
+def test_dates_that_read_alike_both_ways_need_no_answer(tmp_path):
+    assert events(of(tmp_path, "case,activity,timestamp\nA,ask,04/04/2026\n"))[0].event_at.month == 4
+
+
+def test_a_column_nobody_can_find_is_asked_for(tmp_path):
+    with pytest.raises(BadLog, match=r"Which column is the case\? Say --case-column\. The columns are 'Vorgang', "):
+        of(tmp_path, "Vorgang,activity,timestamp\nA,ask,2026-03-01\n")
+    with pytest.raises(BadLog, match="There is no column 'x'"):
+        of(tmp_path, "Vorgang,activity,timestamp\nA,ask,2026-03-01\n", case_column="x")
+
+
+def test_the_hours_of_a_clock_change_are_the_only_doubtful_ones():
+    berlin = times.zone_named("Europe/Berlin")
+    doubtful = [
+        f"{day} {hour:02}:30"
+        for day in ("2026-03-29", "2026-10-25")
+        for hour in range(5)
+        if times.localized(f"{day} {hour:02}:30", berlin)[1]
+    ]
+    assert doubtful == ["2026-03-29 02:30", "2026-10-25 02:30"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE log [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><log><trace/></log>',
+        '<?xml version="1.0"?><!-- ' + "x" * 100_000 + ' --><!DOCTYPE log SYSTEM "file:///etc/passwd"><log/>',
+    ],
+)
+def test_xml_that_brings_definitions_is_refused_before_it_is_read(tmp_path, text):
+    path = tmp_path / "log.xes"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadLog, match="document type definition"):
+        reader_of(Request(path, "theirs", "xes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty"),
+        ('{"a": 1}', "neither OCEL 1.0 nor OCEL 2.0"),
+        ("<html/>", "neither XES nor OCEL"),
+        ("SQLite format 3\0", "database"),
+    ],
+)
+def test_a_file_that_is_no_log_is_refused_with_what_it_is(tmp_path, text, says):
+    path = tmp_path / "file"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises((BadLog, Exception), match=says):
+        format_of(path)
+
+
+def test_a_log_cut_off_in_the_middle_says_so(tmp_path):
+    path = tmp_path / "log.json"
+    path.write_text(
+        '{"objects": [], "events": [{"id": "1", "type": "x", "time": "2026-01-01", "relationships": []}, {"id"',
+        encoding="utf-8",
+    )
+    with pytest.raises(BadLog, match="cannot be read"):
+        events(reader_of(Request(path, "theirs")))
+
+
+@pytest.mark.parametrize("kind", ["json", "xes", "csv"])
+def test_memory_does_not_grow_with_the_file(tmp_path, kind):
+    """Ten times the events, the same memory."""
+    peaks = []
+    for many in (3_000, 30_000):
+        path = tmp_path / f"{many}.{kind}"
+        with path.open("w", encoding="utf-8") as file:
+            if kind == "json":
+                file.write('{"events": [')
+                file.write(
+                    ",".join(
+                        json.dumps(
+                            {
+                                "id": str(n),
+                                "type": "x",
+                                "time": "2026-01-01T00:00:00Z",
+                                "attributes": [],
+                                "relationships": [],
+                            }
+                        )
+                        for n in range(many)
+                    )
+                )
+                file.write("]}")
+            elif kind == "xes":
+                event = '<event><string key="concept:name" value="x"/><date key="time:timestamp" value="2026-01-01T00:00:00Z"/></event>'
+                file.write(
+                    "<log>"
+                    + "".join(
+                        f'<trace><string key="concept:name" value="{n}"/>{event * 3}</trace>' for n in range(many // 3)
+                    )
+                    + "</log>"
+                )
+            else:
+                file.write("case,activity,timestamp\n" + "".join(f"{n},x,2026-01-01\n" for n in range(many)))
+        tracemalloc.start()
+        count = sum(isinstance(one, SeenEvent) for one in reader_of(Request(path, "theirs")).records(lambda _: None))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == many
+    assert peaks[1] < peaks[0] * 2 + 1_000_000
+
+
+def test_a_mapping_that_was_guessed_is_read_as_it_was_printed(tmp_path):
+    log = {
+        "ocel:events": {"1": {"ocel:activity": 'Create "Purchase" Order', "ocel:timestamp": "2026-03-01T08:00:00Z", "ocel:omap": ["R", "O"], "ocel:vmap": {}}},
+        "ocel:objects": {"R": {"ocel:type": "PURCHREQ", "ocel:ovmap": {}}, "O": {"ocel:type": "PURCHORD", "ocel:ovmap": {}}},
+    }  # fmt: skip
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log), encoding="utf-8")
+    (tmp_path / "mapping.toml").write_text(
+        guessed_mapping(activities_of(reader_of(Request(path, "x")), "case")), encoding="utf-8"
+    )
+    mapping = load_mapping(tmp_path / "mapping.toml")
+    assert mapping.moves == {'Create "Purchase" Order': "PURCHORD"}
+    assert mapping.stage('Create "Purchase" Order') == guessed_stage('Create "Purchase" Order')
+
+
+def test_a_mapping_with_a_word_nobody_knows_is_refused(tmp_path):
+    (tmp_path / "mapping.toml").write_text("[stage]\nx = 'y'\n", encoding="utf-8")
+    with pytest.raises(BadLog, match=r"\[stages\], \[moves\] and \[log\]"):
+        load_mapping(tmp_path / "mapping.toml")
+
+
+@pytest.mark.parametrize(
+    ("activity", "stage"),
+    [
+        ("Create Purchase Requisition", "awaiting_approval"), ("Purchase Request Created", "awaiting_approval"), ("Manager Approval", "approved"),
+        ("Approve Purchase Requisition", "approved"), ("Create Purchase Order", "ordered"), ("Change PO Quantity", "ordered"), ("Receive Goods", "received"),
+        ("Record Goods Receipt", "received"), ("Insert Invoice", "acknowledged"), ("Record Invoice Receipt", "acknowledged"), ("Set Payment Block", "payment_blocked"),
+        ("Remove Payment Block", "payment_ready"), ("Clear Invoice", "paid"), ("Pay invoice", "paid"), ("Reject Purchase Requisition", "rejected"), ("examine casually", "examine casually"),
+    ],
+)  # fmt: skip
+def test_an_activity_is_guessed_from_its_name(activity, stage):
+    assert guessed_stage(activity) == stage
+
+
+def test_every_guess_is_a_stage_our_own_documents_know():
+    from sync_engine.eventlog.stages import _STAGES
+
+    assert {stage for _, stage in _STAGES} <= {state for lifecycle in LIFECYCLES.values() for state in lifecycle.states}
+
+
+@pytest.mark.parametrize("name", ["finsync", "Finsync", "", "a b", "x" * 64, "../x"])
+def test_a_log_has_a_plain_name_that_is_not_ours(name):
+    with pytest.raises(BadLog):
+        checked_name(name)
+
+
+def test_objects_come_with_values_and_their_time(tmp_path):
+    path = tmp_path / "log.json"
+    path.write_text(
+        json.dumps(
+            {
+                "objects": [
+                    {
+                        "id": "1",
+                        "type": "T",
+                        "attributes": [{"name": "a", "time": "2026-01-01T00:00:00Z", "value": "x"}],
+                    }
+                ],
+                "events": [],
+            }
+        ),
+        encoding="utf-8",
+    )
+    [seen] = reader_of(Request(path, "theirs")).records(lambda _: None)
+    assert seen == SeenObject("1", "T", (("a", datetime(2026, 1, 1, tzinfo=UTC), "x"),), ())
