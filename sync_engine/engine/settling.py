@@ -19,16 +19,19 @@ from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
 
+ANEW = "begins_anew"
+"""The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome, the one who
+asked or, after a crash, somebody else, lets the flow begin again."""
+
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     """Write what an outcome means into `recording`."""
-    if (
-        item.head.payload_version != item.payload_version
-        and item.subject_id is None
-        and outcome.kind is not Kind.UNKNOWN
-    ):
-        _restart(recording, item, setup)
-        return
+    is_superseded = item.head.payload_version != item.payload_version or ANEW in item.facts
+    if is_superseded and item.subject_id is None:
+        if outcome.kind is not Kind.UNKNOWN:
+            _restart(recording, item, setup)
+            return
+        item.facts[ANEW] = True  # once it is known what became of this
     try:
         _SETTLERS[outcome.kind](recording, item, outcome, setup)
     except IllegalMove as error:

@@ -1,0 +1,176 @@
+"""Bugs that the simulator found, each told as the shortest story that shows it."""
+
+import copy
+from decimal import Decimal
+from uuid import uuid4
+
+import httpx2
+
+from sync_engine.control import commands
+from sync_engine.control.execute import execute_commands
+from sync_engine.control.roles import Action, Role
+
+
+def read_and_apply(house, system, feed):
+    """Take in what a system has to tell, and decide nothing yet."""
+    collector = house.engine.collectors[system]
+    collector.collect(house.connection, collector.system.feed(feed), hinted=True)
+    house.engine.apply(house.connection)
+
+
+def ask_to_reprocess(house, session):
+    """Ask for every open exception, and have it carried out before anything else happens."""
+    cases = house.connection.execute("SELECT case_id, version FROM exception_case WHERE closed_at IS NULL").fetchall()
+    app = house.database.engine("finsync_app", pool_size=1)
+    commands.ask(
+        app,
+        session.token,
+        session.person,
+        command_id=uuid4(),
+        action=Action.REPROCESS,
+        arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
+        now=house.clock.now(),
+        reason="the cause is repaired",
+    )
+    app.dispose()
+    execute_commands(house.connection, house.engine.setup, engine_id="engine-1", now=house.clock.now())
+
+
+def test_a_reprocessing_ends_with_its_exception_when_a_reviewer_refuses_at_the_same_moment(house):
+    """Seeds 101 and 106 (R101, F18): it stayed "on its way" for ever."""
+    _, order = house.order_one()
+    house.receive(order)
+    house.run(hours=1)
+    house.invoice(order, price="30.00")
+    house.run(hours=1)
+    session = house.put_person("ap.1", Role.FINANCE_OPERATIONS)
+    house.decide_in_servicenow("fin.1", "rejected", "ask for a credit note")
+    read_and_apply(house, "servicenow", "approvals")
+    ask_to_reprocess(house, session)
+    house.run(hours=1)
+    assert house.documents("invoice")[0][1] == "rejected"
+    assert house.redrive_results() == [("refused", "The exception was closed meanwhile: cancelled.")]
+    assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
+
+
+def test_a_lost_answer_is_settled_even_if_the_document_has_another_version_by_then(house):
+    """Seeds 119, 123 and 125 (R082, F1): the send under the earlier version's key stayed unknown for ever."""
+    requisition = house.submit(house.line(cost_centre="4719"))
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_replies_lost = 1
+    for _ in range(20):
+        house.run(seconds=30)
+        if house.connection.execute("SELECT count(*) FROM intent WHERE outcome = 'unknown'").fetchone() == (1,):
+            break
+    house.coupa.edit_requisition(
+        requisition_id=requisition, by="planner.de-south", lines=[house.line(cost_centre="4718")]
+    )
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(hours=1)
+    assert len(house.servicenow.tables["incident"]) >= 1
+    unsettled = house.connection.execute("SELECT step FROM intent WHERE outcome IN ('open', 'unknown')").fetchall()
+    assert unsettled == []
+
+
+def test_a_repaired_record_settles_its_exception_even_if_it_says_nothing_new(house):
+    """Seed 159 (R127, F15): an order had been made already, so the repaired requisition came "too late", and its exception stayed
+    open for ever."""
+    requisition, _ = house.order_one()
+    right = house.coupa.ledger.table("requisition").rows[str(requisition)]
+    spoiled = {**copy.deepcopy(right), "total": "two hundred"}
+    house.clock.advance(60)
+    house.coupa._changed(house.coupa.ledger.table("requisition"), spoiled)
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+    house.clock.advance(60)
+    house.coupa._changed(house.coupa.ledger.table("requisition"), right)
+    house.run(minutes=10)
+    assert house.cases() == []
+
+
+def test_a_late_record_that_can_be_read_does_not_settle_a_newer_one_that_cannot(house):
+    """Seed 159, the other way round (F4): what is older than the unreadable version says nothing about it."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    house.run(minutes=10)
+    table = house.coupa.ledger.table("requisition")
+    right = copy.deepcopy(table.rows[str(requisition)])
+    house.clock.advance(60)
+    house.coupa._changed(table, {**copy.deepcopy(right), "total": "two hundred"})
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+    right["req-title"] = "an older title"
+    house.coupa._restored(table, right)
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+
+
+def test_a_requisition_changed_while_a_dead_engine_held_it_begins_anew(house):
+    """Seed 231 (R080, F9): whoever took the abandoned step over did not know of the new version, and it was parked for good."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    house.engine.decide(house.connection)
+    dead = house.new_engine()
+    dead.register(house.connection, release="test")
+    [held] = dead.lanes["coupa"].claim(house.connection, 10)
+    assert held.step.name == "read_budget"
+    house.clock.advance(5)
+    house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="11")])
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(minutes=30)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_requisition_changed_while_an_answer_was_being_lost_begins_anew(house):
+    """Seed 231 once more (R082, F1): first what became of the request for approval is looked up, then the flow begins again."""
+    house.run(minutes=5)
+    requisition = house.submit(house.line(contract=""))
+    house.servicenow.faults.outage = True
+    house.run(minutes=10)
+    house.servicenow.faults.outage = False
+    lane = house.engine.lanes["servicenow"]
+    while not (held := lane.claim(house.connection, 10)):
+        house.clock.advance(30)
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_replies_lost = 1
+    results = [lane.ask(item) for item in held]
+    assert [result.outcome.kind for result in results] == ["unknown"]
+    house.clock.advance(5)
+    house.coupa.edit_requisition(
+        requisition_id=requisition, by="planner.de-south", lines=[house.line(contract="", quantity="11")]
+    )
+    read_and_apply(house, "coupa", "requisitions")
+    lane.record(house.connection, results)
+    house.run(minutes=60)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_change_that_overtakes_the_return_of_the_orders_number_is_in_our_books_too(house):
+    """Seeds 111 and 271 (P3, R040, F1): procurement had the number, we did not know it yet, and our order stayed as it was."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    real, lost = house.transport.handle_request, []
+
+    def loses_the_answer(request):
+        answer = real(request)
+        if request.method == "PUT" and b"4500000001" in request.content and len(lost) < 15:
+            lost.append(request)
+            raise httpx2.ReadTimeout("no reply", request=request)
+        return answer
+
+    house.transport.handle_request = loses_the_answer
+    house.approve_in_coupa(requisition)
+    while not lost:
+        house.run(seconds=10)
+    [order] = house.coupa.orders()
+    house.coupa.revise_order(order_id=order["id"], by="head.de-south", changes={1: {"unit-price": "21.00"}})
+    read_and_apply(house, "coupa", "order_revisions")
+    house.run(hours=2)
+    assert len(lost) == 15
+    assert house.documents("change_order")[0][1] == "returned"
+    amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
+    assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
+    assert house.documents("purchase_order")[0][1] == "ordered"
