@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench
+.PHONY: help install demo test lint bench rivals
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,3 +38,8 @@ lint: install ## ruff and mypy
 
 bench: install ## Measured speed, as JSON
 	@$(BIN)/finsync bench engine --json
+
+rivals: install ## The same flow on DBOS, procrastinate, Celery and our engine, side by side, as JSON
+	@echo "Adding the packages of the extra [bench] to $(VENV)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r deploy/bench.lock
+	@$(BIN)/finsync bench rivals --json

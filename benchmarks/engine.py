@@ -7,35 +7,28 @@ its document, event, attempt and intent, durably. Everything is measured in a ce
 import json
 import math
 import os
-import platform
-import secrets
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Identifier
 
+from benchmarks import cells
 from benchmarks.limits import write_rate
 from benchmarks.network import http_rates
 from benchmarks.process import engines
 from benchmarks.workshop import MOVES, draft, instant_engine
 from sync_engine.database import postgres
-from sync_engine.database.connections import Database, borrowed
-from sync_engine.database.migrate import migrate
+from sync_engine.database.connections import Database
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import database_now
 
 Progress = Callable[[str], None]
-
-PATIENCE_S = 600.0
-"""After so long without an end a measurement is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,48 +58,50 @@ QUICK = Size(200, 1, 1000, 50, (100, 200, 300), (0, 1000, 2000), 3, 8, 3)
 def run(database: Database, *, quick: bool, progress: Progress) -> dict[str, Any]:
     """Measure everything. Rates are per second, times in ms, memory in MB of a million bytes."""
     size = QUICK if quick else FULL
-    figures: dict[str, Any] = {"machine": machine_of(database), "quick": quick}
-    with own_cell(database) as cell, connected(cell) as connection:
+    figures: dict[str, Any] = {"machine": cells.machine(database), "quick": quick}
+    with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("what PostgreSQL can write")
         figures["pg_single_commit_per_s"] = round(write_rate(connection, batch=1, many=size.limit_single))
         figures["pg_batched_per_s"] = round(write_rate(connection, batch=500, many=size.limit_batched))
     for many, name in ((1, "engine_transitions_per_s"), (2, "two_engines_transitions_per_s")):
-        with own_cell(database) as cell, connected(cell) as connection:
+        with cells.cell(database) as cell, cells.connected(cell) as connection:
             progress(f"{many} engine{'s' if many > 1 else ''} in processes of their own")
-            rates = _transition_rates(cell, connection, many, size)
+            rates = transition_rates(cell, connection, many, orders=size.orders, rounds=size.rounds)
             figures[name] = round(statistics.median(rates))
             figures[f"{name}_rounds"] = [round(rate) for rate in rates]
     figures["engine_share_of_batched"] = round(figures["engine_transitions_per_s"] / figures["pg_batched_per_s"], 3)
-    with own_cell(database) as cell, connected(cell) as connection:
+    with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("one order at a time")
         figures["lone_step_ms"] = _lone_steps(cell, connection, size)
-    with own_cell(database) as cell:
+    with cells.cell(database) as cell:
         progress("journeys over HTTP, and the same calls without an engine")
         figures |= http_rates(cell, requisitions=size.requisitions)
-    with own_cell(database) as cell, connected(cell) as connection:
+    with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("memory after many journeys")
         figures["rss_mb_after_journeys"] = _memory(cell, connection, size, progress)
-    with own_cell(database) as cell, connected(cell) as connection:
+    with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("claiming and recording beside what is finished")
         figures["ms_beside_finished_items"] = _beside_finished(cell, connection, size)
     return figures
 
 
-def _transition_rates(database: Database, connection: psycopg.Connection, many: int, size: Size) -> list[float]:
+def transition_rates(
+    database: Database, connection: psycopg.Connection, many: int, *, orders: int, rounds: int
+) -> list[float]:
     """Transitions a second with so many engines, one figure a round."""
     drafter = instant_engine(connection, "drafter")
     rates = []
-    for number in range(size.rounds):
-        draft(connection, drafter, number * size.orders, size.orders)
+    for number in range(rounds):
+        draft(connection, drafter, number * orders, orders)
         with engines(database, many) as processes:
             began = time.perf_counter()
             for process in processes:
                 process.go()
-            _wait_until_done(connection)
+            cells.wait_until_done(connection)
             seconds = time.perf_counter() - began
-        rates.append(size.orders * len(MOVES) / seconds)
-    told = _one(connection, "SELECT count(*) FROM event WHERE activity = ANY (%s)", list(MOVES))
-    if told != size.orders * size.rounds * len(MOVES):
+        rates.append(orders * len(MOVES) / seconds)
+    told = cells.one(connection, "SELECT count(*) FROM event WHERE activity = ANY (%s)", list(MOVES))
+    if told != orders * rounds * len(MOVES):
         raise RuntimeError(f"{told} transitions are recorded; what was measured is something else")
     return rates
 
@@ -119,7 +114,7 @@ def _lone_steps(database: Database, connection: psycopg.Connection, size: Size) 
         process.go()
         for number in range(size.lone):
             draft(connection, drafter, number, 1)
-            _wait_until_done(connection)
+            cells.wait_until_done(connection)
     steps = connection.execute(
         "SELECT 1000 * extract(epoch FROM e.recorded_at - before.recorded_at) FROM event e "
         "JOIN event before ON before.document_id = e.document_id AND before.seq = e.seq - 1 "
@@ -145,7 +140,7 @@ def _memory(database: Database, connection: psycopg.Connection, size: Size, prog
                 more = min(2000, journeys - drafted)
                 draft(connection, drafter, drafted, more)
                 drafted += more
-                _wait_until_done(connection)
+                cells.wait_until_done(connection)
             found[str(journeys)] = round(process.rss_mb(), 1)
             progress(f"{journeys} journeys: {found[str(journeys)]} MB")
     return found
@@ -177,8 +172,7 @@ def _beside_finished(database: Database, connection: psycopg.Connection, size: S
 
 def _finish(database: Database, many: int) -> None:
     """Put so many finished work items into the table."""
-    with database.connect_owner() as owner:
-        owner.execute(SQL("SET search_path TO {}").format(Identifier(database.cell)))
+    with cells.owned(database) as owner:
         owner.execute(
             "INSERT INTO work_item (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, "
             "objective_at, created_at, finished_at) "
@@ -187,66 +181,6 @@ def _finish(database: Database, many: int) -> None:
             [many],
         )
         owner.execute("VACUUM ANALYZE work_item")
-
-
-def _wait_until_done(connection: psycopg.Connection) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while _one(
-        connection,
-        "SELECT EXISTS (SELECT 1 FROM work_item WHERE status = 'due') OR EXISTS (SELECT 1 FROM work_item WHERE status = 'in_call')",
-    ):
-        if time.monotonic() > give_up_at:
-            raise RuntimeError("the engine did not get done")
-        time.sleep(0.02)
-
-
-def _one(connection: psycopg.Connection, query: str, *values: Any) -> Any:
-    row = connection.execute(query, values).fetchone()
-    return row[0] if row else None
-
-
-@contextmanager
-def own_cell(database: Database) -> Iterator[Database]:
-    """A cell of one's own beside the one that is configured, dropped in the end."""
-    url = database.owner_url.render_as_string(hide_password=False)
-    cell = Database(url, cell=f"bench_{secrets.token_hex(4)}", roles_log_in=database.roles_log_in)
-    with cell.connect_owner() as owner:
-        migrate(owner, cell=cell.cell, release="benchmark")
-    if cell.roles_log_in:
-        cell.let_roles_log_in()
-    try:
-        yield cell
-    finally:
-        with cell.connect_owner() as owner:
-            owner.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(cell.cell)))
-
-
-@contextmanager
-def connected(database: Database) -> Iterator[psycopg.Connection]:
-    pool = database.engine("finsync_engine", pool_size=1)
-    try:
-        with borrowed(pool) as connection:
-            yield connection
-    finally:
-        pool.dispose()
-
-
-def machine_of(database: Database) -> dict[str, Any]:
-    with database.connect_owner() as owner:
-        settings = {
-            name: _one(owner, "SELECT current_setting(%s)", name)
-            for name in ("fsync", "synchronous_commit", "shared_buffers")
-        }
-        version = _one(owner, "SELECT current_setting('server_version')")
-    return {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "postgresql": version,
-        **settings,
-        "load_before": round(os.getloadavg()[0], 2),
-    }
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any
 
-from benchmarks.engine import machine_of, own_cell
+from benchmarks import cells
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.eventlog.cycle_times import Question, cycle_times
 from sync_engine.eventlog.exporting import WRITERS, export
@@ -42,15 +42,15 @@ Progress = Callable[[str], None]
 
 def run(database: Database, *, events: int, progress: Progress) -> dict[str, Any]:
     """Events a second in and out, peak memory in MB of a million bytes, and the time of one question about all cases in ms."""
-    figures: dict[str, Any] = {"machine": machine_of(database), "events": events}
+    figures: dict[str, Any] = {"machine": cells.machine(database), "events": events}
     with tempfile.TemporaryDirectory(prefix="finsync-bench-") as folder:
         for kind, write in _WRITE.items():
             path, smaller = Path(folder) / f"log.{kind}", Path(folder) / f"smaller.{kind}"
             write(path, events)
             write(smaller, events // 10)
-            with own_cell(database) as cell:
+            with cells.cell(database) as cell:
                 small = _in_own_process(cell, smaller)
-            with own_cell(database) as cell:
+            with cells.cell(database) as cell:
                 progress(f"{events} events of {kind}")
                 told = _in_own_process(cell, path)
                 figures[f"{kind}_in_per_s"] = round(events / told["seconds"])

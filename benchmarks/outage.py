@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.engine import connected, own_cell
+from benchmarks import cells
 from benchmarks.workshop import Instant, draft, instant_systems, order_number
 from collectors.http import Call
 from config import FOLDER
@@ -275,5 +275,5 @@ def _p95(values: list[float]) -> float:
 
 def measure(database: Database, *, documents: int, hours: int, progress: Progress) -> dict[str, Any]:
     """The same in a cell of its own, which is dropped afterwards."""
-    with own_cell(database) as cell, connected(cell) as connection:
+    with cells.cell(database) as cell, cells.connected(cell) as connection:
         return run(connection, documents=documents, hours=hours, progress=progress)

@@ -23,7 +23,7 @@ if PagesManager.uses_pages_directory:
             )
         )
 
-from pages import audit, cycle_time, exception_rate, exceptions, health, overview, service_levels, stuck, trace
+from pages import alerts, audit, cycle_time, exception_rate, exceptions, health, overview, service_levels, stuck, trace
 from pages.context import Context
 from sync_engine.control.roles import Role
 
@@ -44,6 +44,7 @@ class Page(Protocol):
 
 PAGES: tuple[Page, ...] = (
     overview,
+    alerts,
     cycle_time,
     stuck,
     exception_rate,

@@ -8,62 +8,64 @@ import streamlit as st
 from pages.context import Context
 from pages.format import count, due_words, money_short, plain, visible, when
 from sync_engine.control.roles import Action
-from sync_engine.insight.reports import overview as ask
+from sync_engine.insight.reports import alerts as ask
+from sync_engine.insight.reports.alerts import Cause
 
-ALERTS_SHOWN = 3
+CAUSES_SHOWN = 3
 ALERT_COMMANDS = UUID("6f9f1b0e-8a4e-5a52-9a0e-0f6f4f0c7a11")
-"""Acknowledging one alert is one command per person, however often the button is pressed."""
+"""Acknowledging the same alerts is one command per person, however often the button is pressed."""
 
 
 def draw(ctx: Context, units: Sequence[str] | None) -> None:
-    """Open alerts, firing ones first, each with its way to the document and its acknowledgement."""
-    found = ask.alerts(ctx.reports, units)
-    firing = [alert for alert in found if alert.state == "firing"]
+    """What nobody has taken on yet, by cause, each with its way to the document and its acknowledgement."""
+    found = ask.causes(ask.alerts(ctx.reports, units))
+    firing = [cause for cause in found if cause.state == "firing"]
     st.subheader(f"{count(len(firing), 'alert')} to look at" if firing else "No alert is waiting", anchor=False)
     if not found:
-        st.caption(
-            "Blocked orders of EUR 10,000 and more needed within 5 days, and invoices of EUR 5,000 and more due within 5 days, would stand here."
-        )
-        return
-    for alert in found[:ALERTS_SHOWN]:
-        _alert(ctx, alert)
-    more = found[ALERTS_SHOWN:]
-    if more:
-        with st.expander(f"{count(len(more), 'more alert')}, of less value"):
-            for alert in more:
-                _alert(ctx, alert)
+        st.caption("Every rule was looked at; nothing it watches is so.")
+    for cause in found[:CAUSES_SHOWN]:
+        _cause(ctx, cause)
+    more = len(found) - CAUSES_SHOWN
+    ctx.link(
+        "alerts",
+        f"All alerts, {more} more" if more > 0 else "Alerts and their rules",
+        icon=":material/notifications:",
+    )
 
 
-def _alert(ctx: Context, alert: ask.Alert) -> None:
-    days = (alert.deadline_on - ctx.moment.as_of.date()).days
+def _cause(ctx: Context, cause: Cause) -> None:
+    first = cause.first
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.badge(f"Due {due_words(days)}", color="red" if days <= 1 else "orange")
-            st.markdown(
-                f"**{money_short(alert.group_amount)}** · {plain(alert.number)} · {plain(alert.business_unit)}",
-                anchors=False,
-                width="content",
-            )
-        st.text(visible(alert.message))
+            if cause.nearest_on is not None:
+                days = (cause.nearest_on - ctx.moment.as_of.date()).days
+                st.badge(f"Due {due_words(days)}", color="red" if days <= 1 else "orange")
+            worth = f"**{money_short(cause.value)}** · " if cause.value is not None else ""
+            name = plain(first.subject_name) if len(cause.alerts) == 1 else f"{len(cause.alerts)} with one cause"
+            unit = f" · {plain(first.business_unit)}" if first.business_unit else ""
+            st.markdown(f"{worth}{name}{unit}", anchors=False, width="content")
+        st.text(visible(first.message))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            ctx.link("trace", "Trace", document=str(alert.document_id))
-            if alert.state == "acknowledged":
-                st.caption(f"Acknowledged by {plain(alert.acknowledged_by)}", width="content")
-            elif ctx.may(Action.ACKNOWLEDGE_ALERT):
+            if first.document_id is not None:
+                ctx.link("trace", "Trace", document=str(first.document_id))
+            if cause.state == "acknowledged":
+                st.caption(f"Acknowledged by {plain(first.acknowledged_by)}", width="content")
+            elif cause.firing and ctx.may(Action.ACKNOWLEDGE_ALERT):
                 st.button(
                     "Acknowledge",
-                    key=f"overview.alert.{alert.alert_id}",
-                    on_click=_acknowledge,
-                    args=(ctx, alert.alert_id),
+                    key=f"overview.alert.{first.alert_id}",
+                    on_click=acknowledge,
+                    args=(ctx, cause),
                     type="tertiary",
                     icon=":material/check:",
                 )
-            st.caption(f"{plain(alert.owner_team)}, since {when(alert.fired_at, ctx.zone)}", width="content")
+            st.caption(f"{plain(first.owner_team)}, since {when(cause.since, ctx.zone)}", width="content")
 
 
-def _acknowledge(ctx: Context, alert_id: UUID) -> None:
-    answered = ctx.ask(
-        Action.ACKNOWLEDGE_ALERT, uuid5(ALERT_COMMANDS, f"{alert_id} {ctx.person.user_id}"), alert_id=str(alert_id)
-    )
+def acknowledge(ctx: Context, cause: Cause) -> None:
+    """Take on everything of a cause that fires."""
+    ids = sorted(str(alert.alert_id) for alert in cause.firing)
+    command = uuid5(ALERT_COMMANDS, cause.turn("acknowledge", ctx.person.user_id))
+    answered = ctx.ask(Action.ACKNOWLEDGE_ALERT, command, alert_ids=ids)
     if answered is not None and answered.status != "done":
         st.toast(plain(answered.sentence))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sync_engine.model.flows import Role
 from sync_engine.model.mappings import Mappings, Table
@@ -39,6 +39,9 @@ class SystemBlock(BaseModel):
     max_in_flight: int | None = None
     poll_s: float | None = None
     """How often its feeds are read, instead of the connector's own pace."""
+    secret_expires_on: date | None = None
+    """The day on which its client secret stops working; an alert comes before it."""
+    certificate_expires_on: date | None = None
 
 
 class Roles(BaseModel):
@@ -65,6 +68,15 @@ class Systems(BaseModel):
 
     roles: Roles
     systems: dict[str, SystemBlock]
+
+    def expiries(self) -> list[tuple[str, str, date]]:
+        """(system, "secret" or "certificate", day) of everything that is known to expire."""
+        dates = [
+            (name, kind, day)
+            for name, block in self.systems.items()
+            for kind, day in (("secret", block.secret_expires_on), ("certificate", block.certificate_expires_on))
+        ]
+        return [(name, kind, day) for name, kind, day in dates if day is not None]
 
     def access(self, name: str) -> Access:
         """How to reach a system; credentials are read from the environment at every token."""
@@ -100,6 +112,52 @@ class Calendars(BaseModel):
     version: str
     owner: str
     calendars: dict[str, Calendar]
+
+
+class Hold(BaseModel):
+    """What may not be removed while a case about it is open, in court or with an authority."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reason: str
+    documents: tuple[str, ...] = ()
+    """By any number of any system; each stands for its whole journey."""
+    business_units: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.documents or self.business_units):
+            raise ValueError(f"the hold {self.name!r} names neither a document nor a business unit")
+        return self
+
+
+class Days(BaseModel):
+    """How many days each kind of record is kept; the database itself refuses less than what is refused here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempt_body: int = Field(ge=7)
+    attempt: int = Field(ge=30)
+    inbound_message: int = Field(ge=365)
+    finished_work: int = Field(ge=30)
+
+    @model_validator(mode="after")
+    def _calls_outlive_their_bodies(self) -> Self:
+        if self.attempt_body > self.attempt:
+            raise ValueError("attempt_body may not be kept longer than attempt: nobody could tell whose it was")
+        return self
+
+
+class Retention(BaseModel):
+    """`retention.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    owner: str
+    days: Days
+    holds: tuple[Hold, ...] = ()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -185,3 +243,11 @@ def load_calendars(folder: Path) -> Calendars:
     content = read_toml(path)
     calendars: Calendars = _checked(path, lambda: Calendars.model_validate(content))
     return calendars
+
+
+def load_retention(folder: Path) -> Retention:
+    """How long what is kept, by `folder`/retention.toml."""
+    path = folder / "retention.toml"
+    content = read_toml(path)
+    retention: Retention = _checked(path, lambda: Retention.model_validate(content))
+    return retention

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     app_port: int = 8501
     api_host: str = "127.0.0.1"
     api_port: int = 8510
+    smtp_host: str = ""
+    """Where mail is handed in. Who we are there stands in the secrets FINSYNC_SMTP_USER and FINSYNC_SMTP_PASSWORD, if it asks."""
+    smtp_port: int = 587
+    smtp_sender: str = ""
+    smtp_starttls: bool = True
     session_hours: float = Field(default=12.0, gt=0, le=24 * 7)
     oidc_metadata_url: str = ""
     """The identity provider's `.well-known/openid-configuration`."""

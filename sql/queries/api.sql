@@ -94,3 +94,7 @@ SELECT extract(epoch FROM clock_timestamp() - max(last_seen_at))::double precisi
 -- name: operating_figures()
 -- How the machinery stands, without any document in it.
 SELECT figure, about, detail, value FROM operating_figures() ORDER BY 1, 2, 3;
+
+-- name: note_hint(system, hint_id, sent_at, body_hash, window_s)$
+-- Keep a system's hint that it has news and let its feeds be read; 'new', 'known', or 'stale' when it is not of now.
+SELECT note_hint(:system, :hint_id, :sent_at::timestamptz, :body_hash::bytea, :window_s);

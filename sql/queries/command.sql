@@ -56,15 +56,6 @@ UPDATE work_item w
 UPDATE exception_case SET owner = :owner, status = CASE WHEN status = 'open' THEN 'claimed' ELSE status END, last_seen_at = :now, version = version + 1
  WHERE case_id = :case_id AND closed_at IS NULL;
 
--- name: acknowledge_alert(alert_id, actor, now)!
--- Somebody has seen an alert.
-UPDATE alert SET state = 'acknowledged', acknowledged_at = :now, acknowledged_by = :actor
- WHERE alert_id = :alert_id AND state = 'firing';
-
--- name: lock_alert(alert_id)
--- One alert, held until the transaction ends.
-SELECT alert_id, business_unit, state, acknowledged_by FROM alert WHERE alert_id = :alert_id FOR UPDATE;
-
 -- name: end_parked_work(work_item_id, now)!
 -- Work that is put aside and will not be repeated.
 UPDATE work_item SET status = 'cancelled', finished_at = :now WHERE work_item_id = :work_item_id AND status = 'parked';

@@ -12,11 +12,12 @@ INSERT INTO system_state (system, role, title, requests_per_s, burst, tokens, to
 VALUES (:system, :role, :title, :requests_per_s, :burst, :burst, :now, :now)
 ON CONFLICT (system) DO UPDATE SET role = excluded.role, title = excluded.title, requests_per_s = excluded.requests_per_s, burst = excluded.burst;
 
--- name: claim_feed(system, feed, lease_until, due_by, now)^
--- Take a feed that is due by :due_by, unless its system is paused; nothing when it is not due or somebody else reads it.
+-- name: claim_feed(system, feed, lease_until, due_by, own_token, now)^
+-- Take a feed that is due by :due_by, unless its system is paused; nothing when it is not due or somebody else reads it. A lease
+-- under :own_token is our own, from a reading whose end could not be recorded.
 UPDATE feed_state f
    SET lease_until = :lease_until, fencing_token = f.fencing_token + 1, last_attempt_at = :now
- WHERE f.system = :system AND f.feed = :feed AND f.due_at <= :due_by AND (f.lease_until IS NULL OR f.lease_until < :now)
+ WHERE f.system = :system AND f.feed = :feed AND f.due_at <= :due_by AND (f.lease_until IS NULL OR f.lease_until < :now OR f.fencing_token = :own_token)
    AND NOT EXISTS (SELECT 1 FROM system_state s WHERE s.system = f.system AND s.paused_until > :now)
 RETURNING f.cursor, f.fencing_token, f.consecutive_failures;
 

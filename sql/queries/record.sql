@@ -88,17 +88,26 @@ SELECT u.system, u.kind, u.external_id, u.document_id, u.business_unit, :now
 ON CONFLICT (system, kind, external_id) DO UPDATE SET business_unit = excluded.business_unit
  WHERE document_identifier.document_id = excluded.document_id AND document_identifier.business_unit = '';
 
+-- name: share_names()
+-- Before looking who waits for names that were just given. Until this transaction ends nobody begins to wait without looking again.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('finsync names ' || current_schema(), 0));
+
+-- name: hold_names()
+-- Before looking again for names that were not there when they were wanted: whoever is giving some ends first, and whoever gives
+-- some later sees that they are waited for. Otherwise two transactions could miss each other, and the link would never be made.
+SELECT pg_advisory_xact_lock(hashtextextended('finsync names ' || current_schema(), 0));
+
 -- name: settle_wanted_links(system, kind, external_id, now)!
--- Links that waited for one of these names: make them, forget the wish, and wake the documents that are linked now.
+-- Links that waited for those of these names that are known: make them, forget the wish, and wake the documents that are linked now.
 WITH settled AS (
     DELETE FROM document_link_wanted w
      USING unnest(:system::text[], :kind::text[], :external_id::text[]) AS u(system, kind, external_id)
+      JOIN document_identifier i USING (system, kind, external_id)
      WHERE (w.system, w.kind, w.external_id) = (u.system, u.kind, u.external_id)
-    RETURNING w.from_document_id, w.relation, w.system, w.kind, w.external_id, w.business_unit
+    RETURNING w.from_document_id, w.relation, w.business_unit, i.document_id
 ), linked AS (
     INSERT INTO document_link (from_document_id, to_document_id, relation, business_unit, recorded_at)
-    SELECT s.from_document_id, i.document_id, s.relation, s.business_unit, :now
-      FROM settled s JOIN document_identifier i USING (system, kind, external_id)
+    SELECT s.from_document_id, s.document_id, s.relation, s.business_unit, :now FROM settled s
     ON CONFLICT DO NOTHING
     RETURNING from_document_id
 )
@@ -203,14 +212,20 @@ UPDATE work_item w
            FOR UPDATE OF q SKIP LOCKED) waiting
  WHERE w.work_item_id = waiting.work_item_id;
 
--- name: restart_work(document_id, flow, step, system, objective_at, now)!
--- The document has changed in substance: its flow begins again, unless an effect outside is under way.
-UPDATE work_item w
-   SET status = 'due', step = u.step, system = u.system, due_at = :now, step_since = :now, objective_at = u.objective_at, tries = 0,
-       ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}', finished_at = NULL, wakes = w.wakes + 1
-  FROM unnest(:document_id::uuid[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
-       AS u(document_id, flow, step, system, objective_at)
- WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status IN ('due', 'parked', 'done', 'cancelled');
+-- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
+-- The document has changed in substance: its flow begins again, unless an effect outside is under way. Work that had ended long
+-- ago and was removed is there again, under the id given; its fencing tokens go on above those that its intents know.
+INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at, fencing_token)
+SELECT DISTINCT ON (u.document_id, u.flow)
+       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now,
+       coalesce((SELECT max(i.fencing_token) FROM intent i WHERE i.document_id = u.document_id), 0)
+  FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
+       AS u(work_item_id, document_id, business_unit, flow, step, system, objective_at)
+ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
+   SET status = 'due', step = excluded.step, system = excluded.system, due_at = excluded.due_at, step_since = excluded.step_since,
+       objective_at = excluded.objective_at, tries = 0, ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}',
+       finished_at = NULL, wakes = w.wakes + 1
+ WHERE w.status IN ('due', 'parked', 'done', 'cancelled');
 
 -- name: cancel_work(document_id, settled, now)!
 -- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on, and items
@@ -229,17 +244,17 @@ SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow
   FROM unnest(:idempotency_key::text[], :work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[],
               :step::text[], :system::text[], :operation::text[], :payload_hash::bytea[], :fencing_token::bigint[])
        AS u(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token)
-ON CONFLICT (idempotency_key) DO UPDATE
+ON CONFLICT (document_id, idempotency_key) DO UPDATE
    SET fencing_token = excluded.fencing_token, engine_id = excluded.engine_id, last_sent_at = excluded.last_sent_at,
        sends = intent.sends + 1, outcome = 'open', settled_at = NULL
  WHERE intent.fencing_token <= excluded.fencing_token;
 
--- name: settle_intents(idempotency_key, outcome, now)!
+-- name: settle_intents(document_id, idempotency_key, outcome, now)!
 -- What became of what we meant to do.
 UPDATE intent i
    SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
-  FROM unnest(:idempotency_key::text[], :outcome::text[]) AS u(idempotency_key, outcome)
- WHERE i.idempotency_key = u.idempotency_key;
+  FROM unnest(:document_id::uuid[], :idempotency_key::text[], :outcome::text[]) AS u(document_id, idempotency_key, outcome)
+ WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key;
 
 -- name: insert_attempts(attempt_id, system, operation, effect, flow, step, document_id, work_item_id, correlation_id, business_unit, engine_id, idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message, http_status, http_calls, records, request_bytes, response_bytes, trace_id, calls, now)!
 -- The calls that were made.

@@ -161,12 +161,12 @@ UPDATE work_item w
   FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[]) AS u(work_item_id, fencing_token)
  WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status = 'in_call';
 
--- name: give_back_intents(idempotency_key, fencing_token, outcome, now)!
+-- name: give_back_intents(document_id, idempotency_key, fencing_token, outcome, now)!
 -- What was meant to be done for them was not; unless somebody else has taken them over and means it by now.
 UPDATE intent i
    SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
-  FROM unnest(:idempotency_key::text[], :fencing_token::bigint[], :outcome::text[]) AS u(idempotency_key, fencing_token, outcome)
- WHERE i.idempotency_key = u.idempotency_key AND i.fencing_token = u.fencing_token;
+  FROM unnest(:document_id::uuid[], :idempotency_key::text[], :fencing_token::bigint[], :outcome::text[]) AS u(document_id, idempotency_key, fencing_token, outcome)
+ WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key AND i.fencing_token = u.fencing_token;
 
 -- name: recover_claims(system, engine_id, held, held_token)
 -- Items this engine has claimed without ever hearing of it, because its connection was lost with the answer: nobody has begun

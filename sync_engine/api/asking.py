@@ -39,12 +39,14 @@ class Room:
         configuration: Mappings and policies that requisitions are checked by.
         procurement: The system whose supplier ids requisitions carry.
         cell: Names the source of events.
+        systems: Who may send hints.
     """
 
     pool: sa.Engine
     configuration: Configuration
     procurement: str
     cell: str
+    systems: frozenset[str] = frozenset()
 
     @property
     def policy_version(self) -> str:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from sync_engine.api import documents, events, invoices, operation, requisitions
+from sync_engine.api import documents, events, hints, invoices, operation, requisitions
 from sync_engine.api.asking import Room
 from sync_engine.api.guards import SecurityHeaders, SizeLimit
 from sync_engine.api.metrics import Metrics
@@ -41,11 +41,12 @@ def make_api(database: Database, pool: sa.Engine, configuration: Configuration, 
         redoc_url=None,
         middleware=[Middleware(SecurityHeaders), Middleware(SizeLimit)],
     )
-    room = Room(pool, configuration, systems.roles.system(Role.PROCUREMENT, ""), database.cell)
+    procurement = systems.roles.system(Role.PROCUREMENT, "")
+    room = Room(pool, configuration, procurement, database.cell, frozenset(systems.systems))
     api.state.room = room
     api.state.metrics = Metrics(partial(operation.figures, room))
     handle_problems(api)
-    for part in (operation, invoices, documents, requisitions, events):
+    for part in (operation, invoices, documents, requisitions, events, hints):
         api.include_router(part.router)
     described = api.openapi
 

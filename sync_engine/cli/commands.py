@@ -2,13 +2,12 @@
 looked at is not as it should be, and 2 when it could not be done at all."""
 
 import json
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from sync_engine.cli.event_logs import event_logs
+from sync_engine.cli.measuring import bench
 from sync_engine.cli.speaking import AsJson
 from sync_engine.cli.speaking import expected_errors as _expected_errors
 from sync_engine.cli.speaking import give_up as _give_up
@@ -24,7 +23,6 @@ app = typer.Typer(
 sandbox = typer.Typer(
     no_args_is_help=True, help="The company in the sandbox: break something, watch it surface, repair it."
 )
-bench = typer.Typer(no_args_is_help=True, help="Measured speed, as JSON.")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(bench, name="bench")
 app.add_typer(event_logs)
@@ -242,7 +240,9 @@ def reconcile(
     from sync_engine.configuration import load_systems
     from sync_engine.database.connections import borrowed
     from sync_engine.engine import promote
+    from sync_engine.engine.engine import database_now
     from sync_engine.insight.reconcile import reconcile as compare
+    from sync_engine.insight.reconcile import remember
     from sync_engine.model.errors import SyncError
     from sync_engine.opening import opened
 
@@ -258,49 +258,14 @@ def reconcile(
         pool = database.engine("finsync_engine", pool_size=1)
         try:
             with borrowed(pool) as connection:
-                figures = compare(connection, setup, sessions).as_json()
+                found = compare(connection, setup, sessions)
+                remember(connection, found, now=database_now(connection), new_id=setup.new_id)
+                figures = found.as_json()
         except SyncError as error:
             _give_up(f"The books of {error.system} cannot be read: {error}")
         finally:
             pool.dispose()
     _show_figures(figures, as_json=as_json)
-
-
-def _measure(run: Callable[..., dict[str, Any]], *, as_json: bool, **how: Any) -> None:
-    from sync_engine.opening import opened
-
-    with _expected_errors(), opened(_settings()) as database:
-        figures = run(database, progress=partial(typer.echo, err=True), **how)
-    _print(figures) if as_json else typer.echo("\n".join(f"{name:44} {value}" for name, value in figures.items()))
-
-
-@bench.command("import")
-def bench_import(
-    events: Annotated[int, typer.Option(min=100, help="How many the made file has.")] = 300_000, as_json: AsJson = False
-) -> None:
-    """How fast event logs come in, and in how much memory: the same events as CSV, XES and OCEL 2.0."""
-    from benchmarks.importing import run
-
-    _measure(run, as_json=as_json, events=events)
-
-
-@bench.command("engine")
-def bench_engine(
-    quick: Annotated[bool, typer.Option(help="A tenth of everything: to see that it runs, not to quote.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Transitions, journeys over HTTP and memory, beside what PostgreSQL and bare calls reach in the same run."""
-    from benchmarks.engine import run
-
-    _measure(run, as_json=as_json, quick=quick)
-
-
-@bench.command("outage")
-def bench_outage(documents: int = 20_000, hours: int = 72, as_json: AsJson = False) -> None:
-    """An ERP that is down for so many virtual hours while so many orders come in: how they drain, and what others notice."""
-    from benchmarks.outage import measure
-
-    _measure(measure, as_json=as_json, documents=documents, hours=hours)
 
 
 @sandbox.command()

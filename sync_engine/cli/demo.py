@@ -27,10 +27,13 @@ from sync_engine.control.execute import execute_commands
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.database.migrate import own_tables
 from sync_engine.engine import promote, store
+from sync_engine.engine.alert_rules import load_alerts
+from sync_engine.engine.alert_rules import put_in_force as put_alert_rules_in_force
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.fast_forward import FastForward
-from sync_engine.insight import alerts, fold
+from sync_engine.insight import fold
+from sync_engine.insight.alerting.evaluate import evaluate as evaluate_alerts
 from sync_engine.insight.reconcile import reconcile
 from sync_engine.model.ports import Access
 from sync_engine.settings import Settings, release
@@ -138,7 +141,8 @@ def produce(
     store.rows(connection, "engine.ensure_partitions", first_month=start.date(), months=_months(start, end) + 3)
     promote.put_in_force(connection, configuration, today=end.date(), now=start, by=engine.engine_id)
     engine.register(connection, release=release())
-    rules = alerts.load_rules(settings.config)
+    alerts = load_alerts(settings.config)
+    put_alert_rules_in_force(connection, alerts, now=start, by=engine.engine_id)
     watch = _Watch(connection, end, progress, stop)
 
     def commands() -> int:
@@ -151,8 +155,8 @@ def produce(
         while day < end:
             day = min(day + timedelta(days=1), end)
             forward.run_until(day)
-            alerts.evaluate(
-                connection, rules, group_currency=setup.mappings.group_currency, now=clock.now(), new_id=setup.new_id
+            evaluate_alerts(
+                connection, alerts, group_currency=setup.mappings.group_currency, now=clock.now(), new_id=setup.new_id
             )
             fold.fold_all(connection, now=clock.now())
         watch.at(end)

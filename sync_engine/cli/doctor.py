@@ -13,15 +13,17 @@ from typing import Any, LiteralString
 
 import httpx2
 import psycopg
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from sync_engine.cli.wiring import connect_systems, make_setup
-from sync_engine.configuration import BadConfiguration, Systems, load_systems
-from sync_engine.database.connections import ROLES, Database, dsn
+from sync_engine.configuration import BadConfiguration, Systems, load_retention, load_systems
+from sync_engine.database.connections import ROLES, Database, borrowed, dsn
 from sync_engine.database.migrate import pending
 from sync_engine.database.postgres import NoPostgres
-from sync_engine.engine import promote
-from sync_engine.insight import alerts
+from sync_engine.engine import promote, retention
+from sync_engine.engine.alert_rules import load_alerts
+from sync_engine.engine.engine import database_now
 from sync_engine.model.errors import SyncError
 from sync_engine.model.ports import System
 from sync_engine.opening import Opened, open_database
@@ -68,6 +70,8 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from _settings(settings)
     systems, bad = _configuration(settings)
     yield from bad
+    if systems is not None:
+        yield from _destinations(settings)
     yield from _identity(settings)
     try:
         found = open_database(settings)
@@ -120,7 +124,8 @@ def _try(step: Callable[[], object]) -> str:
 def _configuration(settings: Settings) -> tuple[Systems | None, list[Finding]]:
     try:
         loaded = promote.load(settings.config)
-        alerts.load_rules(settings.config)
+        load_alerts(settings.config)
+        load_retention(settings.config)
         systems = load_systems(settings.config)
     except BadConfiguration as error:
         return None, [
@@ -130,6 +135,36 @@ def _configuration(settings: Settings) -> tuple[Systems | None, list[Finding]]:
         ]
     says = f"mappings {loaded.mappings.version}, policies {loaded.policies.version}, {len(loaded.objectives)} objectives, {len(systems.systems)} systems"
     return systems, [Finding("configuration", Grade.OK, says)]
+
+
+def _destinations(settings: Settings) -> Iterator[Finding]:
+    """Whether what alerts are told through has what it needs; nothing is sent."""
+    configuration = load_alerts(settings.config)
+    routed = sorted({name for names in configuration.routes.values() for name in names})
+    worse = Grade.ERROR if settings.is_production else Grade.WARNING
+    for name in routed:
+        one = configuration.destinations[name]
+        missing = [needed for needed in (one.url_secret, one.key_secret) if needed and not secret(needed)]
+        if one.kind == "mail":
+            missing = [
+                variable
+                for variable, value in (
+                    ("FINSYNC_SMTP_HOST", settings.smtp_host),
+                    ("FINSYNC_SMTP_SENDER", settings.smtp_sender),
+                )
+                if not value
+            ]
+        if missing:
+            yield Finding(
+                f"alerts to {name}",
+                worse,
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+                "Put it into the environment, or the name of a file that holds it under the same name with _FILE behind.",
+            )
+        else:
+            yield Finding(f"alerts to {name}", Grade.OK, f"{one.kind}, with all it needs")
+    if not routed:
+        yield Finding("alerts", Grade.OK, "the inbox alone: no route in alerts.toml names a destination")
 
 
 def _identity(settings: Settings) -> Iterator[Finding]:
@@ -199,6 +234,7 @@ def _database(settings: Settings, found: Opened) -> Iterator[Finding]:
         return
     yield Finding("schema", Grade.OK, f"The cell {database.cell!r} is up to date.")
     yield from _roles(settings, database)
+    yield from _retention(settings, database)
 
 
 def _server(connection: psycopg.Connection, strict: Grade) -> Iterator[Finding]:
@@ -266,6 +302,35 @@ def _roles(settings: Settings, database: Database) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"role {role}", Grade.OK, "connects with its own rights")
+
+
+def _retention(settings: Settings, database: Database) -> Iterator[Finding]:
+    """What the next run of the job "retention" would do."""
+    try:
+        keep = load_retention(settings.config)
+        pool = database.engine("finsync_engine", pool_size=1)
+        try:
+            with borrowed(pool) as connection:
+                due = retention.due(connection, keep, now=database_now(connection))
+        finally:
+            pool.dispose()
+    except BadConfiguration:
+        return  # told with the configuration
+    except sa.exc.OperationalError:
+        return  # told with the role
+    except retention.UnknownHold as error:
+        yield Finding("retention", Grade.ERROR, str(error), "Correct the hold in retention.toml.")
+        return
+    parts = [f"{len(due.unsettled)} months without a partition of their own"] if due.unsettled else []
+    parts += [f"{of_table} of {month:%Y-%m}" for of_table, month in due.months]
+    if due.work:
+        parts.append(f"{due.work}{' or more' if due.work == retention.WORK_BATCH else ''} finished work items")
+    under = f"{len(keep.holds)} legal holds. " if keep.holds else ""
+    yield Finding(
+        "retention",
+        Grade.OK,
+        under + ("Nothing is due." if due.is_nothing else f"Due at the engines' next run: {', '.join(parts)}."),
+    )
 
 
 def _systems(settings: Settings, systems: Systems) -> Iterator[Finding]:

@@ -6,21 +6,21 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
+from sync_engine.cli import alert_jobs
 from sync_engine.cli.wiring import EngineRoom, make_engine
-from sync_engine.configuration import Systems
+from sync_engine.configuration import Systems, load_retention
 from sync_engine.control.execute import execute_commands
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import promote
+from sync_engine.engine import promote, retention
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.runner import Runner, calm_collector
-from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every
-from sync_engine.insight import alerts, fold
-from sync_engine.insight.reconcile import reconcile
+from sync_engine.engine.schedule import H, Job, Schedule, daily, engine_jobs, every
+from sync_engine.insight import fold
+from sync_engine.insight.reconcile import reconcile, remember
 from sync_engine.model.ports import Access
 from sync_engine.opening import opened
 from sync_engine.settings import Settings
 
-ALERTS_EVERY_S = 60
 FOLD_EVERY_S = 1
 """What is recorded is on the pages within this and the time of a fold: two seconds at most."""
 
@@ -36,6 +36,7 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
         owner = database.engine("finsync_engine", pool_size=1)
         with borrowed(owner) as connection:
             room = make_engine(settings, connection, systems, access=access)
+            alert_jobs.put_in_force(settings, systems, connection, by=room.engine.engine_id)
         owner.dispose()
         engine = room.engine
 
@@ -66,19 +67,9 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
     whether something waits, and one at a time folds it."""
     setup = room.engine.setup
 
-    def evaluate_alerts(connection: psycopg.Connection) -> str:
-        rules = alerts.load_rules(settings.config)
-        done = alerts.evaluate(
-            connection,
-            rules,
-            group_currency=setup.mappings.group_currency,
-            now=database_now(connection),
-            new_id=setup.new_id,
-        )
-        return f"{done.firing} firing, {done.resolved} resolved"
-
     def compare_books(connection: psycopg.Connection) -> str:
         found = reconcile(connection, setup, room.sessions)
+        remember(connection, found, now=database_now(connection), new_id=setup.new_id)
         first = f": {found.differences[0].sentence}" if found.differences else ""
         return f"{len(found.differences)} differences, {found.requisitions_with_two_live_orders} ordered twice, {found.events_lost} lost{first}"
 
@@ -87,14 +78,18 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         promote.put_in_force(connection, room.configuration, today=now.date(), now=now, by=room.engine.engine_id)
         return f"calendars reach {promote.CALENDAR_YEARS_AHEAD} years ahead"
 
+    def keep_to_retention(connection: psycopg.Connection) -> str:
+        return retention.keep_to(connection, load_retention(settings.config), now=database_now(connection))
+
     def fold_rollups(connection: psycopg.Connection) -> str:
         return f"{fold.fold_all(connection, now=database_now(connection))} events"
 
     # fmt: off
     return [
         Job("fold",      every(FOLD_EVERY_S),   30,    fold_rollups),
-        Job("alerts",    every(ALERTS_EVERY_S), 60,    evaluate_alerts,  singleton=True),
+        *alert_jobs.jobs(settings, setup),
         Job("reconcile", daily(*COMPARED_AT),   3600,  compare_books,    singleton=True),
         Job("calendars", daily(1, 15),          3600,  extend_calendars, singleton=True),
+        Job("retention", daily(3, 45),          6 * H, keep_to_retention, singleton=True),
     ]
     # fmt: on

@@ -9,11 +9,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
-from sync_engine.control import cancelling, reprocess, waves
+from sync_engine.control import alert_commands, cancelling, reprocess, waves
 from sync_engine.control.asked import Asked, Doing, Refusal, one_case, unchanged_case
 from sync_engine.control.roles import RULES, Action, Role, may, sees
 from sync_engine.engine import store
@@ -171,21 +170,6 @@ def _close(asked: Asked, doing: Doing) -> dict[str, Any]:
     return {"sentence": f"The exception of {case['number']} is closed."}
 
 
-def _acknowledge(asked: Asked, doing: Doing) -> dict[str, Any]:
-    try:
-        alert_id = UUID(str(asked.arguments.get("alert_id")))
-    except ValueError:
-        raise Refusal("failed", "The command does not say which alert it is about.") from None
-    found = store.rows(doing.connection, "command.lock_alert", alert_id=alert_id)
-    if not found or not sees(asked.units, found[0]["business_unit"]):
-        raise Refusal("denied", "The alert is not among those you may see.")
-    doing.business_units.add(found[0]["business_unit"])
-    if found[0]["state"] != "firing":
-        raise Refusal("conflict", f"{found[0]['acknowledged_by'] or 'The engine'} has settled it already.")
-    store.run(doing.connection, "command.acknowledge_alert", alert_id=alert_id, actor=asked.actor, now=doing.now)
-    return {"sentence": "Acknowledged."}
-
-
 def _only_noted(_asked: Asked, _doing: Doing) -> dict[str, Any]:
     """The command's own row is the audit entry; there is nothing else to do."""
     return {"sentence": "Noted."}
@@ -199,7 +183,10 @@ _ACTIONS: dict[Action, Callable[[Asked, Doing], dict[str, Any]]] = {
     Action.CANCEL_ORDER: cancelling.cancel_order,
     Action.ABANDON: _abandon,
     Action.CLOSE: _close,
-    Action.ACKNOWLEDGE_ALERT: _acknowledge,
+    Action.ACKNOWLEDGE_ALERT: alert_commands.acknowledge,
+    Action.SNOOZE_ALERT: alert_commands.snooze,
+    Action.RESOLVE_ALERT: alert_commands.resolve,
+    Action.SAVE_ALERT_RULE: alert_commands.save_rule,
     Action.VIEW_PAYLOAD: _only_noted,
     Action.EXPORT: _only_noted,
 }

@@ -33,6 +33,9 @@ class Action(StrEnum):
     ABANDON = "abandon"
     CLOSE = "close"
     ACKNOWLEDGE_ALERT = "acknowledge_alert"
+    SNOOZE_ALERT = "snooze_alert"
+    RESOLVE_ALERT = "resolve_alert"
+    SAVE_ALERT_RULE = "save_alert_rule"
     VIEW_PAYLOAD = "view_payload"
     EXPORT = "export"
 
@@ -63,6 +66,9 @@ RULES: dict[Action, Rule] = {
     Action.ABANDON:           Rule(frozenset({_OPS, _ANALYST}),           True,  "give a document up"),
     Action.CLOSE:             Rule(frozenset({_OPS, _SUPPORT}),           True,  "close an exception that stops nothing"),
     Action.ACKNOWLEDGE_ALERT: Rule(frozenset({_LEADER, _OPS, _ANALYST, _SUPPORT}), False, "acknowledge an alert"),
+    Action.SNOOZE_ALERT:      Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "put an alert aside"),
+    Action.RESOLVE_ALERT:     Rule(frozenset({_OPS, _SUPPORT}),           True,  "say that an alert is over"),
+    Action.SAVE_ALERT_RULE:   Rule(frozenset({_OPS, _SUPPORT}),           True,  "change an alert rule"),
     Action.VIEW_PAYLOAD:      Rule(frozenset({_OPS, _SUPPORT, _AUDITOR}), False, "open a payload"),
     Action.EXPORT:            Rule(_EVERYBODY,                            False, "export a list"),
 }

@@ -142,7 +142,9 @@ def _place(text: str) -> tuple[str, str]:
 
 
 def _dsn(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    """A space is %20 to libpq; the plus that SQLAlchemy writes for it would become part of the value."""
+    address, mark, query = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
+    return address + mark + query.replace("+", "%20")
 
 
 def dsn(url: URL) -> str:

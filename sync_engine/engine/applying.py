@@ -12,8 +12,9 @@ import psycopg
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, describe
 from sync_engine.engine.outcomes import Setup
-from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import remediate
+from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
 from sync_engine.model.documents import ApprovalStatus, DocumentType
 from sync_engine.model.errors import MappingError
@@ -285,7 +286,13 @@ class Batch:
             recording.move(head, "changed", event_at=news.source_at, system=understood.system)
             step = flow.first
             recording.restarts.add(
-                head.document_id, flow.name, step.name, self.setup.lane(step, head.business_unit), recording.now
+                self.setup.new_id(recording.now),
+                head.document_id,
+                head.business_unit,
+                flow.name,
+                step.name,
+                self.setup.lane(step, head.business_unit),
+                recording.now,
             )
         for case_id in self.source_cases.pop(head.document_id, []):
             recording.close_case(

@@ -18,10 +18,10 @@ from psycopg.rows import dict_row
 from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import store
+from sync_engine.engine.backoff import backoff_s
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording, clean
 from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Moment, Pulse, no_crash, note_attempt
-from sync_engine.engine.settling import backoff_s
 from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
 from sync_engine.model.ports import Feed, Page, System
 
@@ -76,6 +76,9 @@ class Collector:
         self._timer = timer
         self._crash_point = crash_point
         self._pulse = Pulse()
+        self._unfinished: dict[str, int] = {}
+        """Feeds we have taken and not put back, with the token: after losing the database in between we need not wait for our
+        own lease to end."""
 
     def collect(self, connection: psycopg.Connection, feed: Feed, *, hinted: bool = False) -> Collected | None:
         """Read a feed until it has no more, if it is due or somebody has hinted that it has news. None: not due, or somebody
@@ -91,16 +94,20 @@ class Collector:
                         "feed": feed.name,
                         "lease_until": now + timedelta(seconds=LEASE_S),
                         "due_by": FAR_AHEAD if hinted else now,
+                        "own_token": self._unfinished.get(feed.name),
                         "now": now,
                     },
                 ).fetchone()
             if claimed is None:
                 return Collected(pages, records, new) if pages else None
+            self._unfinished[feed.name] = claimed["fencing_token"]
             page, attempt, error = self._read(feed, claimed["cursor"])
             if page is None:
                 self._failed(connection, feed, claimed, attempt, error)
+                del self._unfinished[feed.name]
                 return Collected(pages, records, new, error=str(error))
             new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
+            del self._unfinished[feed.name]
             pages += 1
             records += len(page.records)
             if not page.more:

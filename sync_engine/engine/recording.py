@@ -6,13 +6,15 @@ checked against the lifecycle when it is collected, so a flow that emits an even
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sync_engine.engine import merkle
+from sync_engine.engine.rows import Rows
+from sync_engine.engine.troubles import Trouble, fingerprint
 from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.ids import NewId
@@ -67,58 +69,6 @@ class Head:
     def is_closed(self) -> bool:
         """Whether nothing more is expected of it."""
         return LIFECYCLES[self.document_type].is_final(self.state)
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that stands in the way, before it is a case. `code` is a key of `exceptions.KINDS`."""
-
-    code: str
-    message: str
-    system: str
-    facts: dict[str, str] = field(default_factory=dict)
-    blocks: bool = True
-
-
-def fingerprint(code: str, system: str, facts: dict[str, str]) -> str:
-    """What cases with the same cause have in common: the kind, the system and the master data behind it (Q30, D05).
-
-    Only values that name a master-data object count, so that noise in a message never splits a group.
-    """
-    keys = [f"{name}={facts[name]}" for name in _CAUSE_FACTS if facts.get(name)]
-    return "|".join([code, system, *keys])
-
-
-_CAUSE_FACTS = (
-    "cost_centre",
-    "supplier",
-    "table",
-    "value",
-    "field",
-    "period",
-    "company_code",
-    "message_code",
-    "account",
-)
-
-
-class Rows:
-    """Rows for one statement, kept as tuples and handed over as parallel arrays."""
-
-    __slots__ = ("columns", "rows", "statement")
-
-    def __init__(self, statement: str, *columns: str) -> None:
-        self.statement = statement
-        self.columns = columns
-        self.rows: list[tuple[Any, ...]] = []
-
-    def add(self, *values: Any) -> None:
-        """One row, in the order of the columns."""
-        self.rows.append(values)
-
-    def arrays(self) -> dict[str, list[Any]]:
-        """The rows turned on their side."""
-        return dict(zip(self.columns, map(list, zip(*self.rows, strict=True)), strict=True))
 
 
 class Recording:
@@ -229,7 +179,16 @@ class Recording:
             "priority",
             "facts",
         )
-        self.restarts = Rows("record.restart_work", "document_id", "flow", "step", "system", "objective_at")
+        self.restarts = Rows(
+            "record.restart_work",
+            "work_item_id",
+            "document_id",
+            "business_unit",
+            "flow",
+            "step",
+            "system",
+            "objective_at",
+        )
         self.cancelled: set[UUID] = set()
         self.intents = Rows(
             "record.insert_intents",
@@ -244,7 +203,7 @@ class Recording:
             "payload_hash",
             "fencing_token",
         )
-        self.settled_intents = Rows("record.settle_intents", "idempotency_key", "outcome")
+        self.settled_intents = Rows("record.settle_intents", "document_id", "idempotency_key", "outcome")
         self.attempts = Rows(
             "record.insert_attempts",
             "attempt_id",

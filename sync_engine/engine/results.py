@@ -14,8 +14,9 @@ import structlog
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import settle
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.ports import Effect
 
 MESSAGE_CHARS = 1000
@@ -234,7 +235,9 @@ class Recorder:
         item = result.item
         if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
             return
-        recording.settled_intents.add(idempotency_key(result.item), _INTENT_OUTCOMES[result.attempt.outcome])
+        recording.settled_intents.add(
+            result.item.head.document_id, idempotency_key(result.item), _INTENT_OUTCOMES[result.attempt.outcome]
+        )
 
     def _note(self, recording: Recording, result: Result) -> None:
         item, attempt = result.item, result.attempt

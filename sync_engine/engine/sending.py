@@ -9,7 +9,8 @@ import psycopg
 
 from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
-from sync_engine.engine.recording import Recording, Rows
+from sync_engine.engine.recording import Recording
+from sync_engine.engine.rows import Rows
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 

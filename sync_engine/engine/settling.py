@@ -5,25 +5,19 @@ takes the side road of a refusal.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from random import Random
 from uuid import UUID
 
+from sync_engine.engine import backoff
 from sync_engine.engine.beginning import begin_document, describe
 from sync_engine.engine.outcomes import Item, Kind, OtherMove, Outcome, Placed, Setup
-from sync_engine.engine.recording import Head, Recording, Trouble, _json
+from sync_engine.engine.recording import Head, Recording, _json
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Step, next_step
 from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
 
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
-
-BACKOFF_BASE_S, BACKOFF_CAP_S = 5.0, 900.0
-
-
-def backoff_s(tries: int, rng: Random) -> float:
-    """Seconds until the next try: exponential with full jitter, so that a crowd does not come back together."""
-    return rng.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(tries, 20)))
 
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
@@ -158,7 +152,9 @@ def _resume(recording: Recording, move: OtherMove, setup: Setup) -> None:
     flow = FLOW_OF[move.head.document_type]
     step = flow.step(move.resume_at)
     recording.restarts.add(
+        setup.new_id(recording.now),
         move.head.document_id,
+        move.head.business_unit,
         flow.name,
         step.name,
         setup.lane(step, move.head.business_unit),
@@ -371,10 +367,10 @@ def _again_at(recording: Recording, item: Item, outcome: Outcome, tries: int, se
     """When what was not sent is tried again. A probe through an open breaker keeps its place in the queue: it is the system that
     waits, and after days of outage the oldest has to be first. It falls back a little each time, faster and faster, so that a
     document which is itself the cause makes way for others."""
-    later = recording.now + timedelta(seconds=max(outcome.retry_after_s or 0.0, backoff_s(tries, setup.rng)))
+    later = recording.now + timedelta(seconds=max(outcome.retry_after_s or 0.0, backoff.backoff_s(tries, setup.rng)))
     if not item.is_probe:
         return later
-    return min(later, item.step_since + timedelta(seconds=BACKOFF_BASE_S * tries**2))
+    return min(later, item.step_since + timedelta(seconds=backoff.BACKOFF_BASE_S * tries**2))
 
 
 def _settle_unknown(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:

@@ -19,7 +19,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
-from sync_engine.engine.recording import Head, Recording, Rows
+from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.rows import Rows
 from sync_engine.engine.sending import Pipeline, Together
 
 BREAKER_FAILURES = 5
@@ -318,6 +319,7 @@ def _work(together: Together, recording: Recording) -> None:
 def _has_after(recording: Recording) -> bool:
     return bool(
         recording.restarts.rows
+        or recording.wanted_links.rows
         or recording.woken_subjects
         or recording.ready_suppliers
         or recording.identifiers.rows
@@ -340,13 +342,7 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
         # The clocks of two engines, and of two batches of one, need not agree to the second: hence twice the wait.
         values = {"document_id": list(recording.ready_suppliers), "wait_s": 2 * SUPPLIER_WAIT_S}
         after.send("record.wake_buyers", values)
-    if recording.identifiers.rows:
-        names = {
-            column: values
-            for column, values in recording.identifiers.arrays().items()
-            if column in {"system", "kind", "external_id"}
-        }
-        after.send("record.settle_wanted_links", names)
+    _link(after, recording)
     after.send_rows(recording.cases)
     after.send_rows(recording.closed_cases)
     after.send_rows(recording.case_statuses)
@@ -354,6 +350,19 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     after.send_rows(recording.redrive_items)
     if recording.finished_redrives:
         after.send("record.finish_redrives", {"redrive_id": list(recording.finished_redrives)})
+
+
+def _link(after: Pipeline, recording: Recording) -> None:
+    """Make the links that waited for names given here, and those wanted here whose names somebody else has given meanwhile."""
+    tables = [rows for rows in (recording.identifiers, recording.wanted_links) if rows.rows]
+    if not tables:
+        return
+    after.send("record.hold_names" if recording.wanted_links.rows else "record.share_names", {})
+    for rows in tables:
+        names = {
+            column: values for column, values in rows.arrays().items() if column in {"system", "kind", "external_id"}
+        }
+        after.send("record.settle_wanted_links", names)
 
 
 def lock_heads(connection: psycopg.Connection, document_ids: list[UUID]) -> dict[UUID, Head]:

@@ -9,6 +9,7 @@ a document known on one side only is.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from sync_engine.database.arrays import array_literal
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup
 from sync_engine.model.flows import Role
+from sync_engine.model.ids import NewId
 from sync_engine.model.ports import Holding
 
 ENDED = {"cancelled", "rejected"}
@@ -115,6 +117,21 @@ def reconcile(connection: psycopg.Connection, setup: Setup, sessions: Mapping[st
         f"{ap} invoices": _sums(billed),
     }
     return result
+
+
+def remember(connection: psycopg.Connection, result: Reconciliation, *, now: datetime, new_id: NewId) -> None:
+    """Keep what was found, for the alert on it: since when the books differ, and until when they did."""
+    found = result.differences
+    store.rows(
+        connection,
+        "alert.put_drift",
+        drift_id=array_literal([new_id(now) for _ in found]),
+        kind=array_literal([one.kind for one in found]),
+        document=array_literal([one.document for one in found]),
+        sentence=array_literal([one.sentence for one in found]),
+        business_unit=array_literal([one.business_unit for one in found]),
+        now=now,
+    )
 
 
 def _sums(holdings: Iterable[Holding]) -> dict[str, str]:

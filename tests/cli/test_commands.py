@@ -142,6 +142,7 @@ def test_doctor_finds_a_sound_evaluation_and_shows_no_secret(finsync):
     assert by_subject["FINSYNC_COOKIE_SECRET"]["says"] == "set"
     assert "never-shown-anywhere" not in done.stdout + done.stderr
     assert by_subject["schema"]["grade"] == "ok"
+    assert (by_subject["retention"]["grade"], by_subject["retention"]["says"]) == ("ok", "Nothing is due.")
     assert by_subject["identity provider"]["grade"] == "warning"
     assert by_subject["durability: fsync"]["grade"] == "warning"  # the test server's is off, and it says so
 

@@ -72,8 +72,8 @@ class Desk:
         """An alert that fires."""
         alert_id = uuid4()
         self.connection.execute(
-            "INSERT INTO alert (alert_id, rule, document_id, deadline_on, state, severity, message, owner_team, business_unit, fired_at) VALUES (%s, 'r', %s, '2026-09-20', 'firing', 'high', 'm', 't', %s, %s)",
-            [alert_id, uuid4(), unit, NOON],
+            "INSERT INTO alert (alert_id, rule, subject, occasion, document_id, deadline_on, state, severity, message, owner_team, business_unit, fired_at) VALUES (%s, 'r', %s, '2026-09-20', %s, '2026-09-20', 'firing', 'high', 'm', 't', %s, %s)",
+            [alert_id, str(alert_id), uuid4(), unit, NOON],
         )
         return alert_id
 
@@ -221,6 +221,6 @@ def desk(database: Database, pools: list[sa.Engine]) -> Iterator[Desk]:
 
 
 _WRITTEN = (
-    "alert", "app_session", "app_user", "budget_reservation", "case_event", "command", "document", "document_payload", "event", "exception_case",
+    "alert", "alert_event", "alert_rule_version", "app_session", "app_user", "budget_reservation", "case_event", "command", "document", "document_payload", "event", "exception_case",
     "recording", "redrive", "redrive_item", "work_item",
 )  # fmt: skip

@@ -1,24 +1,31 @@
 """Who may ask for what: the table in `roles` is the policy, held on the page, by the database and by the engine (R105, R139, P6)."""
 
+from itertools import count
 from uuid import uuid4
 
 import pytest
 
+from config import FOLDER
 from sync_engine.control import access
 from sync_engine.control.access import Person
 from sync_engine.control.commands import NotAllowed
 from sync_engine.control.roles import LANDING, RULES, Action, Role, may, sees
+from sync_engine.engine.alert_rules import load_alerts
 from tests.toy import NOON
 
 OWN, OTHER = "DE-SOUTH", "US-EAST"
+_numbers = count(1)
 ABOUT_NOTHING = {Action.VIEW_PAYLOAD, Action.EXPORT}
 """What names no exception: the command itself is the audit entry."""
 
 
 def about(desk, action, unit):
     """The arguments with which a page asks for an action about something of a unit."""
-    if action is Action.ACKNOWLEDGE_ALERT:
-        return {"alert_id": str(desk.alert(unit=unit))}
+    if action in {Action.ACKNOWLEDGE_ALERT, Action.SNOOZE_ALERT, Action.RESOLVE_ALERT}:
+        return {"alert_id": str(desk.alert(unit=unit)), "hours": 4}
+    if action is Action.SAVE_ALERT_RULE:
+        rule = load_alerts(FOLDER).rules["blocked-order"].model_copy(update={"units": (unit,)})
+        return {"name": f"own-{next(_numbers)}", "version": 0, "rule": rule.model_dump(mode="json")}
     if action in ABOUT_NOTHING:
         return {"what": "a list"}
     if action in {Action.STEER, Action.CONFIRM}:

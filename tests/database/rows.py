@@ -39,6 +39,7 @@ SAYS: dict[str, Any] = {
     "message": "it is",
     "last_event_seq": 1,
     "last_event_at": TUESDAY,
+    "fired_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -50,6 +51,9 @@ SAYS_IN = {
     ("redrive", "state"): "running",
     ("order_movement", "kind"): "ordered",
     ("alert", "state"): "firing",
+    ("alert_notice", "status"): "due",
+    ("alert_rule_version", "source"): "file",
+    ("expiry", "kind"): "secret",
     ("command", "status"): "done",
     ("job_run", "outcome"): "done",
     ("job_state", "outcome"): "done",
@@ -125,6 +129,7 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         return f"objective {UNITS.index(unit)}"  # every unit's documents are measured against every objective
     by_kind: dict[str, Any] = {
         "uuid": id_of(unit),
+        "uuid[]": [id_of(unit)],
         "text": f"secret of {unit}",
         "text[]": [f"secret of {unit}"],
         "timestamp with time zone": TUESDAY,

@@ -30,6 +30,8 @@ APPEND_ONLY = {
     "imported_event",
     "object_attribute",
     "event_log_reject",
+    "alert_rule_version",
+    "alert_event",
 }
 GROWING = {
     *APPEND_ONLY,
@@ -43,6 +45,8 @@ GROWING = {
     "order_movement",
     "redrive_item",
     "command",
+    "alert",
+    "alert_notice",
 }
 HERE = "relnamespace = current_schema()::regnamespace"
 
@@ -87,7 +91,8 @@ def _rows_of_units_are_guarded(owner):
     policies = dict(
         owner.execute(
             """SELECT tablename, array_agg(DISTINCT r) FROM pg_policies, unnest(roles) AS r
-                WHERE schemaname = current_schema() AND policyname NOT IN ('owners_functions_see_all', 'foreign_logs_are_forgotten') GROUP BY 1"""
+                WHERE schemaname = current_schema() AND NOT policyname = ANY (%s) GROUP BY 1""",
+            [["owners_functions_see_all", "owners_function_removes_finished", "foreign_logs_are_forgotten"]],
         ).fetchall()
     )
     assert set(guarded) == set(policies)
@@ -101,6 +106,15 @@ def _rows_of_units_are_guarded(owner):
         "the owner alone, and only to look"
     )
     assert "finsync.own_function" in owners[0][2], "and only while one of the functions for it runs"
+    removes = owner.execute(
+        """SELECT tablename, policyname, roles, cmd, qual FROM pg_policies
+            WHERE schemaname = current_schema() AND policyname = 'owners_function_removes_finished'"""
+    ).fetchall()
+    assert [one[:4] for one in removes] == [
+        ("work_item", "owners_function_removes_finished", [owner.info.user], "DELETE")
+    ], "the owner removes nothing else, row by row"
+    assert "finsync.own_function" in removes[0][4]
+    assert "finished_at IS NOT NULL" in removes[0][4]
     forgetting = owner.execute(
         "SELECT tablename, roles, cmd, qual FROM pg_policies WHERE schemaname = current_schema() AND policyname = 'foreign_logs_are_forgotten'"
     ).fetchall()

@@ -45,3 +45,10 @@ def test_the_server_ends_an_engine_that_stands_still_in_a_transaction_within_its
     ).fetchall()
     assert unit == "ms"
     assert 0 < setting <= LEASE_S * 1000
+
+
+def test_what_psycopg_is_told_is_what_the_pools_are_told(database):
+    """The cell is the whole search path, whatever else the role's sessions are told."""
+    with psycopg.connect(dsn(database.url("finsync_engine"))) as connection:
+        assert connection.execute("SHOW search_path").fetchone() == (database.cell,)
+        assert connection.execute("SHOW plan_cache_mode").fetchone() == ("force_generic_plan",)

@@ -24,10 +24,12 @@ from tests.database.rows import UNITS, fill, id_of, tables
 from tests.house import TUESDAY
 
 NOBODYS = {
+    "alert_rule_version": "the alert rules, and who changed them",
     "business_unit": "the names of the units themselves",
     "calendar_interval": "working hours",
     "config_version": "the configuration in force",
     "engine_instance": "which engines run",
+    "expiry": "on which day a secret or certificate ends",
     "feed_state": "where each feed stands",
     "inbound_pending": "ids of messages that wait, and when they came",
     "job_run": "which jobs ran",

@@ -24,7 +24,7 @@ FILES = {name.partition(".")[0] for name in names()}
 BY_SHORT_NAME = {"api", "decide", "eventlog", "report"}
 """Files whose statements are asked for through a function that knows the file (`desk.rows("linked")`)."""
 
-NO_STATEMENTS = {"engine.log"}
+NO_STATEMENTS = {"engine.log", "retention.toml"}
 """Words that look like a statement's name and are something else."""
 
 

@@ -42,8 +42,8 @@ def test_an_alert_says_amount_and_days_and_is_acknowledged_once(own_world):
         "SELECT document_id FROM document WHERE document_type = 'purchase_order' AND state = 'refused' LIMIT 1"
     )
     own_world.connection.execute(
-        "INSERT INTO alert (alert_id, rule, document_id, deadline_on, state, severity, message, owner_team, group_amount, business_unit, fired_at)"
-        " VALUES (gen_random_uuid(), 'blocked-order', %s, %s, 'firing', 'high', 'Blocked order with a near need-by date: 2001-1', 'finance operations', 12000, 'DE-SOUTH', %s)",
+        "INSERT INTO alert (alert_id, rule, subject, occasion, subject_name, document_id, deadline_on, state, severity, message, owner_team, group_amount, business_unit, fired_at)"
+        " VALUES (gen_random_uuid(), 'blocked-order', 'order', '2026-09-18', '2001-1', %s, %s, 'firing', 'high', 'Blocked order with a near need-by date: 2001-1', 'finance operations', 12000, 'DE-SOUTH', %s)",
         [order, date(2026, 9, 18), own_world.house.clock.now()],
     )
     app = own_world.look("overview", person=LEADER)
