@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sync_engine.cli.commands import AsJson, _expected_errors, _print, app
+from sync_engine.cli.commands import app
+from sync_engine.cli.speaking import AsJson, expected_errors, print_json
 
 
 @app.command()
@@ -19,10 +20,10 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Run seeded schedules of faults against the real engine on a PostgreSQL of their own; ends with 1 if anything did not hold."""
-    with _expected_errors():
+    with expected_errors():
         report = _replayed(replay) if replay is not None else _simulated(range(seed, seed + schedules), jobs, keep)
     if as_json:
-        _print(report)
+        print_json(report)
     else:
         typer.echo(", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, dict | list)))
     raise typer.Exit(1 if report["failed"] else 0)
