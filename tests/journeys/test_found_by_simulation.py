@@ -227,3 +227,21 @@ def test_a_change_and_a_delivery_decided_at_the_same_moment_are_both_in_our_book
     amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
     assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
     assert house.documents("purchase_order")[0][1] == "received"
+
+
+def test_what_stands_in_the_way_of_a_requisition_is_over_when_it_is_rejected(house):
+    """Seed 112 (R101, F16, F18): its exceptions stayed open, and what somebody had reprocessed stayed on its way, for ever."""
+    house.run(minutes=5)
+    house.s4hana.faults.outage = True
+    requisition = house.submit()
+    house.run(hours=2)
+    assert [case[0] for case in house.cases()] == ["system_unavailable"]
+    ask_to_reprocess(house, house.put_person("support.1", Role.INTEGRATION_SUPPORT))
+    approval, by = house.coupa.pending_approval(requisition)
+    house.coupa.reject(approval_id=approval, by=by, comment="not this year")
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(hours=1)
+    assert house.documents("requisition")[0][1] == "rejected"
+    assert house.cases() == []
+    assert [status for status, _ in house.redrive_results()] == ["refused"]
+    assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
