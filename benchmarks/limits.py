@@ -20,7 +20,8 @@ UPDATE work_item w SET status = 'in_call', claimed_at = %(now)s, engine_id = %(e
   FROM unnest(%(work_item_id)s::uuid[]) AS u(work_item_id) WHERE w.work_item_id = u.work_item_id"""
 _INTEND = """
 UPDATE intent i SET sends = i.sends, last_sent_at = %(now)s, outcome = 'open'
-  FROM unnest(%(idempotency_key)s::text[]) AS u(idempotency_key) WHERE i.idempotency_key = u.idempotency_key"""
+  FROM unnest(%(document_id)s::uuid[], %(idempotency_key)s::text[]) AS u(document_id, idempotency_key)
+ WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key"""
 
 
 def write_rate(connection: psycopg.Connection, *, batch: int, many: int) -> float:
@@ -43,7 +44,11 @@ def _write(connection: psycopg.Connection, engine: Engine, batch: int) -> tuple[
         "engine_id": engine.engine_id,
         "work_item_id": [item.work_item_id for item in items],
     }
-    intended = {"now": recording.now, "idempotency_key": [idempotency_key(item) for item in items]}
+    intended = {
+        "now": recording.now,
+        "document_id": [item.head.document_id for item in items],
+        "idempotency_key": [idempotency_key(item) for item in items],
+    }
     statements = [(sql(name), values) for name, values in store.statements(recording)]
     began = time.perf_counter()
     with connection.pipeline():

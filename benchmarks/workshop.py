@@ -75,9 +75,14 @@ def _system(role: Role) -> System:
     )
 
 
+def instant_systems() -> dict[str, System]:
+    """One system for each role, which answers at once, by name."""
+    return {role.value: _system(role) for role in Role if role is not Role.FINSYNC}
+
+
 def instant_engine(connection: psycopg.Connection, name: str, clock: Clock | None = None) -> Engine:
     """An engine over systems that answer at once, registered."""
-    systems = {role.value: _system(role) for role in Role if role is not Role.FINSYNC}
+    systems = instant_systems()
     rng = SystemRandom()
     setup = Setup(
         systems, lambda role, _unit: role.value, load_mappings(FOLDER), load_policies(FOLDER), rng, id_maker(rng)
@@ -94,11 +99,16 @@ def draft(connection: psycopg.Connection, engine: Engine, first: int, many: int)
         now = engine.clock.now()
         recording = Recording(engine.engine_id, now, engine.setup.new_id)
         for number in range(start, min(start + DRAFT_BATCH, first + many)):
-            order = _order(f"B{number:07}", now)
+            order = _order(order_number(number), now)
             head = begin_document(recording, Spawn(order, "order_drafted"), engine.setup, parent=None)
             _book(recording, head, order, engine.setup.new_id)
         with store.transaction(connection):
             store.write(connection, recording)
+
+
+def order_number(nth: int) -> str:
+    """What the nth order is called."""
+    return f"B{nth:07}"
 
 
 def _book(recording: Recording, head: Head, order: PurchaseOrder, new_id: Callable[[datetime], Any]) -> None:

@@ -106,6 +106,13 @@ def _record(document: Json) -> Record:
     return Record("invoice", invoice_id, f"{updated}/{document.get('processingStatus')}", source_at, body)
 
 
+def read_again(session: Session, record: Record) -> Record | None:
+    """One invoice as it is now; None when Basware does not have it any more."""
+    reply = get(session, f"{PATH}/{record.external_id}", allow={404})
+    found = [one for one in map(_record, documents_in(reply)) if one.external_id == record.external_id]
+    return found[0] if found else None
+
+
 # Operations
 
 
@@ -270,7 +277,7 @@ SYSTEM = System(
     title="Basware",
     role=Role.AP_AUTOMATION,
     api_version="P2P v1",
-    feeds=(Feed("invoices", 120, 3600, read_invoices, understand, sketch),),
+    feeds=(Feed("invoices", 120, 3600, read_invoices, understand, sketch, read_again),),
     operations=operations(
         Operation("acknowledge_invoice", Effect.SET, acknowledge_invoice),
         Operation("return_match_result", Effect.SET, return_match_result, calls=3),

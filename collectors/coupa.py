@@ -14,8 +14,7 @@ What is particular about it, and what follows here:
 - There is no idempotency key. What is created once is recognised by our own reference inside it.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -24,17 +23,11 @@ from urllib.parse import quote
 import httpx2
 
 from collectors import coupa_api, coupa_holdings
-from collectors.coupa_api import NAME, OVERLAP, PAGE_SIZE, REFUSED, Part, SettlingToken, read_changes, record_or_empty
-from collectors.coupa_documents import (
-    ORDER_STATUSES,
-    currency_of,
-    decision_of,
-    sketch,
-    source_at_of,
-    status_meaning,
-    understand,
-)
-from collectors.http import Session, excerpt, record_body
+from collectors.coupa_api import NAME, REFUSED, Part, SettlingToken
+from collectors.coupa_cancelling import cancel_order
+from collectors.coupa_documents import currency_of, decision_of, status_meaning
+from collectors.coupa_feeds import FEEDS
+from collectors.http import Session, excerpt
 from sync_engine.model import documents
 from sync_engine.model.documents import ApprovalStatus, ChangeOrder, Decision, PurchaseOrder, Requisition
 from sync_engine.model.errors import BusinessRejection, MappingError
@@ -44,17 +37,13 @@ from sync_engine.model.ports import (
     Answer,
     Ask,
     Effect,
-    Feed,
     Identifier,
     Json,
     Operation,
-    Page,
-    Record,
     System,
     operations,
 )
 
-FEED_INTERVAL_S, SILENT_AFTER_S = 120, 3_600
 APPROVAL_WAIT_S, ORDER_WAIT_S = 300, 60
 MAX_CUSTOM_TEXT = 255
 OPEN = frozenset({"pending_approval", "pending_buyer_action"})
@@ -68,66 +57,6 @@ SCOPES = (
 """What the API client needs, unless the option "token_scope" says otherwise."""
 
 D = TypeVar("D", bound=documents.Document)
-
-
-def _record(kind: str, row: Any) -> Record:
-    """A row as it came.
-
-    Its version is the moment it changed and a hash of all of it: Coupa counts in whole seconds, and a requisition
-    changes with its approvals while its own updated-at stays.
-    """
-    body = record_body(row)
-    source_at, identity = source_at_of(record_or_empty(row)), record_or_empty(row).get("id")
-    digest = hashlib.sha256(body).hexdigest()
-    return Record(
-        kind=kind,
-        external_id=str(identity) if isinstance(identity, int | str) and not isinstance(identity, bool) else "",
-        version=f"{source_at.isoformat()}~{digest[:16]}" if source_at else digest,
-        source_at=source_at,
-        body=body,
-    )
-
-
-def _page(records: Iterable[Record], cursor: Json, *, more: bool, now: datetime) -> Page:
-    # Coupa may tell a record twice on one page.
-    once = {(record.kind, record.external_id, record.version): record for record in records}
-    return Page(tuple(once.values()), cursor, more=more, complete_until=None if more else now - OVERLAP)
-
-
-def read_requisitions(session: Session, cursor: Json, now: datetime) -> Page:
-    """Requisitions that changed."""
-    rows, after, more = read_changes(session, cursor, now, path="/api/requisitions", filters={})
-    return _page([_record("requisition", row) for row in rows], after, more=more, now=now)
-
-
-def read_approvals(session: Session, cursor: Json, now: datetime) -> Page:
-    """Approvals that changed, after the requisitions they belong to, which change with them unannounced."""
-    filters = {"approvable_type": "RequisitionHeader"}
-    rows, after, more = read_changes(session, cursor, now, path="/api/approvals", filters=filters)
-    parents = {row["approvable-id"] for row in map(record_or_empty, rows) if isinstance(row.get("approvable-id"), int)}
-    again: list[Any] = []
-    if parents:
-        wanted = ",".join(str(parent) for parent in sorted(parents))
-        again = coupa_api.listed(session, "/api/requisitions", {"id[in]": wanted, "limit": str(PAGE_SIZE)})
-    records = [*(_record("requisition", row) for row in again), *(_record("approval", row) for row in rows)]
-    return _page(records, after, more=more, now=now)
-
-
-def read_suppliers(session: Session, cursor: Json, now: datetime) -> Page:
-    """Suppliers that changed."""
-    rows, after, more = read_changes(session, cursor, now, path="/api/suppliers", filters={})
-    return _page([_record("supplier", row) for row in rows], after, more=more, now=now)
-
-
-def read_order_revisions(session: Session, cursor: Json, now: datetime) -> Page:
-    """Orders that changed and wait to be exported, but for those that stand as they were first sent."""
-    rows, after, more = read_changes(session, cursor, now, path="/api/purchase_orders", filters={"exported": "false"})
-    revised = [row for row in rows if not _is_first_version(record_or_empty(row))]
-    return _page([_record("order_revision", row) for row in revised], after, more=more, now=now)
-
-
-def _is_first_version(raw: Json) -> bool:
-    return raw.get("version") == 1 and ORDER_STATUSES.get(str(raw.get("status"))) == "changes"
 
 
 def read_budget(session: Session, ask: Ask) -> Answer:
@@ -510,12 +439,7 @@ SYSTEM = System(
     title="Coupa",
     role=Role.PROCUREMENT,
     api_version="Core API R39",
-    feeds=(
-        Feed("requisitions",    FEED_INTERVAL_S, SILENT_AFTER_S, read_requisitions,    understand, sketch),
-        Feed("approvals",       FEED_INTERVAL_S, SILENT_AFTER_S, read_approvals,       understand, sketch),
-        Feed("suppliers",       FEED_INTERVAL_S, SILENT_AFTER_S, read_suppliers,       understand, sketch),
-        Feed("order_revisions", FEED_INTERVAL_S, SILENT_AFTER_S, read_order_revisions, understand, sketch),
-    ),
+    feeds=FEEDS,
     operations=operations(
         Operation("read_budget",             Effect.READ,   read_budget,         calls=2),
         Operation("record_decision",         Effect.SET,    record_decision,     calls=3),
@@ -523,6 +447,7 @@ SYSTEM = System(
         Operation("return_order_number",     Effect.SET,    return_order_number, calls=3),
         Operation("mark_exported",           Effect.SET,    mark_exported,       calls=2),
         Operation("return_change",           Effect.SET,    return_change,       calls=3),
+        Operation("cancel_order",            Effect.SET,    cancel_order,        calls=4),
         Operation("tell_procurement",        Effect.CREATE, tell_procurement,    find_told, calls=2),
         Operation("tell_procurement_closed", Effect.CREATE, tell_procurement,    find_told, calls=2),
     ),

@@ -30,7 +30,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from collectors import sap_s4hana_holdings
 from collectors.http import ClientCredentials, Session
 from collectors.sap_s4hana_bodies import SYSTEM as NAME
-from collectors.sap_s4hana_changes import cancel_purchase_order, update_purchase_order
+from collectors.sap_s4hana_changes import cancel_purchase_order, find_cancelled, update_purchase_order
 from collectors.sap_s4hana_feeds import FEEDS, LATE_S
 from collectors.sap_s4hana_invoices import (
     cancel_supplier_invoice,
@@ -87,7 +87,7 @@ OPERATIONS = operations(
     Operation("create_purchase_order",   Effect.CREATE, create_purchase_order,   find_purchase_order,   calls=1),
     Operation("read_commitment",         Effect.READ,   read_commitment,                                calls=2),
     Operation("update_purchase_order",   Effect.SET,    update_purchase_order,                          calls=3),
-    Operation("cancel_purchase_order",   Effect.SET,    cancel_purchase_order,                          calls=3),
+    Operation("cancel_purchase_order",   Effect.SET,    cancel_purchase_order,   find_cancelled,        calls=3),
     Operation("create_supplier_invoice", Effect.CREATE, create_supplier_invoice, find_supplier_invoice, calls=2),
     Operation("cancel_supplier_invoice", Effect.SET,    cancel_supplier_invoice,                        calls=3),
     Operation("read_payment_readiness",  Effect.READ,   read_payment_readiness,                         calls=1),

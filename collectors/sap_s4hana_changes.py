@@ -50,10 +50,22 @@ def cancel_purchase_order(session: Session, ask: Ask) -> Answer:
     found = read_order(session, number)
     gone = bool(found.text("PurchasingDocumentDeletionCode"))
     edits = [] if gone else [Edit("DELETE", key("A_PurchaseOrder", number), etag=found.etag)]
-    return _changed(session, ask, found, edits, doing=f"the cancellation of order {number}")
+    return _changed(
+        session, ask, found, edits, doing=f"the cancellation of order {number}", default="cancellation_refused"
+    )
 
 
-def _changed(session: Session, ask: Ask, found: Entity, edits: Sequence[Edit], *, doing: str) -> Answer:
+def find_cancelled(session: Session, ask: Ask) -> Answer | None:
+    """That the order is deleted in SAP; None while it is not."""
+    found = read_order(session, order_number(ask))
+    if not found.text("PurchasingDocumentDeletionCode"):
+        return None
+    return _standing(ask, found)
+
+
+def _changed(
+    session: Session, ask: Ask, found: Entity, edits: Sequence[Edit], *, doing: str, default: str = "order_refused"
+) -> Answer:
     """Send the edits, and say how the order stands then."""
     number = found.bare("PurchaseOrder")
     if edits:
@@ -61,10 +73,15 @@ def _changed(session: Session, ask: Ask, found: Entity, edits: Sequence[Edit], *
             odata.change(session, ORDERS, edits[0]) if len(edits) == 1 else odata.changeset(session, ORDERS, edits)
         )
         if not outcome.done:
-            raise refusal(outcome, doing=doing, default="order_refused")
+            raise refusal(outcome, doing=doing, default=default)
         # Should this read fail, the operation is repeated and finds that there is nothing left to send.
         found = read_order(session, number)
-    changed_at = found.moment("LastChangeDateTime") or ask.now
+    return _standing(ask, found)
+
+
+def _standing(ask: Ask, found: Entity) -> Answer:
+    """How an order stands."""
+    number, changed_at = found.bare("PurchaseOrder"), found.moment("LastChangeDateTime") or ask.now
     facts = {"erp_order_number": number, "changed_at": changed_at.isoformat(), "etag": found.etag}
     return Answer(facts=facts, at=changed_at)
 

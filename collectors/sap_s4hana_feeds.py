@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from collectors import odata
 from collectors.http import Session
-from collectors.odata_values import Entity, Literal, bare, from_position
+from collectors.odata_values import Entity, Literal, bare, from_position, key, literal
 from collectors.sap_s4hana_bodies import SYSTEM
 from collectors.sap_s4hana_news import goods_receipt, posting, sketch_posting, sketch_receipt
 from sync_engine.model.errors import MappingError, TransientError
@@ -150,9 +150,7 @@ def read_postings(session: Session, cursor: Json, now: datetime) -> Page:
     A page may end within a document: its last document is left for the next page, which begins with it.
     """
     place = Place.of(cursor)
-    ledger = session.state["options"].get("ledger", "0L")
-    # Payments have supplier lines too, and every parallel ledger repeats them all.
-    wanted = f"FinancialAccountType eq 'K' and ReferenceDocumentType eq 'RMRP' and Ledger eq '{ledger}'"
+    wanted = _supplier_lines(session)
     query = {
         "$select": ",".join(LINE_FIELDS),
         "$orderby": "LastChangeDateTime,AccountingDocument",
@@ -176,6 +174,12 @@ def read_postings(session: Session, cursor: Json, now: datetime) -> Page:
         documents.pop(max(places, key=lambda name: places[name]))
     records = tuple(_posting_record(lines) for lines in documents.values())
     return Page(records, after.cursor, full, None if full else now - timedelta(seconds=LATE_S))
+
+
+def _supplier_lines(session: Session) -> str:
+    """The filter for invoices' supplier lines: payments have such lines too, and every parallel ledger repeats them all."""
+    ledger = session.state["options"].get("ledger", "0L")
+    return f"FinancialAccountType eq 'K' and ReferenceDocumentType eq 'RMRP' and Ledger eq '{ledger}'"
 
 
 def _posting_position(place: Place) -> list[tuple[str, Literal]]:
@@ -210,7 +214,32 @@ def _posting_record(lines: list[dict[str, Any]]) -> Record:
     return Record("accounting_document", external_id, version, source_at, body)
 
 
+def read_receipt_again(session: Session, record: Record) -> Record | None:
+    """One material document as it is now; None when SAP does not have it."""
+    number, _, year = record.external_id.partition("/")
+    zone = ZoneInfo(session.state["options"].get("time_zone", "UTC"))
+    path = key("A_MaterialDocumentHeader", MaterialDocumentYear=year, MaterialDocument=number)
+    query = {"$expand": "to_MaterialDocumentItem"}
+    found = odata.read_one(session, MATERIAL_DOCUMENTS, path, query, what="material document")
+    return None if found is None else _receipt_record(_plain(found.values), zone)[0]
+
+
+def read_posting_again(session: Session, record: Record) -> Record | None:
+    """The supplier lines of one accounting document as they are now; None when SAP has none."""
+    company, number, year = record.external_id.split("/")
+    query = {
+        "$select": ",".join(LINE_FIELDS),
+        "$top": str(PAGE_SIZE),
+        "$filter": (
+            f"{_supplier_lines(session)} and CompanyCode eq {literal(company)} and "
+            f"AccountingDocument eq {literal(number)} and FiscalYear eq {literal(year)}"
+        ),
+    }
+    listed = odata.read_set(session, LINE_ITEMS, "GLAccountLineItem", query)
+    return _posting_record([_plain(line) for line in listed.entities]) if listed.entities else None
+
+
 FEEDS = (
-    Feed("goods_receipts", 300, 7_200, read_goods_receipts, goods_receipt, sketch_receipt),
-    Feed("postings", 300, 7_200, read_postings, posting, sketch_posting),
+    Feed("goods_receipts", 300, 7_200, read_goods_receipts, goods_receipt, sketch_receipt, read_receipt_again),
+    Feed("postings", 300, 7_200, read_postings, posting, sketch_posting, read_posting_again),
 )

@@ -220,6 +220,16 @@ def read_approvals(session: Session, cursor: Json, now: datetime) -> Page:
     return Page(records, {"since": since}, complete_until=now - timedelta(seconds=QUIET_PERIOD_S))
 
 
+def read_again(session: Session, record: Record) -> Record | None:
+    """One approver row as it is now; None when it is gone, or access rules hide it."""
+    conditions = [where("sys_id", "=", record.external_id), where("sysapproval.correlation_id", "STARTSWITH", OURS)]
+    rows, _ = select(
+        session, "sysapproval_approver", [*conditions, where("sys_updated_on", ">=", BEGINNING)], APPROVER_COLUMNS
+    )
+    _add_journals(session, rows)
+    return _record(rows[0]) if rows else None
+
+
 def _stamp(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
@@ -418,7 +428,7 @@ SYSTEM = System(
     title="ServiceNow",
     role=Role.APPROVALS,
     api_version="Table API v2",
-    feeds=(Feed("approvals", 120, 3600, read_approvals, understand, sketch),),
+    feeds=(Feed("approvals", 120, 3600, read_approvals, understand, sketch, read_again),),
     operations=operations(
         Operation("request_approval", Effect.CREATE, request_approval, find_approval, calls=7),
         Operation("request_match_review", Effect.CREATE, request_match_review, find_match_review, calls=6),

@@ -28,6 +28,8 @@ TRIED = "alerts.tried"
 SAID = "alerts.rule.said"
 CALENDARS = {"unit": "The unit's own working hours", "always": "Day and night"}
 GROUP_CURRENCY = "EUR"
+LABELS = {"owner_team": "Owner", "impact": "What it costs when nobody looks", "runbook": "What to do"}
+"""Fields of a rule that the form calls otherwise."""
 
 
 def draw(ctx: Context, name: str, known: Any) -> None:
@@ -64,14 +66,18 @@ def _read(given: Mapping[str, Any]) -> tuple[AlertRule | None, str]:
     try:
         return AlertRule.model_validate(dict(given)), ""
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = " ".join(str(part).replace("_", " ") for part in first["loc"])
-        return (
-            None,
-            f"{place.capitalize()}: {first['msg']}."
-            if place
-            else f"{first['msg'].removeprefix('Value error, ').capitalize()}.",
-        )
+        return None, _wrong(error)
+
+
+def _wrong(error: ValidationError) -> str:
+    """The first thing that is wrong with the form, by the label a person sees."""
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    label = LABELS.get(field, field.replace("_", " ").capitalize())
+    if first["type"] == "string_too_short":
+        return f"{label}: to be filled in, with {first['ctx']['min_length']} characters or more."
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return f"{label}: {said}." if label else f"{said[:1].upper()}{said[1:]}."
 
 
 # -- the form ---------------------------------------------------------------------------------------------------------------

@@ -2,23 +2,27 @@
 figures count everything that began.
 """
 
-from functools import partial
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
+from pages import cycle_time_charts, filters, frame, switches
+from pages import cycle_time_figures as figures
 from pages import cycle_time_parts as parts
-from pages import filters, frame, switches
 from pages.context import Context
+from pages.cycle_time_charts import CHART, COMPARE
 from pages.cycle_time_parts import CLOCK, STOP, Facts
 from pages.filters import Filters
-from pages.format import NOTHING, count, duration, percent, plain
-from pages.frame import Definition, Figure, Said
+from pages.format import NOTHING, count, plain
+from pages.frame import Said
+from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import cycle_time as ask
-from sync_engine.insight.reports.cycle_time import STAGES, Percentiles
-from sync_engine.insight.statistics import FEW, SOME
+from sync_engine.insight.reports.cycle_time import STAGES, Surroundings
+from sync_engine.insight.reports.reading import OWN_LOG
+from sync_engine.insight.statistics import FEW
 
 TITLE = "Cycle time"
 QUESTION = "How long does it take from requisition to order and to posting, and where does the time go?"
@@ -36,33 +40,20 @@ SHOWN = {
     "ended": ("Submitted in the period and ended without an order, longest first", "Time until it ended"),
     "contradicting": ("Clocks that contradict each other", "Duration"),
 }
-MEASURES = (
-    ("ordered", "Requisition to order, median", "From the first submit to the order number back in procurement."),
-    ("posted", "Requisition to posting, median", "From the first submit to the last invoice so far in the ledger."),
-    ("approved_to_ordered", "Approval to order, median", "The part that systems take, after the last approval."),
-)
 NARROWED = ("show", "stage", "week")
-LEAST_S = 60
-"""A median that differs by less has not changed."""
-
-DEFINITIONS = (
-    Definition("Requisition to order", "first submit (resubmitting does not set it back) until the ERP's order number is back in procurement; change orders are not part of it. Median: half took no longer", "requisitions ordered in the period", "completed in the period", "the unit's working calendar, or the wall clock, as chosen above; a working day has 8 hours", "test documents, and clocks that contradict each other (order before submit), which are listed apart"),
-    Definition("Requisition to posting", "first submit until the last of its invoices so far is in the ledger", "requisitions with an invoice posted in the period", "completed in the period", "as chosen", "the same"),
-    Definition("Approval to order", "last approval until the order number is back in procurement: the part that systems take", "requisitions ordered in the period that were approved", "completed in the period", "as chosen", "the same"),
-    Definition("Open ones counted", "median over everything submitted, those still under way counted with the age they have (Kaplan-Meier); what is already finished alone looks faster than it is", "requisitions submitted in the period", "entered in the period", "as chosen", "requisitions that ended without an order, and clocks that contradict each other"),
-    Definition("Settled", "ordered, or ended without an order, of all submitted", "requisitions submitted in the period", "entered in the period", "none: a share of documents", "test documents"),
-    Definition("Where the time goes", "the parts of every requisition add up to its whole; each share is of all their time together. Medians of parts do not add up to the median of the whole", "the requisitions of the figure chosen", "completed in the period", "as chosen", "requisitions some of whose orders are still missing"),
-    Definition("Small numbers", f"fewer than {FEW}: no percentile; fewer than {SOME}: marked as a small sample", "units and weeks", "the period", "none"),
-)  # fmt: skip
 
 
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx)
-    switches.draw(STOP, CLOCK)
-    switches.complain({"stop": STOP.options, "clock": CLOCK.options, "show": SHOWN, "stage": STAGES})
-    facts = _gather(ctx, chosen)
+    around = ask.surroundings(ctx.reports)
+    log = Switch("log", "Log", {name: "Our own" if name == OWN_LOG else plain(name) for name in around.logs})
+    switches.draw(STOP, CLOCK, *([log] if len(around.logs) > 1 else []))
+    switches.complain(
+        {"stop": STOP.options, "clock": CLOCK.options, "show": SHOWN, "stage": STAGES, "log": log.options, "chart": CHART.options, "compare": COMPARE.options}
+    )  # fmt: skip
+    facts = _gather(ctx, chosen, switches.read(log), around)
     if (
         not facts.cohort.submitted
         and not facts.figures.of("ordered").documents
@@ -72,12 +63,12 @@ def render(ctx: Context) -> None:
         _empty(ctx, said, chosen)
         return
     said.answer(_answer(facts))
-    frame.figures(_figures(ctx, facts, said))
+    frame.figures(figures.shown(ctx, facts, said))
     asked_for_rows = any(name in st.query_params for name in NARROWED)
     if asked_for_rows:
         with frame.part("The rows"):
             _rows(ctx, facts)
-    parts.better_or_worse(ctx, facts)
+    cycle_time_charts.draw(ctx, facts)
     with frame.part("Where the time goes"):
         parts.stages(ctx, facts)
     parts.units(ctx, facts)
@@ -86,10 +77,10 @@ def render(ctx: Context) -> None:
         with frame.part("The rows"):
             _rows(ctx, facts)
     frame.refresh_when_moved(ctx)
-    frame.explain(ctx, DEFINITIONS)
+    frame.explain(ctx, figures.DEFINITIONS)
 
 
-def _gather(ctx: Context, chosen: Filters) -> Facts:
+def _gather(ctx: Context, chosen: Filters, source: str, around: Surroundings) -> Facts:
     stop: Any = switches.read(STOP)
     clock: Any = switches.read(CLOCK)
     since, until, units, reports, zone = (
@@ -100,11 +91,18 @@ def _gather(ctx: Context, chosen: Filters) -> Facts:
         ctx.zone.key,
     )
     found = ask.figures(
-        reports, units, before=chosen.period.before.since, since=since, until=until, clock=clock, zone=zone
+        reports,
+        units,
+        before=chosen.period.before.since,
+        since=since,
+        until=until,
+        clock=clock,
+        zone=zone,
+        source=source,
     )
-    cohort, weeks = ask.cohort(reports, units, since=since, until=until, zone=zone)
-    honest = ask.honest(reports, units, since=since, until=until, as_of=ctx.moment.as_of, clock=clock)
-    return Facts(chosen, stop, clock, found, cohort, weeks, honest)
+    cohort, weeks = ask.cohort(reports, units, since=since, until=until, zone=zone, source=source)
+    honest = ask.honest(reports, units, since=since, until=until, as_of=ctx.moment.as_of, clock=clock, source=source)
+    return Facts(chosen, stop, clock, found, cohort, weeks, honest, source, around.versions)
 
 
 def _answer(facts: Facts) -> str:
@@ -123,130 +121,6 @@ def _answer(facts: Facts) -> str:
     return sentence
 
 
-# -- the figures ----------------------------------------------------------------------------------------------------------
-
-
-def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
-    silent = "; ".join(f"{source.title} has been silent for {duration(source.age_s)}" for source in said.stale)
-    return [
-        *(_percentile(ctx, facts, measure, label, what, silent) for measure, label, what in MEASURES),
-        _open_ones(ctx, facts, silent),
-        _ordered(ctx, facts, silent),
-        _settled(ctx, facts, silent),
-    ]
-
-
-def _ordered(ctx: Context, facts: Facts, silent: str) -> Figure:
-    now, before = facts.figures.of("ordered"), facts.figures.of("ordered", before=True)
-    gap = now.documents - before.documents
-    return Figure(
-        "Ordered",
-        f"{now.documents:,}",
-        n=f"{before.documents:,} in {facts.chosen.period.before.name}",
-        change=f"{gap:+,}" if gap and before.documents else "",
-        trend=[float(value) for value in facts.figures.by_week("ordered")["documents"]],
-        link=partial(
-            ctx.link,
-            URL_PATH,
-            switches.show(ctx, now.documents, "requisition"),
-            show="ordered",
-            **facts.links() | {"stop": "ordered"},
-        )
-        if now.documents
-        else None,
-        stale=silent,
-    )
-
-
-def _settled(ctx: Context, facts: Facts, silent: str) -> Figure:
-    cohort = facts.cohort
-    link = (
-        partial(
-            ctx.link,
-            URL_PATH,
-            f"{switches.show(ctx, cohort.under_way, 'requisition')} under way",
-            show="under_way",
-            **facts.links(),
-        )
-        if cohort.under_way
-        else None
-    )
-    return Figure(
-        "Settled of what was submitted",
-        percent(cohort.settled),
-        n=f"{cohort.submitted - cohort.under_way:,} of {cohort.submitted:,}; {cohort.ended_otherwise:,} without an order",
-        target="target: 95 %",
-        link=link,
-        stale=silent,
-        help="Below it, the figures on the left still change: what takes long is not in them yet.",
-    )
-
-
-def _percentile(ctx: Context, facts: Facts, measure: Any, label: str, what: str, silent: str) -> Figure:
-    now, before = facts.figures.of(measure), facts.figures.of(measure, before=True)
-    change = ""
-    if now.n >= FEW and before.n >= FEW and now.p50_s is not None and before.p50_s is not None:
-        gap = now.p50_s - before.p50_s
-        change = f"{'+' if gap > 0 else '-'}{facts.spoken(abs(gap))}" if abs(gap) >= LEAST_S else ""
-    links = facts.links() | ({"stop": measure} if measure in STOP.options else {})
-    return Figure(
-        label,
-        switches.brief(ctx, _value(facts, now)),
-        n=_clock(ctx, facts)
-        + _sample(now)
-        + (f"; 85 % within {facts.spoken(now.p85_s)}, 95 % within {facts.spoken(now.p95_s)}" if now.n >= FEW else ""),
-        change=change,
-        better=change.startswith("-") if change else None,
-        target="" if change else f"n {before.n:,} before: no comparison" if now.n >= FEW and before.n < FEW else "",
-        trend=[float(week["p50_s"]) for week in facts.figures.by_week(measure).to_dict("records") if week["n"] >= FEW],
-        link=partial(ctx.link, URL_PATH, switches.show(ctx, now.documents, "requisition"), show=measure, **links)
-        if now.documents
-        else None,
-        stale=silent,
-        help=f"{what} Completed in the {facts.chosen.period.name}.",
-    )
-
-
-def _clock(ctx: Context, facts: Facts) -> str:
-    return "working time, " if ctx.narrow and facts.clock == "business" else ""
-
-
-def _value(facts: Facts, found: Percentiles) -> str:
-    if not found.n:
-        return "no data"
-    return facts.spoken(found.p50_s) if found.n >= FEW else "too few"
-
-
-def _sample(found: Percentiles) -> str:
-    apart = f", {found.documents - found.n:,} with contradicting clocks" if found.documents > found.n else ""
-    return f"n {found.n:,}{', small sample' if FEW <= found.n < SOME else ''}{apart}"
-
-
-def _open_ones(ctx: Context, facts: Facts, silent: str) -> Figure:
-    found = facts.honest
-    if not found.n:
-        value = "no data"
-    elif found.n < FEW:
-        value = "too few"
-    else:
-        value = facts.spoken(found.p50_s) if found.p50_s is not None else "not reached"
-    return Figure(
-        "To order, open ones counted",
-        switches.brief(ctx, value),
-        n=_clock(ctx, facts) + f"n {found.n:,}, {found.under_way:,} of them under way",
-        target=f"85 % within {facts.spoken(found.p85_s)}"
-        if found.n >= FEW and found.p85_s is not None
-        else "85 %: not reached"
-        if found.n >= FEW
-        else "",
-        link=partial(ctx.link, URL_PATH, switches.show(ctx, found.n, "requisition"), show="submitted", **facts.links())
-        if found.n
-        else None,
-        stale=silent,
-        help=f"Median over everything submitted in the {facts.chosen.period.name}; what is under way counts with the age it has. The median of what is finished alone looks faster than it is.",
-    )
-
-
 # -- the rows ------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -254,15 +128,10 @@ def _rows(ctx: Context, facts: Facts) -> None:
     which: Any = switches.one_of("show", SHOWN) or facts.stop
     heading, measured = SHOWN[which]
     period, stage, week = facts.chosen.period, switches.one_of("stage", STAGES), st.query_params.get("week")
-    rows = ask.rows(
-        ctx.reports,
-        facts.chosen.units,
-        since=period.since,
-        until=period.until,
-        as_of=ctx.moment.as_of,
-        which=which,
-        clock=facts.clock,
-    )
+    asked: dict[str, Any] = {"since": period.since, "until": period.until, "as_of": ctx.moment.as_of, "which": which, "clock": facts.clock, "source": facts.source}  # fmt: skip
+    is_narrowed = stage is not None or week is not None
+    rows = ask.rows(ctx.reports, facts.chosen.units, **asked, most=ask.EVERY_ROW if is_narrowed else ask.MOST_ROWS)
+    there = int(rows["found"].iloc[0]) if len(rows) and not is_narrowed else None
     if stage is not None and which in STOP.options:
         inside = ask.in_stage(
             ctx.reports,
@@ -272,6 +141,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
             stop=which,
             clock=facts.clock,
             stage=stage,
+            source=facts.source,
         )
         rows = rows.merge(inside, on="document_id").sort_values("stage_s", ascending=False)
         heading = f"{STAGES[stage][0]}: longest first"
@@ -290,13 +160,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
     if rows.empty:
         frame.nothing_happened("There is no such requisition.")
         return
-    rows = rows.assign(
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
-        longest=[
-            STAGES.get(name, (NOTHING, ""))[0] if isinstance(name, str) else NOTHING for name in rows["longest_stage"]
-        ],
-        again=["yes" if value else "" for value in rows["went_back"]],
-    )
+    rows = _in_words(ctx, rows)
     work_table(
         ctx,
         rows,
@@ -306,6 +170,20 @@ def _rows(ctx: Context, facts: Facts) -> None:
         noun="requisition",
         title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+        there=there,
+        everything=None
+        if is_narrowed
+        else lambda: _in_words(ctx, ask.rows(ctx.reports, facts.chosen.units, **asked, most=ask.EVERY_ROW)),
+    )
+
+
+def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+        longest=[
+            STAGES.get(name, (NOTHING, ""))[0] if isinstance(name, str) else NOTHING for name in rows["longest_stage"]
+        ],
+        again=["yes" if value else "" for value in rows["went_back"]],
     )
 
 

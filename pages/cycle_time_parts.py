@@ -1,20 +1,21 @@
 """The parts of the page on the cycle time that draw: better or worse, where the time goes, who, and is everything counted."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages import charts, frame, switches
-from pages.charts import Line
+from pages import charts, charts_time, switches
 from pages.context import Context
 from pages.filters import Filters
-from pages.format import WORKING_DAY_S, count, day, duration, percent, plain, working_time
+from pages.format import count, day, duration, percent, plain, working_time
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.reports.cycle_time import STAGES, Clock, Cohort, Figures, Honest, Stop
+from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.insight.statistics import FEW, SOME
 
 URL_PATH = "cycle-time"
@@ -34,6 +35,8 @@ class Facts:
     cohort: Cohort
     weeks: pd.DataFrame
     honest: Honest
+    source: str = OWN_LOG
+    versions: tuple[tuple[str, datetime], ...] = ()
 
     def spoken(self, seconds: float | None) -> str:
         """A duration in the clock chosen; below a minute both are the same."""
@@ -41,73 +44,13 @@ class Facts:
             return duration(seconds)
         return working_time(seconds) if self.clock == "business" else duration(seconds)
 
+    def short(self, seconds: float | None) -> str:
+        """A duration for a cell of a matrix: "1.1 wd" is a working day and a bit."""
+        return self.spoken(seconds).replace("working days", "wd").replace("working hours", "wh").replace("working minutes", "wmin")  # fmt: skip
+
     def links(self) -> dict[str, Any]:
         """What a link within this page keeps."""
-        return switches.kept(STOP.name, CLOCK.name)
-
-
-# -- better or worse -------------------------------------------------------------------------------------------------------
-
-
-def _scale(facts: Facts, longest_s: float) -> tuple[float, str]:
-    if facts.clock == "business":
-        return (WORKING_DAY_S, "working days") if longest_s >= 2 * WORKING_DAY_S else (3600, "working hours")
-    return (86400, "days") if longest_s >= 2 * 86400 else (3600, "hours")
-
-
-def better_or_worse(ctx: Context, facts: Facts) -> None:
-    weeks = facts.figures.by_week(facts.stop)
-    enough = weeks[weeks["n"] >= FEW]
-    if len(enough) < 2:
-        return
-    unit_s, unit = _scale(facts, float(enough["p85_s"].max()))
-    drawn = enough.assign(
-        p50=enough["p50_s"] / unit_s, p85=enough["p85_s"] / unit_s, week=pd.to_datetime(enough["week"])
-    )
-    style = charts.look(dark=ctx.dark)
-    figure = charts.lines(
-        drawn,
-        x="week",
-        series=[Line("p50", "median", style.accent), Line("p85", "85 %", charts.WATCH, dashed=True)],
-        style=style,
-        unit="",
-    )
-    figure.update_yaxes(title={"text": unit, "font": {"color": style.quiet, "size": 12}})
-    figure.update_xaxes(
-        tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
-    )
-    table = _written(facts, weeks, [("week", "Week from")])
-    left_out = len(weeks) - len(enough)
-    note = f"Median and 85th percentile of what was {facts.stop} in each week, in {unit}. The first and the last week may be cut by the period."
-    frame.chart(
-        figure,
-        _trend(facts, enough),
-        table,
-        key="cycle.weeks",
-        note=note + (f" {count(left_out, 'week')} with fewer than {FEW} not drawn." if left_out else ""),
-    )
-
-
-def _trend(facts: Facts, weeks: pd.DataFrame) -> str:
-    now, before = facts.figures.of(facts.stop), facts.figures.of(facts.stop, before=True)
-    if now.p50_s is not None and before.p50_s is not None and now.n >= FEW and before.n >= FEW:
-        gap = now.p50_s - before.p50_s
-        if abs(gap) < 0.02 * max(before.p50_s, 1):
-            return f"The median stays at {facts.spoken(now.p50_s)}"
-        return f"The median {'rose' if gap > 0 else 'fell'} to {facts.spoken(now.p50_s)}, {facts.spoken(abs(gap))} {'more' if gap > 0 else 'less'} than in {facts.chosen.period.before.name}"
-    slowest, fastest = weeks.loc[weeks["p50_s"].idxmax()], weeks.loc[weeks["p50_s"].idxmin()]
-    return f"The median lay between {facts.spoken(fastest['p50_s'])} (week of {day(fastest['week'])}) and {facts.spoken(slowest['p50_s'])} (week of {day(slowest['week'])})"
-
-
-def _written(facts: Facts, rows: pd.DataFrame, first: list[tuple[str, str]]) -> pd.DataFrame:
-    """Percentiles in words, for the table behind a chart; none where there are too few."""
-    names = {"p50_s": "Median", "p85_s": "85 % within", "p95_s": "95 % within"}
-    table = rows[[name for name, _ in first]].rename(columns=dict(first)).assign(n=rows["n"])
-    for name, label in names.items():
-        table[label] = [
-            facts.spoken(value) if n >= FEW else "too few" for value, n in zip(rows[name], rows["n"], strict=True)
-        ]
-    return table
+        return switches.kept(STOP.name, CLOCK.name, "log", "chart", "compare")
 
 
 # -- where the time goes ---------------------------------------------------------------------------------------------------
@@ -116,8 +59,8 @@ def _written(facts: Facts, rows: pd.DataFrame, first: list[tuple[str, str]]) -> 
 def stages(ctx: Context, facts: Facts) -> None:
     period = facts.chosen.period
     found = ask.stages(
-        ctx.reports, facts.chosen.units, since=period.since, until=period.until, stop=facts.stop, clock=facts.clock
-    )
+        ctx.reports, facts.chosen.units, since=period.since, until=period.until, stop=facts.stop, clock=facts.clock, source=facts.source,
+    )  # fmt: skip
     found = found[found["total_s"] > 0]
     if found.empty:
         return
@@ -131,18 +74,19 @@ def stages(ctx: Context, facts: Facts) -> None:
         for row in drawn.itertuples()
     ]
     drawn["hover"] = [
-        f"{row.name}: {percent(row.share)} of all time, {count(row.documents, 'requisition')} in {count(row.stays, 'stay')}, 85 % within {facts.spoken(row.p85_s)}"
+        f"{row.name}: {percent(row.share)} of all time, {count(row.documents, 'requisition')} in {count(row.stays, 'stay')}, 85 % within {facts.spoken(row.p85_s)}<br>"
+        f"a call was running {percent(row.touch_s / row.total_s)}, on its way between systems {percent(row.transfer_s / row.total_s)}, waiting {percent(row.wait_s / row.total_s)}"
         for row in drawn.itertuples()
     ]
     shown = drawn[drawn["share"] >= 0.0005]
-    figure = charts.bars(
+    figure = charts_time.split_bars(
         shown,
         label="label",
-        value="share",
+        parts=charts_time.SPLIT,
         text="text",
         hover="hover",
         style=charts.look(dark=ctx.dark),
-        height=switches.bars_height(ctx, len(shown)),
+        height=(switches.bars_height(ctx, len(shown)) or 44 + 34 * len(shown)) + 30,
     )
     first = drawn.iloc[0]
     st.subheader(
@@ -150,8 +94,9 @@ def stages(ctx: Context, facts: Facts) -> None:
         anchor=False,
     )
     missing = facts.figures.of(facts.stop).n - int(found["documents"].max())
+    whole_s = float(found["total_s"].sum())
     st.caption(
-        f"Share of all time of {count(int(found['documents'].max()), 'requisition')} {facts.stop} in the period; the parts add up to the whole."
+        f"Share of all time of {count(int(found['documents'].max()), 'requisition')} {facts.stop} in the period; the parts add up to the whole. Flow efficiency {percent(float(found['touch_s'].sum()) / whole_s, digits=2)}: so much of it a call of ours was running; how long people read is not known and counts as waiting."
         + (f" {missing:,} left out: some of their orders are still missing." if missing > 0 else "")
     )
     st.plotly_chart(
@@ -172,7 +117,7 @@ def _stage_table(ctx: Context, facts: Facts, rows: pd.DataFrame) -> None:
         open=[ctx.href(URL_PATH, show=facts.stop, stage=stage, **facts.links()) for stage in rows["stage"]],
     )
     columns = (
-        Column("name", "Stage", width=230), Column("on", "Waits for", on_card=True), Column("share", "Share of all time", "share", on_card=True), Column("total_s", "In all", kind),
+        Column("name", "Stage", width=230), Column("on", "Waits for", on_card=True), Column("share", "Share of all time", "share", on_card=True), Column("total_s", "In all", kind), Column("touch_s", "A call was running", kind), Column("transfer_s", "Between systems", kind), Column("wait_s", "Waiting", kind),
         Column("p50_s", "Median", kind, on_card=True), Column("p85_s", "85 % within", kind), Column("p95_s", "95 % within", kind), Column("documents", "Requisitions (n)", "count"),
         Column("stays", "Stays", "count", help="More stays than requisitions: some came back to this stage."), Column("open", "", "link", display="Show"),
     )  # fmt: skip

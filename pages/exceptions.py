@@ -7,7 +7,7 @@ from uuid import UUID
 import pandas as pd
 import streamlit as st
 
-from pages import exceptions_case, exceptions_redrive, filters, frame
+from pages import exceptions_case, exceptions_progress, exceptions_redrive, filters, frame
 from pages.context import Context
 from pages.filters import Choice, Filters
 from pages.format import CATEGORIES, count, due_words, duration, money_short, plain, visible
@@ -97,7 +97,7 @@ def render(ctx: Context) -> None:
         else:
             ctx.link(URL_PATH, "Back to the whole queue", icon=":material/arrow_back:", **_kept(chosen))
     _queue(ctx, rows, chosen)
-    exceptions_redrive.past(ctx)
+    exceptions_progress.past(ctx)
     frame.refresh_when_moved(ctx)
     frame.explain(ctx, DEFINITIONS)
 
@@ -332,4 +332,4 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
     )
     if said.stale:
         frame.no_data(ctx, said)
-    exceptions_redrive.past(ctx)
+    exceptions_progress.past(ctx)

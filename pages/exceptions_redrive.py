@@ -12,14 +12,12 @@ from uuid import UUID, uuid4
 import pandas as pd
 import streamlit as st
 
-from pages import filters
+from pages import exceptions_price, exceptions_progress, filters
 from pages.context import Context
-from pages.format import count, duration, money_short, plain, visible, when, words
-from pages.tables import Column, work_table
+from pages.exceptions_progress import REASONS, UNDER_WAY
+from pages.format import count, duration, money_short, plain, visible
 from sync_engine.control.commands import Answered, NotAllowed
 from sync_engine.control.roles import Action
-from sync_engine.insight.reports import Unanswered
-from sync_engine.insight.reports import exceptions as ask
 from sync_engine.insight.reports.exceptions import distinct_documents, value_of
 from sync_engine.model.exceptions import Retryable, kind_of
 
@@ -36,32 +34,6 @@ SCOPES = {
     "cause": "everything with this cause",
     "filter": "everything that matches the filters",
 }
-REASONS = {
-    "cause_repaired": "The cause is repaired",
-    "outage_over": "The outage is over",
-    "period_open": "The posting period is open",
-    "master_data_corrected": "Master data is corrected",
-    "other": "Other",
-}
-UNDER_WAY = ("queued", "sent", "accepted")
-STATUS = {
-    "queued": "queued",
-    "sent": "sent",
-    "accepted": "accepted by the system",
-    "verified": "verified: done and seen in the system",
-    "refused": "refused again",
-    "skipped": "left out",
-}
-
-ITEMS = (
-    Column("number", "Document", "id"),
-    Column("business_unit", "Unit"),
-    Column("group_amount", "Value (EUR)", "group_money", on_card=True),
-    Column("standing", "Result", width=240, on_card=True),
-    Column("result", "Why", width=420, on_card=True),
-    Column("updated_at", "At", "time"),
-    Column("trace", "", "link", display="Trace"),
-)
 
 
 def uuid_in_url(name: str) -> UUID | None:
@@ -93,7 +65,7 @@ def draw(ctx: Context, rows: pd.DataFrame) -> bool:
     """The plan or the result the address names. Answers whether a plan is open."""
     redrive_id = uuid_in_url("redrive")
     if redrive_id is not None:
-        _result(ctx, redrive_id)
+        exceptions_progress.draw(ctx, redrive_id)
     scope = st.query_params.get("scope")
     if scope is None:
         return False
@@ -172,6 +144,8 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
             hide_index=True,
             key="exceptions.plan.rows",
         )
+    exceptions_price.draw(ctx, helped)
+    pace = _pace(len(helped))
     st.selectbox("Reason", list(REASONS), format_func=REASONS.__getitem__, key="exceptions.plan.reason_code", width=360)
     st.text_input("In your words (required; it stands in the audit trail)", key="exceptions.plan.reason", max_chars=500)
     if len(helped) > TYPED_ABOVE:
@@ -190,9 +164,31 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
             key="exceptions.plan.go",
             wrap=True,
             on_click=_go,
-            args=(ctx, command_id, cases, SCOPES[scope]),
+            args=(ctx, command_id, cases, SCOPES[scope], pace),
         )
         st.button("Do not reprocess", key="exceptions.plan.stop", on_click=give_up_planning)
+
+
+def _pace(many: int) -> dict[str, int]:
+    """How carefully it is sent; one exception alone needs no choice."""
+    if many == 1:
+        return {}
+    defaults = {"canary_size": 3, "wave_size": 25, "per_minute": 60, "halt_percent": 20}
+    labels = {"canary_size": "Send first", "wave_size": "Then at a time", "per_minute": "At most a minute", "halt_percent": "Stop above % refused"}  # fmt: skip
+    limits = {"canary_size": (1, 100), "wave_size": (1, 1000), "per_minute": (1, 6000), "halt_percent": (0, 100)}
+    chosen = {name: st.session_state.get(f"exceptions.plan.{name}", value) for name, value in defaults.items()}
+    first = min(chosen["canary_size"], many)
+    rest = f", then {chosen['wave_size']} at a time, at most {chosen['per_minute']} a minute" if first < many else ""
+    with st.expander(
+        f"{first} first{rest}; it stops by itself when more than {chosen['halt_percent']} % are refused",
+        icon=":material/tune:",
+    ):
+        st.caption("Nothing more is sent before the effect of everything sent has been seen in the system.")
+        with st.grid("auto", min_column_width=150, gap="small"):
+            for name, value in defaults.items():
+                low, high = limits[name]
+                chosen[name] = int(st.number_input(labels[name], low, high, value, key=f"exceptions.plan.{name}"))
+    return chosen
 
 
 def _left_out(rows: pd.DataFrame) -> None:
@@ -205,7 +201,7 @@ def _left_out(rows: pd.DataFrame) -> None:
         st.caption(f"Left out: {count(len(busy), 'document')} being reprocessed already.")
 
 
-def _go(ctx: Context, command_id: UUID, cases: list[dict[str, Any]], scope: str) -> None:
+def _go(ctx: Context, command_id: UUID, cases: list[dict[str, Any]], scope: str, pace: dict[str, int]) -> None:
     reason = (st.session_state.get("exceptions.plan.reason") or "").strip()
     typed = (st.session_state.get("exceptions.plan.typed") or "").strip()
     if not reason:
@@ -222,6 +218,7 @@ def _go(ctx: Context, command_id: UUID, cases: list[dict[str, Any]], scope: str)
             cases=cases,
             reason_code=st.session_state.get("exceptions.plan.reason_code", "other"),
             scope=scope,
+            pace=pace,
         )
     except NotAllowed as refusal:
         st.session_state["exceptions.plan.error"] = plain(str(refusal))
@@ -238,7 +235,7 @@ def follow(answered: Answered) -> None:
         st.query_params["redrive"] = str(redrive_id)
 
 
-# -- after ----------------------------------------------------------------------------------------------------------------------
+# -- asked already ----------------------------------------------------------------------------------------------------------------------
 
 
 def _answered(ctx: Context, answered: Answered) -> None:
@@ -266,85 +263,3 @@ def _answered(ctx: Context, answered: Answered) -> None:
         st.subheader("Nothing was reprocessed", anchor=False)
         st.warning(plain(answered.sentence), icon=":material/block:")
     st.button("Back to the queue", on_click=give_up_planning, icon=":material/arrow_back:")
-
-
-def _result(ctx: Context, redrive_id: UUID) -> None:
-    redrive = ask.redrive(ctx.reports, redrive_id)
-    if redrive is None:
-        st.info("There is no such reprocessing among those you may see.", icon=":material/lock:")
-        return
-    with st.container(border=True, key="exceptions.redrive"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(
-                f"Reprocessing of {count(redrive.item_count, 'document')} worth {money_short(redrive.group_amount)}",
-                anchor=False,
-                width="content",
-            )
-            ctx.link("exceptions", "Close", icon=":material/close:")
-        st.caption(
-            f"Asked for by {plain(redrive.asked_by)} on {when(redrive.asked_at, ctx.zone)}: {plain(REASONS.get(redrive.reason_code, words(redrive.reason_code)))}. {plain(redrive.reason)} ({plain(redrive.scope)})"
-        )
-        _progress(ctx, redrive_id, is_finished=redrive.finished_at is not None)
-
-
-def _progress(ctx: Context, redrive_id: UUID, *, is_finished: bool) -> None:
-    @st.fragment(run_every=None if is_finished else POLL_EVERY_S, key="exceptions.redrive.progress")
-    def progress() -> None:
-        try:
-            items = ask.redrive_items(ctx.reports, redrive_id)
-        except Unanswered as error:
-            st.warning(str(error))
-            return
-        under_way = items["status"].isin(UNDER_WAY)
-        st.progress(1.0 - float(under_way.mean()) if len(items) else 1.0, text=_sentence(items))
-        why = items[items["status"].isin(["refused", "skipped"])]["result"].value_counts()
-        for reason, times in why.head(5).items():
-            st.text(f"{times} x {visible(reason)}")
-        items = items.assign(
-            standing=[STATUS.get(status, status) for status in items["status"]],
-            trace=[
-                ctx.href("trace", document=str(document_id)) if document_id else None
-                for document_id in items["document_id"]
-            ],
-        )
-        work_table(
-            ctx,
-            items,
-            ITEMS,
-            key="exceptions.redrive.items",
-            row_id="case_id",
-            noun="item",
-            title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
-        )
-        if not is_finished and not under_way.any():
-            st.rerun()
-
-    progress()
-
-
-def _sentence(items: pd.DataFrame) -> str:
-    counts = items["status"].value_counts()
-    return (
-        ", ".join(f"{counts[status]} {name.split(':')[0]}" for status, name in STATUS.items() if status in counts)
-        or "nothing in it"
-    )
-
-
-def past(ctx: Context) -> None:
-    """Every reprocessing, running ones and past ones, in one place."""
-    found = ask.redrives(ctx.reports, limit=15)
-    running = [row for row in found if row["finished_at"] is None]
-    with st.expander(
-        f"Reprocessings ({count(len(running), 'running', 'running')})" if running else "Reprocessings",
-        icon=":material/replay:",
-    ):
-        if not found:
-            st.caption("Nothing has been reprocessed yet.")
-        for row in found:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                ctx.link("exceptions", when(row["asked_at"], ctx.zone), redrive=str(row["redrive_id"]))
-                st.caption(
-                    f"{count(row['item_count'], 'document')}, {money_short(row['group_amount'])}: {row['verified']} verified, {row['under_way']} under way, {row['refused']} refused, "
-                    f"{row['skipped']} left out. {plain(row['asked_by'])}: {plain(row['reason'])}",
-                    width="stretch",
-                )

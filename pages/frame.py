@@ -12,13 +12,20 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages import filters
+from pages import explaining, exporting, filters
 from pages.context import Context
+from pages.explaining import Definition, Explained, LeftOut
+from pages.exporting import Exported
 from pages.format import count, day, duration, plain, when
 from sync_engine.insight.reports import DatabaseAway, Unanswered
 from sync_engine.insight.reports.everywhere import Source, sources
 
 FRESH_EVERY_S = 15
+
+__all__ = [
+    "Definition", "Explained", "Exported", "Figure", "LeftOut", "Said", "begin", "chart", "explain", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
+    "refresh_when_moved",
+]  # fmt: skip
 
 
 @dataclass
@@ -101,6 +108,7 @@ class Figure:
         trend: Values over time, oldest first.
         link: Draws the link to exactly the rows behind it.
         stale: It rests on a source that is silent: shown in grey, with the reason.
+        explained: How it is made: draws the button that opens it.
     """
 
     label: str
@@ -113,6 +121,7 @@ class Figure:
     link: Callable[[], None] | None = None
     stale: str = ""
     help: str = ""
+    explained: Explained | None = None
 
 
 def figures(shown: Sequence[Figure]) -> None:
@@ -123,6 +132,7 @@ def figures(shown: Sequence[Figure]) -> None:
         for figure in shown[:6]:
             with st.container(border=True, gap="xsmall", height="stretch"):
                 _figure(figure)
+    explaining.dialog([(figure.value, figure.explained) for figure in shown[:6] if figure.explained is not None])
 
 
 def _figure(figure: Figure) -> None:
@@ -149,6 +159,8 @@ def _figure(figure: Figure) -> None:
         st.caption(" · ".join(small))
     if figure.link is not None:
         figure.link()
+    if figure.explained is not None:
+        explaining.button(figure.explained)
 
 
 # -- parts that may fail alone ------------------------------------------------------------------------------------------
@@ -165,8 +177,10 @@ def part(name: str) -> Iterator[None]:
         st.warning(f"{name}: no answer. {error}", icon=":material/hourglass_disabled:")
 
 
-def chart(figure: go.Figure, finding: str, table: pd.DataFrame, *, key: str, note: str = "") -> None:
-    """A chart under its finding, with the table behind it."""
+def chart(
+    figure: go.Figure, finding: str, table: pd.DataFrame, *, key: str, note: str = "", exported: Exported | None = None
+) -> None:
+    """A chart under its finding, with the table behind it and, where it says how, its ways out as a picture and as numbers."""
     st.subheader(finding, anchor=False)
     if note:
         st.caption(note)
@@ -179,6 +193,8 @@ def chart(figure: go.Figure, finding: str, table: pd.DataFrame, *, key: str, not
     )
     with st.expander("The same as a table", icon=":material/table_rows:"):
         st.dataframe(table, hide_index=True, key=f"{key}.table")
+        if exported is not None:
+            exporting.draw(exported, figure, finding, note, table, key=key)
 
 
 # -- the four ways of being empty ---------------------------------------------------------------------------------------
@@ -217,18 +233,6 @@ def no_data(ctx: Context, said: Said) -> None:
 
 
 # -- the foot -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """How one figure is made."""
-
-    name: str
-    what: str
-    population: str
-    window: str
-    calendar: str = "none: counts and amounts"
-    left_out: str = "test documents"
 
 
 def explain(ctx: Context, definitions: Sequence[Definition]) -> None:

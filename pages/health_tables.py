@@ -9,6 +9,7 @@ from pages.filters import Filters
 from pages.format import count, plain, system, visible, when, words
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import health as ask
+from sync_engine.insight.reports import prices
 from sync_engine.insight.reports.health import SystemHealth
 
 PATH = "health"
@@ -25,6 +26,21 @@ SYSTEMS = (
     Column("last_failure_at", "Last failure", "time"),
     Column("last_error", "What it said then", width=260),
     Column("pause", "Pause"),
+    Column(
+        "drain_s",
+        "Drains in",
+        "age",
+        help="What waits, at the system's limit, once it answers; what comes in meanwhile is left out.",
+    ),
+    Column(
+        "drain_calls",
+        "Calls to drain",
+        "count",
+        help="The steps before each document until somebody is waited for, by the calls such steps took lately.",
+    ),
+    Column("used", "Calls used", help="Of the quota the system told us; where it tells none, in the last hour."),
+    Column("headroom", "Calls left", "count"),
+    Column("source", "Limit known from"),
     Column("quota", "Quota", help="As the system last stated it."),
     Column("pace", "Our pace", help="Calls a second we allow ourselves, shared by all engines."),
     Column("in_call", "In a call", "count"),
@@ -108,6 +124,9 @@ def systems(
     """Every system with its state, its last contact, its limits, and what waits for it."""
     heading_of(heading)
     now = ctx.moment.as_of
+    drains = prices.forecasts(ctx.reports, found, None, as_of=ask.moment_of(now))
+    used = prices.calls_last_hour(ctx.reports, as_of=ask.moment_of(now))
+    rooms = {one.system: prices.headroom(one, used.get(one.system, 0)) for one in found}
     shown = pd.DataFrame(
         [
             {
@@ -123,6 +142,11 @@ def systems(
                 "last_error": one.last_error
                 or ("" if ctx.person.sees_all else OTHERS_SAID if one.last_failure_at else ""),
                 "pause": _pause(ctx, one),
+                "drain_s": drains[one.system].seconds if one.system in drains else None,
+                "drain_calls": round(drains[one.system].calls) if one.system in drains else None,
+                "used": f"{rooms[one.system].used:,} of {rooms[one.system].limit:,}",
+                "headroom": rooms[one.system].remaining,
+                "source": rooms[one.system].source,
                 "quota": _quota(ctx, one),
                 "pace": f"{one.requests_per_s:g} a second",
                 "in_call": one.in_call,

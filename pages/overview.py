@@ -20,7 +20,9 @@ from pages.frame import Definition, Figure, Said
 from pages.overview_parts import Facts
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
+from sync_engine.insight.reports import cycle_time, service_levels
 from sync_engine.insight.reports import overview as ask
+from sync_engine.insight.statistics import FEW
 
 TITLE = "Overview"
 QUESTION = "Does the money flow, and where does it stand still?"
@@ -92,16 +94,16 @@ def _gather(ctx: Context, chosen: filters.Filters) -> Facts:
     with frame.part("Stuck documents"):
         facts.documents = ask.open_documents(reports, units, as_of=now)
     with frame.part("Requisition to order"):
-        facts.speed = ask.speed(reports, units, since=period.since, until=period.until)
-        facts.speed_before = ask.speed(reports, units, since=period.before.since, until=period.before.until)
-        facts.weeks = ask.speed_by_week(reports, units, since=period.since, until=period.until)
+        facts.speed = cycle_time.figures(
+            reports, units, before=period.before.since, since=period.since, until=period.until, clock="business", zone=ctx.zone.key,
+        )  # fmt: skip
     with frame.part("Exception rate"):
         facts.exceptions = ask.exception_share(reports, units, since=period.since, until=period.until)
         facts.exceptions_before = ask.exception_share(
             reports, units, since=period.before.since, until=period.before.until
         )
     with frame.part("Objectives"):
-        facts.objectives = ask.objectives(reports, units, as_of=now)
+        facts.objectives = service_levels.service_levels(reports, units, as_of=now)
     with frame.part("Invoices at risk"):
         facts.risk = ask.invoices_at_risk(reports, units, as_of=now)
     return facts
@@ -195,22 +197,22 @@ def _stuck(ctx: Context, facts: Facts, said: Said) -> Figure | None:
 
 
 def _speed(facts: Facts, chosen: filters.Filters) -> Figure | None:
-    now, before = facts.speed, facts.speed_before
-    if now is None or before is None:
+    if facts.speed is None:
         return None
+    now, before = facts.speed.of("ordered"), facts.speed.of("ordered", before=True)
     change = (
         ""
-        if now.p50_s is None or before.p50_s is None
+        if now.p50_s is None or before.p50_s is None or min(now.n, before.n) < FEW
         else f"{'+' if now.p50_s > before.p50_s else '-'}{working_time(abs(now.p50_s - before.p50_s))}"
     )
     number, _, unit = working_time(now.p50_s).partition(" ")
     return Figure(
         "Requisition to order",
-        f"{number} {SHORT[unit]}" if now.n >= 10 else "too few" if now.n else "no data",
-        n=f"median in {unit}, n {now.n:,}; 85 % within {working_time(now.p85_s)}" if now.n >= 10 else f"n {now.n}",
+        f"{number} {SHORT[unit]}" if now.n >= FEW else "too few" if now.n else "no data",
+        n=f"median in {unit}, n {now.n:,}; 85 % within {working_time(now.p85_s)}" if now.n >= FEW else f"n {now.n}",
         change=change,
         better=None if not change else change.startswith("-"),
-        trend=[] if facts.weeks is None else [float(value) for value in facts.weeks["p50_s"]],
+        trend=[float(week["p50_s"]) for week in facts.speed.by_week("ordered").to_dict("records") if week["n"] >= FEW],
         help=f"First submit to order number back in procurement, {chosen.period.name}.",
     )
 
@@ -237,8 +239,8 @@ def _exceptions(ctx: Context, facts: Facts, chosen: filters.Filters) -> Figure |
 def _objectives(ctx: Context, facts: Facts) -> Figure | None:
     if facts.objectives is None:
         return None
-    measured = [one for one in facts.objectives if one.is_met is not None]
-    met = [one for one in measured if one.is_met]
+    measured = [one for one in facts.objectives if one.attained is not None]
+    met = [one for one in measured if one.attained is not None and one.attained >= one.target]
     worst = min(measured, key=lambda one: one.budget_left if one.budget_left is not None else 1.0, default=None)
     said = (
         f"{plain(worst.title)}: {percent(worst.attained)} of {percent(worst.target)}, n {worst.due:,}" if worst else ""

@@ -9,6 +9,7 @@ import streamlit as st
 from pages import charts, filters, frame
 from pages.context import Context
 from pages.format import count, day, duration, money_short, percent, sentence, visible, when
+from sync_engine.insight.reports import cycle_time, service_levels
 from sync_engine.insight.reports import overview as ask
 from sync_engine.model.exceptions import kind_of
 
@@ -19,12 +20,10 @@ class Facts:
 
     gap: ask.Gap | None = None
     documents: pd.DataFrame | None = None
-    speed: ask.Speed | None = None
-    speed_before: ask.Speed | None = None
-    weeks: pd.DataFrame | None = None
+    speed: cycle_time.Figures | None = None
     exceptions: ask.Share | None = None
     exceptions_before: ask.Share | None = None
-    objectives: tuple[ask.Objective, ...] | None = None
+    objectives: tuple[service_levels.ServiceLevel, ...] | None = None
     risk: pd.DataFrame | None = None
 
     @property

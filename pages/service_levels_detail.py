@@ -154,9 +154,13 @@ def _burn_down(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
 def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     window = st.query_params.get("window")
     only = st.query_params.get("day")
-    rows = ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until)
+    most = ask.EVERY_ROW if only else ask.MOST_ROWS
+    rows = ask.missed(
+        ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=most
+    )
     if only:
         rows = rows[[deadline.astimezone(ctx.zone).date().isoformat() == only for deadline in rows["deadline_at"]]]
+    there = int(rows["found"].iloc[0]) if len(rows) and not only else len(rows)
     where = (
         f"on {plain(only)}"
         if only
@@ -165,7 +169,7 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
         else f"in the last {level.window_days} days"
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(f"{count(len(rows), 'document')} missed {where}", anchor=False, width="content")
+        st.subheader(f"{count(there, 'document')} missed {where}", anchor=False, width="content")
         if only or window:
             ctx.link(PATH, f"Show all {level.bad:,}", icon=":material/close:", objective=level.objective)
         for name in BURN_WINDOWS:
@@ -178,10 +182,7 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
             f"No document missed {where}; {count(level.due, 'document')} {'was' if level.due == 1 else 'were'} due in {level.window_days} days."
         )
         return
-    rows = rows.assign(
-        why=[_why(row) for row in rows.to_dict("records")],
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
-    )
+    rows = _reasoned(ctx, rows)
     reasons = rows["why"].value_counts()
     st.caption(
         "Why: "
@@ -190,8 +191,16 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     )
     work_table(
         ctx, rows, MISSED, key="service_levels.missed", row_id="document_id", noun="document", title=_card_title,
-        card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+        card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])), there=there,
+        everything=lambda: _reasoned(ctx, ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=ask.EVERY_ROW)) if there > len(rows) else rows,
     )  # fmt: skip
+
+
+def _reasoned(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        why=[_why(row) for row in rows.to_dict("records")],
+        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+    )
 
 
 def _why(row: dict[str, Any]) -> str:

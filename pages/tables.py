@@ -88,7 +88,7 @@ class Column:
 
 def work_table(
     ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, row_id: str, noun: str, title: Callable[[dict[str, Any]], str], selectable: bool = False,
-    card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None,
+    card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None, there: int | None = None, everything: Callable[[], pd.DataFrame] | None = None,
 ) -> list[str]:  # fmt: skip
     """Draw rows to work on, and answer the ids of the chosen ones, in the order of the table.
 
@@ -103,6 +103,8 @@ def work_table(
         selectable: Whether rows can be chosen.
         card_action: Draws a card's action.
         height: Of the table in pixels; by its rows when not given.
+        there: How many rows there are where `frame` holds the first of them alone.
+        everything: Asks for all of them, for the export; only called for it.
     """
     shown = frame.head(MAX_ROWS)
     row_ids = [str(value) for value in shown[row_id]]
@@ -110,7 +112,7 @@ def work_table(
         chosen = _cards(ctx, shown, row_ids, columns, key=key, title=title, selectable=selectable, action=card_action)
     else:
         chosen = _grid(ctx, shown, row_ids, columns, key=key, selectable=selectable, height=height)
-    _foot(ctx, frame, columns, key=key, noun=noun)
+    _foot(ctx, frame, columns, key=key, noun=noun, there=there or len(frame), everything=everything or (lambda: frame))
     return chosen
 
 
@@ -207,11 +209,14 @@ def _cards(
     return chosen
 
 
-def _foot(ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str) -> None:
-    said = count(len(frame), noun)
+def _foot(
+    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], pd.DataFrame],
+) -> None:  # fmt: skip
+    said = count(there, noun)
+    shown = min(len(frame), MAX_ROWS)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"{said}; the first {MAX_ROWS:,} are shown, the export has them all" if len(frame) > MAX_ROWS else said,
+            f"{said}; the first {shown:,} are shown, the export has them all" if there > shown else said,
             width="content",
         )
         if len(frame) and ctx.may(Action.EXPORT):
@@ -220,14 +225,14 @@ def _foot(ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: 
                 exported.append(("currency", "Currency"))
             st.download_button(
                 f"Export {said} (CSV)",
-                lambda: csv_bytes(frame, exported),
+                lambda: csv_bytes(everything(), exported),
                 file_name=f"{noun.replace(' ', '-')}s.csv",
                 mime="text/csv",
                 key=f"{key}.export",
                 icon=":material/download:",
                 type="tertiary",
                 on_click=_note_export,
-                args=(ctx, key, len(frame)),
+                args=(ctx, key, there),
             )
 
 

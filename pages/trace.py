@@ -7,7 +7,7 @@ from uuid import UUID
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, trace_said, trace_views
+from pages import filters, frame, trace_cancel, trace_said, trace_views
 from pages.context import Context
 from pages.format import DOCUMENT_TYPES, count, day, due_words, duration, money, plain, system, visible, when, words
 from pages.frame import Definition
@@ -285,6 +285,7 @@ def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]]) -
                     case=str(case["case_id"]),
                     scope="case",
                 )
+    trace_cancel.draw(ctx, document)
 
 
 def _names(ctx: Context, document: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -79,7 +79,7 @@ class House:
             self.connection, self.configuration, today=self.clock.now().date(), now=self.clock.now(), by="test"
         )
         self.engine.register(self.connection, release="test")
-        self.forward = FastForward(self.engine, self.connection, self, spent_s=self.stopwatch)
+        self.forward = FastForward(self.engine, self.connection, self, spent_s=self.stopwatch, also=[self.carry_out])
 
     def new_engine(self, crash_point: Callable[[str], None] = lambda _: None) -> Engine:
         """One more engine on the same database and the same systems."""
@@ -271,10 +271,14 @@ class House:
         """Let time pass, and the engine do what it does."""
         until = self.clock.now() + timedelta(**(duration or {"minutes": 30}))
         self.forward.run_until(until)
-        while execute_commands(
-            self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()
-        ):
+        while self.carry_out():
             self.forward.run_until(self.clock.now() + timedelta(minutes=10))
+
+    def carry_out(self) -> int:
+        """Carry out what people have asked for, and send what is due of their reprocessings."""
+        return execute_commands(
+            self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()
+        )
 
     # -- what can be seen ---------------------------------------------------------------------------------------------
 
@@ -332,6 +336,16 @@ class House:
 
     def ask(self, session: AppSession, action: Action, *, reason: str = "", **arguments: Any) -> Answered:
         """Ask as the application does, and let the engine carry it out."""
+        command_id = self.only_ask(session, action, reason=reason, **arguments)
+        self.run(minutes=20)
+        app = self.database.engine("finsync_app", pool_size=1)
+        answered = commands.answer(app, session.token, command_id)
+        app.dispose()
+        assert answered is not None
+        return answered
+
+    def only_ask(self, session: AppSession, action: Action, *, reason: str = "", **arguments: Any) -> UUID:
+        """Ask as the application does; the engine has not heard of it yet."""
         app = self.database.engine("finsync_app", pool_size=1)
         command_id = uuid4()
         commands.ask(
@@ -344,11 +358,8 @@ class House:
             now=self.clock.now(),
             reason=reason,
         )
-        self.run(minutes=20)
-        answered = commands.answer(app, session.token, command_id)
         app.dispose()
-        assert answered is not None
-        return answered
+        return command_id
 
     def redrive_results(self) -> list[tuple[str, str]]:
         """(status, result) of every reprocessed item, in the order they were asked for."""

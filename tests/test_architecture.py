@@ -457,10 +457,9 @@ def test_no_amount_is_ever_a_float(path):
 
 LINES = 450
 LONGER = {
-    "collectors/coupa.py": 530,
     "collectors/coupa_documents.py": 515,
     "collectors/http.py": 510,
-    "sync_engine/engine/recording.py": 675,
+    "sync_engine/engine/recording.py": 650,
     "sync_engine/model/documents.py": 520,
 }
 """Files that are longer than a reader likes, and how long they may be until they are divided. They only shrink."""

@@ -218,6 +218,15 @@ class Coupa(CoupaScreen):
         }
         return self._answer(request, self._on_wire(self._written(self._orders, row)))
 
+    @route("PUT", r"/api/purchase_orders/(?P<key>\d+)/cancel")
+    def _put_cancellation(self, request: Request, key: str) -> Response:
+        self._admit(request, "purchase_order")
+        row = self._found(self._resources["purchase_order"], key)
+        if row["status"] != "issued":
+            return refusal("order_header", f"Order {row['po-number']} is {row['status']} and cannot be cancelled")
+        self.cancel_order(order_id=row["id"], by=self.integration_login)
+        return self._answer(request, self._on_wire(self._found(self._resources["purchase_order"], key)))
+
     @route("PUT", r"/api/requisitions/(?P<key>\d+)")
     def _put_requisition(self, request: Request, key: str) -> Response:
         self._admit(request, "requisition")

@@ -76,7 +76,7 @@ class OrderChanges(Requisitions):
             item = self._apply(drafts[number], change, keys)
             new.append(drafts[number]["_items"][-1] if change.method == "POST" else None)
             if item is not None:
-                own = change.entity_set.type is ACCOUNT or change.method == "POST"
+                own = change.entity_set.type.name == ACCOUNT.name or change.method == "POST"
                 touched[number, item] = touched.get((number, item), False) or own
         for (number, item), own in touched.items():
             self._rework(drafts[number], self.item_of(drafts[number], item), fitted=not own)
@@ -88,7 +88,7 @@ class OrderChanges(Requisitions):
         """One change on a draft; returns the item whose amounts have to be worked out again."""
         entity_type, values = change.entity_set.type, {**change.values}
         if change.method == "DELETE":
-            if entity_type is ORDER:
+            if entity_type.name == ORDER.name:
                 self._delete(draft)
             else:
                 self._delete_item(self.item_of(draft, keys["PurchaseOrderItem"]))
@@ -97,7 +97,7 @@ class OrderChanges(Requisitions):
             item = self.new_item(draft, values, len(draft["_items"]) + 1)
             draft["_items"].append(item)
             return str(item["PurchaseOrderItem"])
-        if entity_type is ORDER:
+        if entity_type.name == ORDER.name:
             draft |= values
             return None
         item = self.item_of(draft, keys.get("PurchaseOrderItem") or keys["PurchasingDocumentItem"])

@@ -248,7 +248,7 @@ class Schedule:
         return bool(living) and self._one_pass(living, None)
 
     def _one_pass(self, actors: list[Actor], most: int | None) -> bool:
-        doing = [(actor, step) for actor in actors for step in self._steps_of(actor)]
+        doing: list[tuple[Actor, tuple[str, Any]]] = [(actor, step) for actor in actors for step in actor.steps()]
         if most is not None or not doing or self._rng.random() < LOOKS_ROUND:
             doing += [(self._rng.choice(actors), step) for step in self._due()]
         self._rng.shuffle(doing)
@@ -257,9 +257,6 @@ class Schedule:
             if actor.is_alive and not actor.is_busy:
                 did = self._do(actor, what, about) or did
         return did
-
-    def _steps_of(self, actor: Actor) -> list[tuple[str, Any]]:
-        return list(actor.steps())
 
     def _due(self) -> list[tuple[str, Any]]:
         """What the database says is due, and feeds with news."""

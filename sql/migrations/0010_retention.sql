@@ -1,4 +1,5 @@
--- Retention: what is removed when its time is over, and nothing else. The engine owns nothing and may delete nothing; it asks
+-- Retention, and what keeps the engine as fast beside ten million finished items as beside none.
+-- What is removed when its time is over, and nothing else. The engine owns nothing and may delete nothing; it asks
 -- these functions, which take away whole months of what only grows and finished work, never an event, a name, a key or a
 -- document. Each has a shortest time of its own that no configuration can go below.
 
@@ -177,3 +178,9 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION retire_work(uuid, timestamptz, integer, uuid[], text[], boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION retire_work(uuid, timestamptz, integer, uuid[], text[], boolean) TO finsync_engine;
+
+-- A key is a hash, so by itself each new one falls on another page of its index: with millions of them that is a page to read and a
+-- page image to log for every call. A document's keys lie together, and documents lie in the order of their time. A key holds its
+-- document's id, so it is as unique with it as without.
+ALTER TABLE intent DROP CONSTRAINT intent_pkey, ADD CONSTRAINT intent_pkey PRIMARY KEY (document_id, idempotency_key);
+DROP INDEX intent_of_document;

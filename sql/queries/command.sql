@@ -33,23 +33,17 @@ SELECT case_id FROM exception_case WHERE case_id = ANY (:case_id::uuid[]) ORDER 
 -- name: cases(case_id)
 -- The cases a command is about, with their documents and work. Asked once they are held: who holds them first is seen by the next.
 SELECT c.case_id, c.document_id, c.message_id, c.work_item_id, c.flow, c.step, c.code, c.retryable, c.status, c.blocks, c.owner, c.business_unit,
-       c.group_amount, c.version, c.closed_at, c.number, c.message, d.requester, d.source_system, d.state,
-       coalesce(p.canonical->'requester'->>'email', '') AS requester_email,
+       c.group_amount, c.due_on, c.version, c.closed_at, c.number, c.message, d.requester, d.source_system, d.state,
+       coalesce(p.canonical->'requester'->>'email', '') AS requester_email, w.status AS work_status, c.facts,
        (SELECT r.asked_by || ' at ' || to_char(r.asked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
           FROM redrive_item i JOIN redrive r USING (redrive_id)
-         WHERE i.case_id = c.case_id AND i.status IN ('queued', 'sent', 'accepted') LIMIT 1) AS being_reprocessed_by
+         WHERE i.case_id = c.case_id AND i.status IN ('waiting', 'queued', 'sent', 'accepted') LIMIT 1) AS being_reprocessed_by
   FROM exception_case c
+  LEFT JOIN work_item w ON w.work_item_id = c.work_item_id
   LEFT JOIN document d ON d.document_id = c.document_id
   LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
  WHERE c.case_id = ANY (:case_id::uuid[])
  ORDER BY c.case_id;
-
--- name: release_work(work_item_id, redrive_id, now)
--- Let parked or waiting items go on now, looking before they send. Returns those that could.
-UPDATE work_item w
-   SET status = 'due', due_at = :now, tries = 0, ask_first = true, redrive_id = :redrive_id, waiting_for = ''
- WHERE w.work_item_id = ANY (:work_item_id::uuid[]) AND w.status IN ('parked', 'due')
-RETURNING w.work_item_id;
 
 -- name: accept_for_work(work_item_id, code)!
 -- A person has accepted what a rule objects to.
@@ -62,23 +56,19 @@ UPDATE work_item w
 UPDATE exception_case SET owner = :owner, status = CASE WHEN status = 'open' THEN 'claimed' ELSE status END, last_seen_at = :now, version = version + 1
  WHERE case_id = :case_id AND closed_at IS NULL;
 
--- name: insert_redrive(redrive_id, asked_by, now, reason_code, reason, scope, item_count, group_amount)!
--- A reprocessing.
-INSERT INTO redrive (redrive_id, asked_by, asked_at, reason_code, reason, scope, item_count, group_amount)
-VALUES (:redrive_id, :asked_by, :now, :reason_code, :reason, :scope, :item_count, :group_amount);
+-- name: end_parked_work(work_item_id, now)!
+-- Work that is put aside and will not be repeated.
+UPDATE work_item SET status = 'cancelled', finished_at = :now WHERE work_item_id = :work_item_id AND status = 'parked';
 
--- name: insert_redrive_items(redrive_id, case_id, document_id, work_item_id, case_version, status, result, business_unit, now)!
--- What is in it.
-INSERT INTO redrive_item (redrive_id, case_id, document_id, work_item_id, case_version, status, result, business_unit, updated_at)
-SELECT :redrive_id, u.case_id, u.document_id, u.work_item_id, u.case_version, u.status, u.result, u.business_unit, :now
-  FROM unnest(:case_id::uuid[], :document_id::uuid[], :work_item_id::uuid[], :case_version::int[], :status::text[], :result::text[], :business_unit::text[])
-       AS u(case_id, document_id, work_item_id, case_version, status, result, business_unit);
+-- name: cancellation_of(document_id)
+-- Whether an order is being taken back already; one that was given up may be asked for again.
+SELECT status FROM work_item
+ WHERE document_id = :document_id AND flow = 'order_cancellation' AND subject_id IS NULL AND status <> 'cancelled';
 
--- name: queue_cases(case_id)!
--- Cases whose repair is under way.
-UPDATE exception_case SET status = 'queued', version = version + 1 WHERE case_id = ANY (:case_id::uuid[]) AND closed_at IS NULL;
-
--- name: redrives_of_messages(message_id)
--- Open reprocessings of these messages.
-SELECT i.redrive_id, i.case_id, c.message_id FROM redrive_item i JOIN exception_case c USING (case_id)
- WHERE c.message_id = ANY (:message_id::uuid[]) AND i.status IN ('queued', 'sent', 'accepted');
+-- name: restart_cancellation(document_id, facts, system, objective_at, now)
+-- A cancellation that was given up is asked for again: it begins anew. Returns it where there was one.
+UPDATE work_item
+   SET status = 'due', step = 'check_cancellable', system = :system, due_at = :now, step_since = :now, objective_at = :objective_at, tries = 0, ask_first = false,
+       unknown_since = NULL, waiting_for = '', facts = :facts::jsonb, finished_at = NULL, wakes = wakes + 1
+ WHERE document_id = :document_id AND flow = 'order_cancellation' AND subject_id IS NULL AND status = 'cancelled'
+RETURNING work_item_id;

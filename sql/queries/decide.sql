@@ -127,3 +127,20 @@ SELECT document_id FROM event
  WHERE document_id = ANY (:document_id::uuid[]) AND activity IN ('procurement_approved', 'changed')
  GROUP BY document_id
 HAVING max(seq) FILTER (WHERE activity = 'procurement_approved') > coalesce(max(seq) FILTER (WHERE activity = 'changed'), 0);
+
+-- name: hold_order_work(document_id)
+-- The work these orders are at, held until the transaction ends so that nobody begins to send them; what somebody else holds is left
+-- out. Unsure: it was sent, or may have been, and nobody knows whether it arrived.
+SELECT w.document_id, w.status,
+       w.unknown_since IS NOT NULL OR EXISTS (SELECT 1 FROM intent i WHERE i.document_id = w.document_id AND i.work_item_id = w.work_item_id
+                                                 AND i.operation = 'create_purchase_order' AND i.outcome IN ('open', 'unknown')) AS is_unsure
+  FROM work_item w
+ WHERE w.document_id = ANY (:document_id::uuid[]) AND w.flow = 'order_to_fulfilment' AND w.subject_id IS NULL
+   FOR UPDATE OF w SKIP LOCKED;
+
+-- name: cases_of_order(document_id)
+-- Open cases of orders that are cancelled and of their requisitions: what stood in the order's way, and that two systems disagreed
+-- about it. Cases of the cancellation itself are its own.
+SELECT c.document_id, c.case_id FROM exception_case c
+ WHERE c.document_id = ANY (:document_id::uuid[]) AND c.closed_at IS NULL AND c.flow IS DISTINCT FROM 'order_cancellation'
+   AND (c.document_type = 'purchase_order' OR c.code = 'approval_conflict');

@@ -224,6 +224,35 @@ SELECT add_to_rollups(array_agg(ROW(e.source, 'entered', e.document_type || ':' 
  WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND e.state_from IS DISTINCT FROM e.state_to
    AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync';
 
+-- name: journey_stages(recordings, first_at, last_at, source, left_out, learned_on)!
+-- Where the time of requisitions goes until their order: the stays that ended are added to their stage. Of a stay, transfer is what
+-- lies between what happened at its source and our seeing it; touch are the calls for any document of the journey that ended in it,
+-- as far as the stay has room for them; nobody's reading time is known, so it is waiting. :learned_on plays no part here.
+WITH stay AS MATERIALIZED (
+    SELECT t.document_id, t.stage, t.source, t.business_unit, m.correlation_id, t.entered_at, t.left_at, t.wall_s, t.business_s, b.calendar,
+           least(greatest(t.left_at_source, t.entered_at), t.left_at) AS seen_from
+      FROM stage_time t JOIN document_milestone m USING (document_id) JOIN business_unit b ON b.code = t.business_unit
+     WHERE t.recording_id = ANY (:recordings::uuid[]) AND t.left_at BETWEEN :first_at AND :last_at AND t.document_type = 'requisition' AND t.stage <> 'ordered'
+       AND (:source::text IS NULL OR t.source = :source) AND NOT t.document_id = ANY (:left_out::uuid[]) AND :learned_on::date IS NOT NULL
+), part AS (
+    SELECT s.*, extract(epoch FROM s.left_at - s.seen_from) AS transfer_s,
+           CASE WHEN s.seen_from < s.left_at THEN business_s(s.calendar, s.seen_from, s.left_at) ELSE 0 END AS transfer_business_s,
+           coalesce(a.called_s, 0) AS called_s
+      FROM stay s
+      LEFT JOIN LATERAL (
+          SELECT sum(a.duration_ms) / 1000 AS called_s
+            FROM document_milestone f JOIN attempt a ON a.document_id = f.document_id
+           WHERE f.correlation_id = s.correlation_id AND a.recorded_at > s.entered_at AND a.recorded_at <= s.left_at) a ON true
+)
+INSERT INTO journey_stage AS j (document_id, stage, source, business_unit, stays, wall_s, business_s, touch_s, touch_business_s, transfer_s, transfer_business_s)
+SELECT document_id, stage, min(source), (array_agg(business_unit ORDER BY left_at DESC))[1], count(*), sum(wall_s), sum(business_s),
+       sum(greatest(least(called_s, wall_s - transfer_s), 0)), sum(greatest(least(called_s, business_s - transfer_business_s), 0)), sum(transfer_s), sum(transfer_business_s)
+  FROM part GROUP BY document_id, stage
+ON CONFLICT (document_id, stage) DO UPDATE
+   SET business_unit = excluded.business_unit, stays = j.stays + excluded.stays, wall_s = j.wall_s + excluded.wall_s, business_s = j.business_s + excluded.business_s,
+       touch_s = j.touch_s + excluded.touch_s, touch_business_s = j.touch_business_s + excluded.touch_business_s,
+       transfer_s = j.transfer_s + excluded.transfer_s, transfer_business_s = j.transfer_business_s + excluded.transfer_business_s;
+
 -- name: close_periods(smaller, larger, until)!
 -- Add up the days of months (months of years) that are over: those that begin before :until and are not added up yet. From then on
 -- whatever is added to one of their days is added to them too.
@@ -263,6 +292,7 @@ WITH rollups AS (DELETE FROM rollup WHERE :source::text IS NULL OR series_id IN 
 begun AS (DELETE FROM rollup_begun WHERE :source::text IS NULL OR source = :source),
 milestones AS (DELETE FROM document_milestone WHERE :source::text IS NULL OR source = :source),
 journeys AS (DELETE FROM journey WHERE :source::text IS NULL OR source = :source),
+stages AS (DELETE FROM journey_stage WHERE :source::text IS NULL OR source = :source),
 results AS (DELETE FROM objective_result WHERE :source::text IS NULL OR source = :source),
 opened AS (UPDATE rollup_closed SET months_until = '0001-01-01', years_until = '0001-01-01' WHERE :source::text IS NULL)
 SELECT true;

@@ -54,14 +54,17 @@ SELECT message_id, :now, :now FROM new
 RETURNING message_id;
 
 -- name: claim_messages(wanted, now)
--- The oldest messages nobody has looked at, held until the transaction ends.
+-- The oldest messages nobody has looked at, held until the transaction ends. One that was asked for again is as it was told last.
 WITH taken AS (
     SELECT p.message_id, p.received_at, p.tries FROM inbound_pending p
      WHERE p.due_at <= :now ORDER BY p.due_at, p.message_id LIMIT :wanted FOR UPDATE SKIP LOCKED
 )
-SELECT m.message_id, m.system, m.feed, m.kind, m.external_id, m.version, m.source_at, m.body, m.received_at, t.tries
+SELECT m.message_id, m.system, m.feed, m.kind, m.external_id, coalesce(r.version, m.version) AS version,
+       CASE WHEN r.version IS NULL THEN m.source_at ELSE r.source_at END AS source_at, coalesce(r.body, m.body) AS body, m.received_at, t.tries
   FROM taken t JOIN inbound_message m USING (message_id, received_at)
- ORDER BY m.source_at NULLS FIRST, m.message_id;
+  LEFT JOIN LATERAL (SELECT i.version, i.source_at, i.body FROM inbound_reread i
+                      WHERE i.message_id = t.message_id AND t.tries > 0 ORDER BY i.reread_at DESC LIMIT 1) r ON true
+ ORDER BY 7 NULLS FIRST, m.message_id;
 
 -- name: known(system, kind, external_id)
 -- Which of these names belong to which document.
@@ -108,8 +111,46 @@ SELECT c.document_id, c.case_id
  WHERE c.document_id = ANY (:document_id::uuid[]) AND c.closed_at IS NULL AND w.subject_id IS NULL
  ORDER BY c.case_id;
 
--- name: requeue_messages(message_id, now)!
+-- name: requeue_messages(message_id, received_at, now)!
 -- Look at these messages again.
 INSERT INTO inbound_pending (message_id, received_at, due_at, tries)
-SELECT m.message_id, m.received_at, :now, 1 FROM inbound_message m WHERE m.message_id = ANY (:message_id::uuid[])
-ON CONFLICT (message_id) DO UPDATE SET due_at = :now;
+SELECT u.message_id, u.received_at, :now, 1 FROM unnest(:message_id::uuid[], :received_at::timestamptz[]) AS u(message_id, received_at)
+ON CONFLICT (message_id) DO UPDATE SET due_at = :now, tries = 1;
+
+-- name: want_rereads(message_id, now)!
+-- Ask the sources of these messages for the records again.
+INSERT INTO reread_wanted (message_id, received_at, system, feed, kind, external_id, version, due_at)
+SELECT m.message_id, m.received_at, m.system, m.feed, m.kind, m.external_id, m.version, :now
+  FROM inbound_message m WHERE m.message_id = ANY (:message_id::uuid[])
+ON CONFLICT (message_id) DO UPDATE SET due_at = :now, tries = 0;
+
+-- name: claim_rereads(system, wanted, lease_until, now)
+-- Records of a system that are to be asked for again, unless it has asked us to wait. Nobody else takes them before the lease is over.
+UPDATE reread_wanted r
+   SET lease_until = :lease_until, tries = r.tries + 1
+  FROM (SELECT w.message_id FROM reread_wanted w
+         WHERE w.system = :system AND w.due_at <= :now AND (w.lease_until IS NULL OR w.lease_until < :now)
+           AND NOT EXISTS (SELECT 1 FROM system_state s WHERE s.system = w.system AND s.paused_until > :now)
+         ORDER BY w.due_at LIMIT :wanted FOR UPDATE SKIP LOCKED) taken
+ WHERE r.message_id = taken.message_id
+RETURNING r.message_id, r.received_at, r.feed, r.kind, r.external_id, r.version, r.tries;
+
+-- name: keep_rereads(message_id, version, source_at, body, body_hash, now)!
+-- What the source said this time, beside what it said first.
+INSERT INTO inbound_reread (message_id, reread_at, version, source_at, body, body_hash)
+SELECT u.message_id, :now, u.version, u.source_at, u.body, u.body_hash
+  FROM unnest(:message_id::uuid[], :version::text[], :source_at::timestamptz[], :body::bytea[], :body_hash::bytea[])
+       AS u(message_id, version, source_at, body, body_hash)
+ON CONFLICT DO NOTHING;
+
+-- name: forget_rereads(message_id)!
+-- The source has answered.
+DELETE FROM reread_wanted WHERE message_id = ANY (:message_id::uuid[]);
+
+-- name: postpone_rereads(message_id, due_at)!
+-- The source could not be asked: again later.
+UPDATE reread_wanted SET due_at = :due_at, lease_until = NULL WHERE message_id = ANY (:message_id::uuid[]);
+
+-- name: feeds_of_messages(message_id)
+-- Where these messages came from.
+SELECT message_id, received_at, system, feed, external_id FROM inbound_message WHERE message_id = ANY (:message_id::uuid[]);

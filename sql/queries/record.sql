@@ -88,17 +88,26 @@ SELECT u.system, u.kind, u.external_id, u.document_id, u.business_unit, :now
 ON CONFLICT (system, kind, external_id) DO UPDATE SET business_unit = excluded.business_unit
  WHERE document_identifier.document_id = excluded.document_id AND document_identifier.business_unit = '';
 
+-- name: share_names()
+-- Before looking who waits for names that were just given. Until this transaction ends nobody begins to wait without looking again.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('finsync names ' || current_schema(), 0));
+
+-- name: hold_names()
+-- Before looking again for names that were not there when they were wanted: whoever is giving some ends first, and whoever gives
+-- some later sees that they are waited for. Otherwise two transactions could miss each other, and the link would never be made.
+SELECT pg_advisory_xact_lock(hashtextextended('finsync names ' || current_schema(), 0));
+
 -- name: settle_wanted_links(system, kind, external_id, now)!
--- Links that waited for one of these names: make them, forget the wish, and wake the documents that are linked now.
+-- Links that waited for those of these names that are known: make them, forget the wish, and wake the documents that are linked now.
 WITH settled AS (
     DELETE FROM document_link_wanted w
      USING unnest(:system::text[], :kind::text[], :external_id::text[]) AS u(system, kind, external_id)
+      JOIN document_identifier i USING (system, kind, external_id)
      WHERE (w.system, w.kind, w.external_id) = (u.system, u.kind, u.external_id)
-    RETURNING w.from_document_id, w.relation, w.system, w.kind, w.external_id, w.business_unit
+    RETURNING w.from_document_id, w.relation, w.business_unit, i.document_id
 ), linked AS (
     INSERT INTO document_link (from_document_id, to_document_id, relation, business_unit, recorded_at)
-    SELECT s.from_document_id, i.document_id, s.relation, s.business_unit, :now
-      FROM settled s JOIN document_identifier i USING (system, kind, external_id)
+    SELECT s.from_document_id, s.document_id, s.relation, s.business_unit, :now FROM settled s
     ON CONFLICT DO NOTHING
     RETURNING from_document_id
 )
@@ -205,10 +214,11 @@ UPDATE work_item w
 
 -- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
 -- The document has changed in substance: its flow begins again, unless an effect outside is under way. Work that had ended long
--- ago and was removed is there again, under the id given.
-INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at)
+-- ago and was removed is there again, under the id given; its fencing tokens go on above those that its intents know.
+INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at, fencing_token)
 SELECT DISTINCT ON (u.document_id, u.flow)
-       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now
+       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now,
+       coalesce((SELECT max(i.fencing_token) FROM intent i WHERE i.document_id = u.document_id), 0)
   FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
        AS u(work_item_id, document_id, business_unit, flow, step, system, objective_at)
 ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
@@ -242,17 +252,17 @@ SELECT u.idempotency_key, u.work_item_id, u.document_id, u.business_unit, u.flow
   FROM unnest(:idempotency_key::text[], :work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[],
               :step::text[], :system::text[], :operation::text[], :payload_hash::bytea[], :fencing_token::bigint[])
        AS u(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token)
-ON CONFLICT (idempotency_key) DO UPDATE
+ON CONFLICT (document_id, idempotency_key) DO UPDATE
    SET fencing_token = excluded.fencing_token, engine_id = excluded.engine_id, last_sent_at = excluded.last_sent_at,
        sends = intent.sends + 1, outcome = 'open', settled_at = NULL
  WHERE intent.fencing_token <= excluded.fencing_token;
 
--- name: settle_intents(idempotency_key, outcome, now)!
+-- name: settle_intents(document_id, idempotency_key, outcome, now)!
 -- What became of what we meant to do.
 UPDATE intent i
    SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
-  FROM unnest(:idempotency_key::text[], :outcome::text[]) AS u(idempotency_key, outcome)
- WHERE i.idempotency_key = u.idempotency_key;
+  FROM unnest(:document_id::uuid[], :idempotency_key::text[], :outcome::text[]) AS u(document_id, idempotency_key, outcome)
+ WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key;
 
 -- name: settle_earlier_intents(idempotency_key, document_id, work_item_id, step, outcome, now)!
 -- An answer was lost, the document then got another version and with it another key, and now it is known what there is: the sends
@@ -288,7 +298,13 @@ SELECT u.attempt_id, :now, u.position, u.sent, u.answered, u.business_unit
   FROM unnest(:attempt_id::uuid[], :position::int[], :sent::text[], :answered::text[], :business_unit::text[])
        AS u(attempt_id, position, sent, answered, business_unit);
 
--- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, breaker_failures, breaker_pause_s, now)!
+-- name: spend_calls(system, spent)!
+-- Calls beyond the one that each claim has paid for: the shared limit is the vendor's, who counts calls and not documents.
+UPDATE system_state s SET tokens = s.tokens - u.spent
+  FROM unnest(:system::text[], :spent::int[]) AS u(system, spent)
+ WHERE s.system = u.system;
+
+-- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent, breaker_failures, breaker_pause_s, now)!
 -- What calls said about the health of their systems. After :breaker_failures failures in a row the breaker opens and
 -- documents wait; the first success closes it and ends its pause.
 UPDATE system_state s
@@ -305,13 +321,14 @@ UPDATE system_state s
                            WHEN u.succeeded > 0 AND s.breaker = 'open' THEN NULL
                            WHEN u.succeeded = 0 AND u.failed > 0 AND s.consecutive_failures + u.failed >= :breaker_failures
                            THEN :now + make_interval(secs => :breaker_pause_s) ELSE s.paused_until END,
+       tokens = s.tokens - u.spent,
        quota_limit = coalesce(u.quota_limit, s.quota_limit),
        quota_remaining = coalesce(u.quota_remaining, s.quota_remaining),
        quota_reset_at = coalesce(u.quota_reset_at, s.quota_reset_at),
        quota_seen_at = CASE WHEN u.quota_limit IS NOT NULL OR u.quota_remaining IS NOT NULL THEN :now ELSE s.quota_seen_at END
   FROM unnest(:system::text[], :succeeded::int[], :failed::int[], :error::text[], :paused_until::timestamptz[],
-              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[])
-       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at)
+              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[], :spent::int[])
+       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent)
  WHERE s.system = u.system;
 
 -- name: open_cases(case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable, fingerprint, message, facts, number, document_type, business_unit, currency, amount, group_amount, due_on, blocks, owner_team, now)
@@ -377,11 +394,17 @@ UPDATE redrive_item i
  WHERE i.redrive_id = u.redrive_id AND i.case_id = u.case_id;
 
 -- name: finish_redrives(redrive_id, now)!
--- Reprocessings of which nothing is under way any more.
+-- News of items: a reprocessing of which nothing waits and nothing is under way is over; of another one an engine looks at once
+-- whether the next wave may go.
 UPDATE redrive r
-   SET finished_at = :now
- WHERE r.redrive_id = ANY (:redrive_id::uuid[]) AND r.finished_at IS NULL
-   AND NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r.redrive_id AND i.status IN ('queued', 'sent', 'accepted'));
+   SET finished_at = CASE WHEN o.is_over THEN :now::timestamptz END,
+       state = CASE WHEN o.is_over AND r.state <> 'cancelled' THEN 'finished' ELSE r.state END,
+       state_at = CASE WHEN o.is_over THEN :now ELSE r.state_at END,
+       look_at = greatest(r.next_wave_at, :now)
+  FROM (SELECT r2.redrive_id, NOT EXISTS (SELECT 1 FROM redrive_item i WHERE i.redrive_id = r2.redrive_id
+                                             AND i.status IN ('waiting', 'queued', 'sent', 'accepted')) AS is_over
+          FROM redrive r2 WHERE r2.redrive_id = ANY (:redrive_id::uuid[])) o
+ WHERE r.redrive_id = o.redrive_id AND r.finished_at IS NULL;
 
 -- name: end_redrives_of_cases(case_id, close_reason, now)!
 -- Cases have been closed: whatever reprocessing of them is still under way is over too, however they came to be closed, and with its

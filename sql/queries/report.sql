@@ -50,69 +50,6 @@ SELECT day::date AS day, count(c.document_id) AS documents, coalesce(sum(c.group
     ON c.approved_at < least(day + interval '1 day', :until) AND c.settled_at >= least(day + interval '1 day', :until)
  GROUP BY day ORDER BY day;
 
--- name: cycle_times(units, since, until, as_of, which, clock)
--- Requisitions, slowest first. which: ordered, posted, approved_to_ordered (reached that stop in the period); submitted (in the
--- period, not ended otherwise, clocks that agree), under_way, ended (of those submitted in the period); contradicting (a stop in the period lies
--- before the submit). s: the duration in question in seconds of the :clock, with the longest of its stages.
-WITH c AS MATERIALIZED (
-    SELECT *, CASE WHEN :which = 'posted' THEN CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END
-                   WHEN :which = 'approved_to_ordered' THEN CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END
-                   WHEN ordered_at IS NOT NULL THEN CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END
-                   WHEN :clock = 'wall' THEN extract(epoch FROM coalesce(closed_at, :as_of) - submitted_at)
-                   ELSE business_s(calendar, submitted_at, coalesce(closed_at, :as_of)) END AS s
-      FROM cycle_time
-     WHERE (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-       AND CASE :which WHEN 'posted' THEN posted_at >= :since AND posted_at < :until
-                       WHEN 'ordered' THEN ordered_at >= :since AND ordered_at < :until
-                       WHEN 'approved_to_ordered' THEN ordered_at >= :since AND ordered_at < :until AND approved_at IS NOT NULL
-                       WHEN 'submitted' THEN submitted_at >= :since AND submitted_at < :until AND (to_ordered_s >= 0 OR ordered_at IS NULL AND closed_at IS NULL)
-                       WHEN 'under_way' THEN submitted_at >= :since AND submitted_at < :until AND ordered_at IS NULL AND closed_at IS NULL
-                       WHEN 'ended' THEN submitted_at >= :since AND submitted_at < :until AND ordered_at IS NULL AND closed_at IS NOT NULL
-                       WHEN 'contradicting' THEN ordered_at >= :since AND ordered_at < :until AND (to_ordered_s < 0 OR approved_to_ordered_s < 0)
-                                                 OR posted_at >= :since AND posted_at < :until AND to_posted_s < 0
-                       ELSE false END
-)
-SELECT c.document_id, c.number, c.business_unit, c.requester, c.supplier_name, c.state, c.currency, c.amount, c.group_amount, c.submitted_at, c.approved_at, c.ordered_at, c.posted_at, c.closed_at,
-       c.s, longest.stage AS longest_stage, longest.s AS longest_s, longest.went_back, (SELECT count(*) FROM exception_case x WHERE x.document_id = c.document_id) AS exceptions
-  FROM c
-  -- Document by document: their number is not known beforehand, and a join planned for few of them would be slow with many.
-  LEFT JOIN LATERAL (
-      SELECT t.stage, sum(CASE :clock WHEN 'wall' THEN t.wall_s ELSE t.business_s END) AS s, sum(count(*)) OVER () > count(*) OVER () AS went_back
-        FROM stage_time t WHERE t.document_id = c.document_id GROUP BY t.stage ORDER BY s DESC LIMIT 1) longest ON true
- ORDER BY c.s DESC NULLS LAST, c.document_id;
-
--- name: cycle_time_summary(units, since, until, clock)^
--- Requisitions ordered in the period: how many, and percentiles of first submit to order in seconds of the :clock. Clocks that
--- contradict each other (ordered before submitted) are in no percentile.
-SELECT count(*) AS n, percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
-  FROM (SELECT business_unit, CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS s
-          FROM cycle_time WHERE ordered_at >= :since AND ordered_at < :until AND to_ordered_s >= 0) c
- WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[]);
-
--- name: cycle_time_by_week(units, since, until, clock)
--- Percentiles of first submit to order, of requisitions ordered in each week, by business unit; the row without a unit is all of
--- them. Seconds of the :clock ("wall" or "business"); clocks that contradict each other are left out.
-SELECT date_trunc('week', ordered_at)::date AS week, business_unit, count(*) AS n,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
-  FROM (SELECT *, CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS s FROM cycle_time) c
- WHERE ordered_at >= :since AND ordered_at < :until AND to_ordered_s >= 0 AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY GROUPING SETS ((1), (1, 2)) ORDER BY week, business_unit NULLS FIRST;
-
--- name: cycle_time_cohort(units, since, until, zone)
--- Requisitions submitted in the period: how many, how many of them are ordered, ended otherwise, or still under way; in all, by
--- business unit, and by week of the :zone.
-SELECT business_unit, week, count(*) AS submitted, count(ordered_at) AS ordered,
-       count(*) FILTER (WHERE ordered_at IS NULL AND closed_at IS NOT NULL) AS ended_otherwise,
-       count(*) FILTER (WHERE ordered_at IS NULL AND closed_at IS NULL) AS under_way
-  FROM (SELECT business_unit, date_trunc('week', submitted_at AT TIME ZONE :zone)::date AS week, ordered_at, closed_at
-          FROM cycle_time
-         WHERE submitted_at >= :since AND submitted_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
- GROUP BY GROUPING SETS ((), (business_unit), (week))
-HAVING count(*) > 0
- ORDER BY week NULLS FIRST, business_unit NULLS FIRST;
-
 -- name: stuck(units, document_types, as_of, peers_since)
 -- Everything open, with its business age in its present stage against the stays its peers ended since :peers_since: same type and
 -- stage in the same unit, or in every unit where that is fewer than 30 (peer_unit says which; fewer than 30 there too: no pace).
@@ -257,85 +194,43 @@ SELECT happened_at, actor, action, comment, details FROM case_event WHERE case_i
 
 -- name: redrives(limit)
 -- Reprocessings, newest first, with how far their items have come.
-SELECT r.redrive_id, r.asked_by, r.asked_at, r.reason_code, r.reason, r.scope, r.item_count, r.group_amount, r.finished_at,
+SELECT r.redrive_id, r.asked_by, r.asked_at, r.reason_code, r.reason, r.scope, r.item_count, r.group_amount, r.finished_at, r.state,
        count(*) FILTER (WHERE i.status = 'verified') AS verified, count(*) FILTER (WHERE i.status IN ('queued', 'sent', 'accepted')) AS under_way,
+       count(*) FILTER (WHERE i.status = 'waiting') AS waiting,
        count(*) FILTER (WHERE i.status = 'refused') AS refused, count(*) FILTER (WHERE i.status = 'skipped') AS skipped
   FROM redrive r JOIN redrive_item i USING (redrive_id)
  GROUP BY r.redrive_id ORDER BY r.asked_at DESC LIMIT :limit;
 
+-- name: calls_of_steps(newest)
+-- How many HTTP calls each step takes with each system, as seen in the newest attempts.
+SELECT flow, step, system, count(*) AS seen, avg(http_calls) AS calls
+  FROM (SELECT flow, step, system, http_calls FROM attempt ORDER BY recorded_at DESC LIMIT :newest) newest
+ WHERE flow IS NOT NULL AND http_calls > 0
+ GROUP BY flow, step, system;
+
+-- name: waiting_steps(units, as_of)
+-- What waits for systems now: how many items at each step.
+SELECT i.system, i.flow, i.step, count(*) AS many
+  FROM work_item i
+ WHERE i.system <> 'finsync' AND (i.status = 'in_call' OR i.status = 'due' AND (i.due_at <= :as_of OR i.tries > 0))
+   AND (:units::text[] IS NULL OR i.business_unit = ANY (:units::text[]))
+ GROUP BY i.system, i.flow, i.step;
+
+-- name: calls_last_hour(as_of)
+-- HTTP calls to each system in the last hour, as far as the session may see what they were about.
+SELECT system, sum(http_calls) AS calls FROM attempt WHERE recorded_at >= :as_of::timestamptz - interval '1 hour' AND recorded_at <= :as_of GROUP BY system;
+
 -- name: redrive(redrive_id)^
 -- One reprocessing, as far as the session may see it.
-SELECT redrive_id, asked_by, asked_at, reason_code, reason, scope, item_count, group_amount, finished_at FROM redrive WHERE redrive_id = :redrive_id;
+SELECT redrive_id, asked_by, asked_at, action, reason_code, reason, scope, item_count, group_amount, finished_at, state, state_because, state_by, state_at, canary_size,
+       wave_size, per_minute, halt_percent, wave, next_wave_at, confirmed_by, confirmed_at
+  FROM redrive WHERE redrive_id = :redrive_id;
 
 -- name: redrive_items(redrive_id)
 -- The items of a reprocessing, each with its result.
-SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.status, i.result, i.updated_at
+SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.status, i.result, i.updated_at, i.wave, i.sent_at
   FROM redrive_item i JOIN exception_case c USING (case_id)
  WHERE i.redrive_id = :redrive_id ORDER BY i.status, c.number;
-
--- name: slo_now(units, as_of)
--- Each objective over its rolling window: documents whose deadline fell in it, how many were good, the share, the budget left, the
--- same share in the window before and in this calendar month (UTC), and for every window that alerts look at how many were due and
--- bad and how fast that burns the budget. No documents: NULL, not 100 %.
-WITH e AS MATERIALIZED (
-    SELECT objective, :as_of::timestamptz - deadline_at AS age, deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month,
-           good_at IS NOT NULL AND good_at <= deadline_at AS good,
-           row_number() OVER (PARTITION BY objective ORDER BY deadline_at DESC, document_id) AS recency
-      FROM slo_event WHERE deadline_at <= :as_of AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-), counted AS (
-    SELECT o.name, count(*) FILTER (WHERE e.age < w.length) AS due, count(*) FILTER (WHERE e.age < w.length AND e.good) AS good,
-           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length) AS due_before,
-           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length AND e.good) AS good_before,
-           count(*) FILTER (WHERE e.this_month) AS due_month, count(*) FILTER (WHERE e.this_month AND e.good) AS good_month,
-           count(*) FILTER (WHERE e.recency <= 5) AS due_last5, count(*) FILTER (WHERE e.recency <= 5 AND NOT e.good) AS bad_last5,
-           count(*) FILTER (WHERE e.age < '5 minutes') AS due_5m, count(*) FILTER (WHERE e.age < '5 minutes' AND NOT e.good) AS bad_5m,
-           count(*) FILTER (WHERE e.age < '30 minutes') AS due_30m, count(*) FILTER (WHERE e.age < '30 minutes' AND NOT e.good) AS bad_30m,
-           count(*) FILTER (WHERE e.age < '1 hour') AS due_1h, count(*) FILTER (WHERE e.age < '1 hour' AND NOT e.good) AS bad_1h,
-           count(*) FILTER (WHERE e.age < '2 hours') AS due_2h, count(*) FILTER (WHERE e.age < '2 hours' AND NOT e.good) AS bad_2h,
-           count(*) FILTER (WHERE e.age < '6 hours') AS due_6h, count(*) FILTER (WHERE e.age < '6 hours' AND NOT e.good) AS bad_6h,
-           count(*) FILTER (WHERE e.age < '1 day') AS due_1d, count(*) FILTER (WHERE e.age < '1 day' AND NOT e.good) AS bad_1d,
-           count(*) FILTER (WHERE e.age < '3 days') AS due_3d, count(*) FILTER (WHERE e.age < '3 days' AND NOT e.good) AS bad_3d
-      FROM objective o
-     CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length) w
-      LEFT JOIN e ON e.objective = o.name
-     GROUP BY o.name
-)
-SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.clock, o.threshold_s, o.document_type, o.start_activity, o.good_activities,
-       c.due, c.good, c.due - c.good AS bad, c.good::numeric / nullif(c.due, 0) AS attained,
-       1 - (c.due - c.good) / nullif((1 - o.target) * c.due, 0) AS budget_left,
-       c.due_before, c.good_before, c.due_month, c.good_month, c.due_last5, c.bad_last5,
-       c.due_5m, c.bad_5m, c.due_30m, c.bad_30m, c.due_1h, c.bad_1h, c.due_2h, c.bad_2h, c.due_6h, c.bad_6h, c.due_1d, c.bad_1d, c.due_3d, c.bad_3d,
-       c.bad_1h / nullif((1 - o.target) * c.due_1h, 0) AS burn_1h, c.bad_6h / nullif((1 - o.target) * c.due_6h, 0) AS burn_6h,
-       c.bad_1d / nullif((1 - o.target) * c.due_1d, 0) AS burn_1d, c.bad_3d / nullif((1 - o.target) * c.due_3d, 0) AS burn_3d
-  FROM objective o JOIN counted c USING (name)
- ORDER BY budget_left NULLS LAST, o.name;
-
--- name: slo_by_day(units, since, until, zone)
--- Every objective by the day of a time zone on which deadlines fell, in (:since, :until].
-SELECT objective, (deadline_at AT TIME ZONE :zone::text)::date AS day, count(*) AS due, count(*) FILTER (WHERE good_at <= deadline_at) AS good
-  FROM slo_event
- WHERE deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY 1, 2 ORDER BY 1, 2;
-
--- name: slo_bad(objective, units, since, until)
--- Documents that missed an objective, deadlines in (:since, :until], latest first. Late in wall seconds, so far where they are still
--- open. Why: the first exception that was open between start and finish, else the system whose call failed then, else nothing known.
-SELECT s.document_id, d.document_type, s.number, s.business_unit, d.supplier_name, d.state, s.group_amount, s.started_at, s.deadline_at, s.good_at,
-       extract(epoch FROM least(s.good_at, :until) - s.deadline_at) AS late_s, x.case_id, x.code, x.message, x.owner_team, a.system AS failed_system
-  FROM slo_event s
-  JOIN document d USING (document_id)
-  LEFT JOIN LATERAL (
-      SELECT c.case_id, c.code, c.message, c.owner_team FROM exception_case c
-       WHERE c.document_id = s.document_id AND c.raised_at < least(s.good_at, :until) AND coalesce(c.closed_at, 'infinity') > s.started_at
-       ORDER BY c.raised_at LIMIT 1) x ON true
-  LEFT JOIN LATERAL (
-      SELECT t.system FROM attempt t
-       WHERE x.case_id IS NULL AND t.document_id = s.document_id AND t.outcome IN ('not_sent', 'unknown', 'failed')
-         AND t.started_at >= s.started_at AND t.started_at < least(s.good_at, :until)
-       ORDER BY t.started_at DESC LIMIT 1) a ON true
- WHERE s.objective = :objective AND s.deadline_at > :since AND s.deadline_at <= :until AND (s.good_at IS NULL OR s.good_at > s.deadline_at)
-   AND (:units::text[] IS NULL OR s.business_unit = ANY (:units::text[]))
- ORDER BY s.deadline_at DESC, s.document_id;
 
 -- name: invoice_risk(units, as_of, days)
 -- Invoices not yet ready for payment whose due date is near or past, most money first.
@@ -644,13 +539,6 @@ SELECT count(*) AS recordings, coalesce(sum(r.event_count), 0) AS events_said, c
   LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE source = 'finsync' AND recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
  WHERE r.recorded_at >= :since AND r.recorded_at < :until;
 
--- name: slo_by_unit(objective, units, since, until)
--- One objective by business unit, deadlines in (:since, :until], most missed first.
-SELECT business_unit, count(*) AS due, count(*) FILTER (WHERE good_at <= deadline_at) AS good, count(*) - count(*) FILTER (WHERE good_at <= deadline_at) AS bad
-  FROM slo_event
- WHERE objective = :objective AND deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
- GROUP BY 1 ORDER BY bad DESC, due DESC, 1;
-
 -- name: waiting_documents(system, units, as_of)
 -- The documents behind `waiting`: whose next step asks a system now, is in the call, or is being repeated. Most money first.
 SELECT i.system, d.document_id, d.document_type, d.number, d.business_unit, d.supplier_name, d.group_amount, coalesce(d.due_on, d.need_by_on) AS needed_on,
@@ -810,94 +698,6 @@ SELECT day::date AS day,
               WHERE blocks AND document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) x
     ON x.raised_at < day + interval '1 day' AND coalesce(x.closed_at, 'infinity') >= day
  GROUP BY day ORDER BY day;
-
--- name: cycle_time_figures(units, before, since, until, clock, zone)
--- Requisitions that reached a stop between :before and :until, in the period (from :since on) and in the one before it, in all,
--- by business unit, and by week of the :zone. measure: ordered, posted (from first submit), approved_to_ordered. documents
--- reached the stop; n of them have clocks that agree (nothing ends before it begins); percentiles of those in seconds of the :clock.
-WITH c AS MATERIALIZED (
-    SELECT business_unit, approved_at, ordered_at, posted_at, to_ordered_s, to_posted_s, approved_to_ordered_s,
-           CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS to_ordered,
-           CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END AS to_posted,
-           CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END AS approved_to_ordered
-      FROM cycle_time
-     WHERE (ordered_at >= :before AND ordered_at < :until OR posted_at >= :before AND posted_at < :until)
-       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-), reached AS (
-    SELECT 'ordered' AS measure, business_unit, ordered_at AS at, to_ordered AS s, to_ordered_s AS wall_s FROM c WHERE ordered_at >= :before AND ordered_at < :until
-    UNION ALL
-    SELECT 'posted', business_unit, posted_at, to_posted, to_posted_s FROM c WHERE posted_at >= :before AND posted_at < :until
-    UNION ALL
-    SELECT 'approved_to_ordered', business_unit, ordered_at, approved_to_ordered, approved_to_ordered_s FROM c WHERE ordered_at >= :before AND ordered_at < :until AND approved_at IS NOT NULL
-)
-SELECT measure, in_period, business_unit, week, count(*) AS documents, count(*) FILTER (WHERE wall_s >= 0) AS n,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p85_s,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p95_s
-  FROM (SELECT measure, business_unit, at >= :since AS in_period, date_trunc('week', at AT TIME ZONE :zone)::date AS week, s, wall_s FROM reached) r
- GROUP BY GROUPING SETS ((measure, in_period), (measure, in_period, business_unit), (measure, in_period, week))
- ORDER BY measure, in_period, week NULLS FIRST, business_unit NULLS FIRST;
-
--- name: cycle_time_honest(units, since, until, as_of, clock)^
--- The same duration over everything submitted in the period, open ones counted with the age they have (Kaplan-Meier): percentiles
--- of the time to the order, NULL where so many are still under way that it is not reached. What ended otherwise will never be
--- ordered and is left out, as are clocks that contradict each other. n: how many count; under_way: of these still open. Seconds of the :clock.
-WITH t AS (
-    SELECT (ordered_at IS NOT NULL)::int AS done,
-           CASE WHEN ordered_at IS NOT NULL THEN CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END
-                WHEN :clock = 'wall' THEN extract(epoch FROM :as_of - submitted_at)
-                ELSE business_s(calendar, submitted_at, :as_of) END AS s
-      FROM cycle_time
-     WHERE submitted_at >= :since AND submitted_at < :until AND (to_ordered_s >= 0 OR ordered_at IS NULL AND closed_at IS NULL)
-       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-), at_time AS (
-    SELECT s, sum(done) AS done, sum(count(*)) OVER (ORDER BY s DESC) AS at_risk, count(*) AS leave FROM t GROUP BY s
-), alive AS (
-    SELECT s, done, leave, exp(sum(ln(greatest(1 - done::float8 / at_risk::float8, 1e-300))) OVER (ORDER BY s)) AS share FROM at_time
-)
-SELECT coalesce(sum(leave), 0)::bigint AS n, coalesce(sum(leave - done), 0)::bigint AS under_way,
-       min(s) FILTER (WHERE share <= 0.5) AS p50_s, min(s) FILTER (WHERE share <= 0.15) AS p85_s, min(s) FILTER (WHERE share <= 0.05) AS p95_s
-  FROM alive;
-
--- name: cycle_time_stages(units, since, until, stop, clock, stage)
--- Where the time of the requisitions that reached the :stop ("ordered" or "posted") in the period went, so that the parts add up to
--- the whole: the stages of each until its order, what lies before the first of them ("not_yet_here": submitted, and not yet read
--- by us), and for those posted what came after the order, cut at the last delivery and the last invoice. Without a :stage one row
--- per stage: documents that spent time there, in so many stays, percentiles over documents. With one, a row per document in it.
--- Seconds of the :clock.
-WITH c AS MATERIALIZED (
-    SELECT document_id, calendar, ordered_at, received_at, invoiced_at, posted_at,
-           CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS to_ordered,
-           CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END AS to_posted
-      FROM cycle_time
-     WHERE CASE :stop WHEN 'posted' THEN posted_at ELSE ordered_at END >= :since AND CASE :stop WHEN 'posted' THEN posted_at ELSE ordered_at END < :until
-       AND to_ordered_s >= 0 AND (:stop <> 'posted' OR to_posted_s >= 0) AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-), stay AS (
-    SELECT t.document_id, t.stage, sum(CASE :clock WHEN 'wall' THEN t.wall_s ELSE t.business_s END) AS s, count(*) AS stays
-      FROM stage_time t JOIN c USING (document_id)
-     WHERE t.document_type = 'requisition' AND t.left_at <= c.ordered_at
-     GROUP BY t.document_id, t.stage
-), cut AS (
-    SELECT c.*, d.goods_at, greatest(d.goods_at, least(coalesce(c.invoiced_at, d.goods_at), c.posted_at)) AS bill_at
-      FROM c CROSS JOIN LATERAL (SELECT greatest(c.ordered_at, least(coalesce(c.received_at, c.ordered_at), c.posted_at)) AS goods_at) d
-     WHERE :stop = 'posted'
-), leg AS (
-    SELECT document_id, to_posted - to_ordered AS after_s,
-           CASE :clock WHEN 'wall' THEN extract(epoch FROM goods_at - ordered_at) ELSE business_s(calendar, ordered_at, goods_at) END AS goods_s,
-           CASE :clock WHEN 'wall' THEN extract(epoch FROM bill_at - goods_at) ELSE business_s(calendar, goods_at, bill_at) END AS bill_s
-      FROM cut
-), part AS (
-    SELECT document_id, stage, s, stays FROM stay
-    UNION ALL
-    SELECT document_id, 'not_yet_here', sum(s), 1 FROM (SELECT document_id, to_ordered AS s FROM c UNION ALL SELECT document_id, -s FROM stay) rest GROUP BY document_id
-    UNION ALL
-    SELECT document_id, after.stage, after.s, 1
-      FROM leg CROSS JOIN LATERAL (VALUES ('waiting_for_goods', goods_s), ('waiting_for_the_invoice', bill_s), ('matching_and_posting', after_s - goods_s - bill_s)) after (stage, s)
-)
-SELECT stage, CASE WHEN :stage::text IS NOT NULL THEN document_id END AS document_id, count(*) AS documents, sum(stays)::bigint AS stays, sum(s)::float8 AS total_s,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
-  FROM part
- WHERE :stage::text IS NULL OR stage = :stage
- GROUP BY 1, 2 ORDER BY total_s DESC, document_id;
 
 -- name: exception_rate(units, before, since, until, document_types, categories, zone)
 -- Documents that entered between :before and :until and how many of them ever met an exception (of the :categories), in count and

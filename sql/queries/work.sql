@@ -1,8 +1,8 @@
 -- Taking work and reading what it needs.
 
 -- name: pulse(now)^
--- What there is to do now: the lanes with something due (or abandoned) that may be asked, messages and commands that wait, and
--- when there will be more: the next item or message due, or the end of a system's pause. One question instead of trying every
+-- What there is to do now: the lanes with something due (or abandoned) that may be asked, messages that wait, commands to carry
+-- out or waves to send, records to ask for again, and when there will be more. One question instead of trying every
 -- door, and each part of it one look into an index.
 WITH lane AS (
     SELECT l.system, l.paused_until,
@@ -13,14 +13,19 @@ WITH lane AS (
 )
 SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS lanes,
        EXISTS (SELECT 1 FROM inbound_pending WHERE due_at <= :now) AS messages,
-       EXISTS (SELECT 1 FROM command WHERE status = 'asked') AS commands,
+       EXISTS (SELECT 1 FROM command WHERE status = 'asked')
+    OR EXISTS (SELECT 1 FROM redrive WHERE state = 'running' AND finished_at IS NULL AND look_at <= :now) AS commands,
+       EXISTS (SELECT 1 FROM reread_wanted WHERE due_at <= :now AND (lease_until IS NULL OR lease_until < :now)) AS rereads,
        least((SELECT min(CASE WHEN is_due AND paused_until IS NOT NULL THEN paused_until ELSE greatest(next_at, paused_until) END) FROM lane
                WHERE next_at IS NOT NULL OR paused_until IS NOT NULL),
-             (SELECT min(due_at) FROM inbound_pending WHERE due_at > :now)) AS next_at;
+             (SELECT min(due_at) FROM inbound_pending WHERE due_at > :now),
+             (SELECT min(look_at) FROM redrive WHERE state = 'running' AND finished_at IS NULL AND look_at > :now),
+             (SELECT min(greatest(due_at, lease_until)) FROM reread_wanted WHERE greatest(due_at, lease_until) > :now)) AS next_at;
 
 -- name: claim_calls(system, wanted, engine_id, lease_until, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit
--- and the circuit breaker decide how many: tokens refill with time; an open breaker lets one probe through when its pause is
+-- and the circuit breaker decide how many: tokens refill with time, and what took more than one call is paid when it is recorded
+-- (so that there may be less than none); an open breaker lets one probe through when its pause is
 -- over. Returns each item with its document, payload, names and subject. SKIP LOCKED lets engines work side by side. Each
 -- priority is read by itself, in the order of the index, so that a claim never sorts a backlog. Rows are found by ARRAY(...)
 -- and LATERAL ... OFFSET 0: nobody knows beforehand how few a claim brings, and a plan that hashes whole tables to be on the
@@ -29,7 +34,7 @@ WITH RECURSIVE lane AS (
     SELECT s.system,
            CASE WHEN s.paused_until > :now THEN 0
                 WHEN s.breaker = 'open' THEN 1
-                ELSE floor(least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))))
+                ELSE greatest(0, floor(least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at)))))
            END::int AS allowed,
            s.breaker = 'open' AS is_probe
       FROM system_state s
@@ -71,7 +76,7 @@ WITH RECURSIVE lane AS (
     RETURNING w.*
 ), spent AS (
     UPDATE system_state s
-       SET tokens = greatest(0, least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken)),
+       SET tokens = least(s.burst, s.tokens + s.requests_per_s * greatest(0, extract(epoch FROM :now - s.tokens_at))) - (SELECT count(*) FROM taken),
            tokens_at = :now,
            -- The probe through an open breaker goes alone: nobody else asks until it has answered or its lease is over.
            paused_until = CASE WHEN s.breaker = 'open' AND EXISTS (SELECT 1 FROM taken) THEN :lease_until ELSE s.paused_until END
@@ -156,12 +161,12 @@ UPDATE work_item w
   FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[]) AS u(work_item_id, fencing_token)
  WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status = 'in_call';
 
--- name: give_back_intents(idempotency_key, fencing_token, outcome, now)!
+-- name: give_back_intents(document_id, idempotency_key, fencing_token, outcome, now)!
 -- What was meant to be done for them was not; unless somebody else has taken them over and means it by now.
 UPDATE intent i
    SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
-  FROM unnest(:idempotency_key::text[], :fencing_token::bigint[], :outcome::text[]) AS u(idempotency_key, fencing_token, outcome)
- WHERE i.idempotency_key = u.idempotency_key AND i.fencing_token = u.fencing_token;
+  FROM unnest(:document_id::uuid[], :idempotency_key::text[], :fencing_token::bigint[], :outcome::text[]) AS u(document_id, idempotency_key, fencing_token, outcome)
+ WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key AND i.fencing_token = u.fencing_token;
 
 -- name: recover_claims(system, engine_id, held, held_token)
 -- Items this engine has claimed without ever hearing of it, because its connection was lost with the answer: nobody has begun

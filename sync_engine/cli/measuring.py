@@ -75,3 +75,15 @@ def bench_import(
     from benchmarks.importing import run
 
     _measure(run, as_json=as_json, events=events)
+
+
+@bench.command("outage")
+def bench_outage(
+    documents: Annotated[int, typer.Option(min=10, help="How many wait when the ERP comes back.")] = 20_000,
+    hours: Annotated[int, typer.Option(min=1, help="How long it is away, on the fast clock.")] = 72,
+    as_json: AsJson = False,
+) -> None:
+    """An ERP that is down for so many virtual hours while so many orders come in: how they drain, and what others notice."""
+    from benchmarks.outage import measure
+
+    _measure(measure, as_json=as_json, documents=documents, hours=hours)

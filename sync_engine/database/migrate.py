@@ -53,13 +53,14 @@ def migrate(connection: psycopg.Connection, *, cell: str, release: str) -> Migra
     """
     if not connection.autocommit:
         raise ValueError("migrations open their own transactions")
-    connection.execute(compose.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(compose.Identifier(cell)))
     # Functions keep this path. pg_temp is searched first where it is not named, and a temporary table called app_session would
     # then pass for ours inside the functions that run with the owner's rights.
     connection.execute(compose.SQL("SET search_path TO {}, pg_temp").format(compose.Identifier(cell)))
     lock = int.from_bytes(hashlib.sha256(f"finsync migrate {cell}".encode()).digest()[:8], signed=True)
     connection.execute("SELECT pg_advisory_lock(%s)", [lock])
     try:
+        # Under the lock: two who create the same schema at once both find it missing, and one of them fails.
+        connection.execute(compose.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(compose.Identifier(cell)))
         connection.execute(_BOOKS)
         applied = _apply_migrations(connection, release)
         views = _replace_views(connection, release, rebuilt=bool(applied))

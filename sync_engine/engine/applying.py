@@ -11,10 +11,11 @@ from uuid import UUID
 import psycopg
 
 from sync_engine.engine import store
-from sync_engine.engine.beginning import begin_work, blank, describe
+from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, describe
 from sync_engine.engine.outcomes import Setup
-from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import remediate
+from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
 from sync_engine.model.documents import ApprovalStatus, DocumentType
 from sync_engine.model.errors import MappingError
@@ -102,7 +103,7 @@ class Batch:
         for row in source:
             self.source_cases.setdefault(row["document_id"], []).append((row["case_id"], row["source_at"]))
         if self.message_cases:
-            for row in store.rows(self.connection, "command.redrives_of_messages", message_id=list(self.message_cases)):
+            for row in store.rows(self.connection, "redrive.of_messages", message_id=list(self.message_cases)):
                 self.redrives.setdefault(row["message_id"], []).append((row["redrive_id"], row["case_id"]))
 
     _made: frozenset[UUID] = frozenset()
@@ -353,6 +354,8 @@ class Batch:
                     head=head,
                     message_id=understood.message_id,
                 )
+                if signal == "withdrawn":
+                    self._cancel_orders(understood, head, sentence)
             elif signal != "procurement_approved" and not lifecycle.is_final(head.state):
                 recording.note(
                     head,
@@ -372,6 +375,17 @@ class Batch:
                     head=head,
                     comment=f"The document has ended: {head.state}.",
                 )
+
+    def _cancel_orders(self, understood: Understood, requisition: Head, why: str) -> None:
+        """What was ordered for a requisition that has been withdrawn since is taken back, as far as it still can be (R088)."""
+        orders = store.rows(
+            self.connection, "decide.linking", document_id=[requisition.document_id], relation="fulfils"
+        )
+        heads = store.lock_heads(self.connection, sorted(row["document_id"] for row in orders))
+        for order in heads.values():
+            if not order.is_closed:
+                begin_cancellation(self.recording, order, self.setup, reason=why, asked_by=understood.system)
+                self.recording.note(order, "cancellation_asked", system=understood.system, attributes={"reason": why})
 
     def _after(self, news: News, head: Head) -> None:
         """Whoever may have waited for this looks again. A request for approval that is only open interests nobody."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from sync_engine.engine.outcomes import Setup, Spawn
 from sync_engine.engine.recording import Head, Recording, _json
 from sync_engine.model.documents import Document, DocumentType, PurchaseOrder
-from sync_engine.model.flows import FLOW_OF, Flow
+from sync_engine.model.flows import FLOW_OF, ORDER_CANCELLATION, Flow
 from sync_engine.model.lifecycles import LIFECYCLES, Status
 from sync_engine.model.mappings import Mappings
 
@@ -135,3 +135,21 @@ def describe(head: Head, document: Document, mappings: Mappings, now: datetime) 
     )  # resubmitting does not set the clock back (PRODUCT.md trap 18)
     head.need_by_on = values.get("need_by_on") or head.need_by_on
     head.due_on = values.get("due_on") or head.due_on
+
+
+def begin_cancellation(recording: Recording, order: Head, setup: Setup, *, reason: str, asked_by: str) -> None:
+    """Begin to take an order back; where that has begun already, nothing changes."""
+    step = ORDER_CANCELLATION.first
+    recording.new_work.add(
+        setup.new_id(recording.now),
+        order.document_id,
+        None,
+        order.business_unit,
+        ORDER_CANCELLATION.name,
+        step.name,
+        setup.lane(step, order.business_unit),
+        recording.now,
+        recording.now + timedelta(seconds=step.objective_s),
+        50,
+        _json({"reason": reason, "asked_by": asked_by}),
+    )

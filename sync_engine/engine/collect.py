@@ -18,10 +18,10 @@ from psycopg.rows import dict_row
 from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import store
+from sync_engine.engine.backoff import backoff_s
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording, clean
 from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Moment, Pulse, no_crash, note_attempt
-from sync_engine.engine.settling import backoff_s
 from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
 from sync_engine.model.ports import Feed, Page, System
 
@@ -211,6 +211,8 @@ class Collector:
     ) -> Recording:
         recording = Recording(self.engine_id, now, self.setup.new_id)
         note_attempt(recording, attempt, system=self.system.name, records=records)
+        if attempt.calls:
+            recording.spent[self.system.name] = len(attempt.calls)
         ok = attempt.outcome == "done"
         if self._pulse.is_news(self.system.name, now, ok=ok) or paused_until is not None:
             recording.note_system(

@@ -18,6 +18,7 @@ from sync_engine.engine.decide import BATCH, decide
 from sync_engine.engine.intake import apply_messages
 from sync_engine.engine.lanes import Lane
 from sync_engine.engine.outcomes import Setup
+from sync_engine.engine.rereading import Rereader
 from sync_engine.engine.results import CrashPoint, Recorder, no_crash
 
 
@@ -71,6 +72,12 @@ class Engine:
         self.collectors = {
             name: Collector(system, sessions[name], setup, **how) for name, system in setup.systems.items()
         }
+        how.pop("crash_point")
+        self.rereaders = {
+            name: Rereader(system, sessions[name], setup, **how)
+            for name, system in setup.systems.items()
+            if system.feeds
+        }
 
     def register(self, connection: psycopg.Connection, *, release: str) -> None:
         """Report for duty: make sure that the database knows us, our systems and their feeds."""
@@ -111,6 +118,10 @@ class Engine:
                 records += collected.records if collected else 0
         return records
 
+    def reread(self, connection: psycopg.Connection) -> int:
+        """Ask for records again that somebody wants to be asked for again. Returns how many were answered."""
+        return sum(rereader.reread(connection) for rereader in self.rereaders.values())
+
     def apply(self, connection: psycopg.Connection, wanted: int = BATCH, *, lanes: set[str] | None = None) -> int:
         """Apply messages that wait. Returns how many; `lanes` learns who has something to do by it."""
         return apply_messages(
@@ -144,7 +155,7 @@ class Engine:
 
     def run_once(self, connection: psycopg.Connection, *, wanted: int = 50) -> Round:
         """One pass over everything that is due now, in this thread."""
-        done = Round(records=self.collect(connection))
+        done = Round(records=self.collect(connection) + self.reread(connection))
         done.messages = self.apply(connection)
         done.decisions = self.decide(connection)
         due = set(self.pulse(connection)["lanes"])

@@ -101,6 +101,8 @@ class FastForward:
             pulse = self.engine.pulse(self._connection)
             if pulse["commands"]:
                 did += sum(step() for step in self._also)
+            if pulse["rereads"]:
+                did += self.engine.reread(self._connection)
             if pulse["messages"]:
                 did += self.engine.apply(self._connection)
             if Role.FINSYNC.value in pulse["lanes"] or pulse["messages"]:

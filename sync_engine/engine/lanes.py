@@ -15,7 +15,7 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Recording, Trouble, clean
+from sync_engine.engine.recording import Recording, clean
 from sync_engine.engine.results import (
     MESSAGE_CHARS,
     Attempt,
@@ -28,6 +28,7 @@ from sync_engine.engine.results import (
 )
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.settling import recording_status
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.errors import (
     AnswerLost,
     BusinessRejection,
@@ -161,12 +162,17 @@ class Lane:
     def give_back(self, connection: psycopg.Connection, items: list[Item]) -> None:
         """Hand claimed items back that nobody has begun to ask about, so that they need not wait for their lease to end."""
         work = Rows("work.give_back", "work_item_id", "fencing_token")
-        intents = Rows("work.give_back_intents", "idempotency_key", "fencing_token", "outcome")
+        intents = Rows("work.give_back_intents", "document_id", "idempotency_key", "fencing_token", "outcome")
         for item in items:
             work.add(item.work_item_id, item.fencing_token)
             if self.system.operations[item.step.does].effect is not Effect.READ:
                 # Where we did not know what became of an earlier send, we still do not.
-                intents.add(idempotency_key(item), item.fencing_token, "unknown" if item.ask_first else "not_sent")
+                intents.add(
+                    item.head.document_id,
+                    idempotency_key(item),
+                    item.fencing_token,
+                    "unknown" if item.ask_first else "not_sent",
+                )
         store.give_back(connection, work, intents, self._now())
 
     def recover(self, connection: psycopg.Connection, held: Sequence[tuple[UUID, int]]) -> int:

@@ -15,7 +15,8 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from sync_engine.engine.recording import Head, Trouble
+from sync_engine.engine.recording import Head
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.documents import DOCUMENTS, Document, DocumentType
 from sync_engine.model.flows import Flow, Role, Step
 from sync_engine.model.ids import NewId
@@ -195,7 +196,7 @@ class Outcome:
 
     kind: Kind
     event: str | None = None
-    """Instead of the step's own event."""
+    """Instead of the step's own event; empty: none at all."""
     at: datetime | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -217,6 +218,10 @@ class Outcome:
     """Whose movements these are; by default the item's document's."""
     reservations: list[tuple[str, str, Decimal]] = field(default_factory=list)
     releases_budget: bool = False
+    releases_budget_of: list[UUID] = field(default_factory=list)
+    """Other documents whose budget is free again."""
+    cancels_cases: list[tuple[UUID, Head]] = field(default_factory=list)
+    """Open cases, each with its document, that there is nothing left to do about."""
     budgets: list[tuple[str, str, str, Decimal, Decimal, str]] = field(default_factory=list)
     wakes: list[UUID] = field(default_factory=list)
     goto: str | None = None

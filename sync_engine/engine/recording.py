@@ -6,7 +6,7 @@ checked against the lifecycle when it is collected, so a flow that emits an even
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sync_engine.engine import merkle
 from sync_engine.engine.rows import Rows
+from sync_engine.engine.troubles import Trouble, fingerprint
 from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.ids import NewId
@@ -70,39 +71,6 @@ class Head:
         return LIFECYCLES[self.document_type].is_final(self.state)
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that stands in the way, before it is a case. `code` is a key of `exceptions.KINDS`."""
-
-    code: str
-    message: str
-    system: str
-    facts: dict[str, str] = field(default_factory=dict)
-    blocks: bool = True
-
-
-def fingerprint(code: str, system: str, facts: dict[str, str]) -> str:
-    """What cases with the same cause have in common: the kind, the system and the master data behind it (Q30, D05).
-
-    Only values that name a master-data object count, so that noise in a message never splits a group.
-    """
-    keys = [f"{name}={facts[name]}" for name in _CAUSE_FACTS if facts.get(name)]
-    return "|".join([code, system, *keys])
-
-
-_CAUSE_FACTS = (
-    "cost_centre",
-    "supplier",
-    "table",
-    "value",
-    "field",
-    "period",
-    "company_code",
-    "message_code",
-    "account",
-)
-
-
 class Recording:
     """Collects what one transaction writes.
 
@@ -148,6 +116,8 @@ class Recording:
         self.woken_subjects: dict[UUID, None] = {}
         self.ready_suppliers: dict[UUID, None] = {}
         self.systems: dict[str, dict[str, Any]] = {}
+        self.spent: dict[str, int] = {}
+        """Calls to a system beyond those its claims have paid for."""
         self.cases_opened: list[UUID] = []
         self.finished_redrives: set[UUID] = set()
         self.payloads = Rows(
@@ -233,7 +203,7 @@ class Recording:
             "payload_hash",
             "fencing_token",
         )
-        self.settled_intents = Rows("record.settle_intents", "idempotency_key", "outcome")
+        self.settled_intents = Rows("record.settle_intents", "document_id", "idempotency_key", "outcome")
         self.earlier_intents = Rows(
             "record.settle_earlier_intents", "idempotency_key", "document_id", "work_item_id", "step", "outcome"
         )
@@ -621,6 +591,7 @@ class Recording:
             or self.woken
             or self.woken_subjects
             or self.systems
+            or self.spent
             or self.released
             or self.cancelled
             or self.finished_redrives

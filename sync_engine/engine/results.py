@@ -14,8 +14,9 @@ import structlog
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Head, Recording, Trouble, clean
+from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import settle
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.ports import Effect
 
 MESSAGE_CHARS = 1000
@@ -238,7 +239,7 @@ class Recorder:
         if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
             return
         outcome = _INTENT_OUTCOMES[result.attempt.outcome]
-        recording.settled_intents.add(idempotency_key(item), outcome)
+        recording.settled_intents.add(item.head.document_id, idempotency_key(item), outcome)
         if item.ask_first and outcome in _EARLIER_WERE:
             recording.earlier_intents.add(
                 idempotency_key(item), item.head.document_id, item.work_item_id, item.step.name, _EARLIER_WERE[outcome]
@@ -247,6 +248,8 @@ class Recorder:
     def _note(self, recording: Recording, result: Result) -> None:
         item, attempt = result.item, result.attempt
         reached = attempt.outcome not in {"not_sent", "unknown"}
+        if len(attempt.calls) > 1:
+            recording.spent[item.system] = recording.spent.get(item.system, 0) + len(attempt.calls) - 1
         was_asked = result.outcome.kind is not Kind.NOT_SENT or result.outcome.trouble is not None
         pause = (
             recording.now + timedelta(seconds=result.outcome.retry_after_s) if result.outcome.retry_after_s else None

@@ -31,7 +31,7 @@ from sync_engine.model.flows import Role
 POLL_S = 0.5
 """How long work from elsewhere (another engine, a person) may lie before this engine sees it."""
 
-OTHER_JOBS = 7
+OTHER_JOBS = 8
 """Scheduled jobs beside those that read feeds."""
 
 OUT_OF_REACH = frozenset({Kind.NOT_SENT, Kind.UNKNOWN})

@@ -77,10 +77,12 @@ def engine_jobs(engine: Engine) -> list[Job]:
     what is theirs."""
 
     def collect(name: str) -> Work:
-        collector = engine.collectors[name]
+        collector, rereader = engine.collectors[name], engine.rereaders.get(name)
 
         def work(connection: psycopg.Connection) -> str:
             read = [collector.collect(connection, feed) for feed in collector.system.feeds]
+            if rereader is not None:
+                rereader.reread(connection)
             done = [one for one in read if one is not None]
             errors = [one.error for one in done if one.error]
             return "; ".join([f"{sum(one.records for one in done)} records", *errors])

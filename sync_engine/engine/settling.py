@@ -3,13 +3,15 @@ takes the side road of a refusal.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from random import Random
 from uuid import UUID
 
+from sync_engine.engine import backoff
 from sync_engine.engine.beginning import begin_document, describe
 from sync_engine.engine.outcomes import Item, Kind, OtherMove, Outcome, Placed, Setup
-from sync_engine.engine.recording import Head, Recording, Trouble, _json
+from sync_engine.engine.recording import Head, Recording, _json
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Step, next_step
 from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
@@ -17,16 +19,9 @@ from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
 
-BACKOFF_BASE_S, BACKOFF_CAP_S = 5.0, 900.0
-
 ANEW = "begins_anew"
 """The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome, the one who
 asked or, after a crash, somebody else, lets the flow begin again."""
-
-
-def backoff_s(tries: int, rng: Random) -> float:
-    """Seconds until the next try: exponential with full jitter, so that a crowd does not come back together."""
-    return rng.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(tries, 20)))
 
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
@@ -40,6 +35,11 @@ def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> 
     try:
         _SETTLERS[outcome.kind](recording, item, outcome, setup)
     except IllegalMove as error:
+        if item.head.state == "cancelled" and outcome.kind is Kind.DONE and item.step.undone_by is None:
+            # It was taken back while the step was under way, and the step has left nothing that would have to be undone.
+            recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
+            _work(recording, item, "done", item.step, due_at=recording.now, setup=setup)
+            return
         # The document went elsewhere while the step was under way. What happened stays on record, and a person looks.
         recording.note(
             item.head,
@@ -128,6 +128,11 @@ def _apply_effects(recording: Recording, item: Item, outcome: Outcome, setup: Se
         recording.budget(*budget, head.business_unit)
     if outcome.releases_budget:
         recording.released.add(head.document_id)
+    recording.released.update(outcome.releases_budget_of)
+    for case_id, about in outcome.cancels_cases:
+        recording.close_case(
+            case_id, reason="cancelled", by=recording.engine_id, head=about, comment="The order is cancelled."
+        )
     for spawn in outcome.spawns:
         begin_document(recording, spawn, setup, parent=head)
     for move in outcome.other_moves:
@@ -195,7 +200,7 @@ def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setu
         return
     _apply_effects(recording, item, outcome, setup)
     if item.subject_id is None:
-        _event(recording, item, outcome, outcome.event or item.step.done)
+        _event(recording, item, outcome, item.step.done if outcome.event is None else outcome.event or None)
     how = "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system."
     recording_status(recording, item, "verified", how)
     _close_cases(recording, item, outcome)
@@ -247,7 +252,7 @@ def _advance(recording: Recording, item: Item, step: Step | None, setup: Setup) 
     parent = item.facts.get("parent")
     if parent and item.subject_id is None:
         recording.wake(UUID(parent))
-    if step is None or (item.subject_id is None and item.head.is_closed):
+    if step is None or (item.subject_id is None and item.head.is_closed and not item.flow.is_beside):
         _work(recording, item, "done", item.step, due_at=recording.now, setup=setup)
         if item.head.is_closed:
             recording.wake(item.head.document_id)
@@ -282,6 +287,8 @@ def _settle_refused(recording: Recording, item: Item, outcome: Outcome, setup: S
     if outcome.trouble is None:
         raise ValueError("a refusal says why")
     _apply_effects(recording, item, outcome, setup)
+    if item.flow.is_beside:
+        outcome.trouble = replace(outcome.trouble, blocks=False)
     activity = outcome.event or item.step.refused
     if activity is not None and item.subject_id is None:
         outcome.attributes = {**outcome.attributes, "code": outcome.trouble.code, "message": outcome.trouble.message}
@@ -343,14 +350,13 @@ def remediate(recording: Recording, head: Head, case_id: UUID, _trouble: Trouble
 
 def _settle_not_sent(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     tries = item.tries + 1
-    delay = max(outcome.retry_after_s or 0.0, backoff_s(tries, setup.rng))
     _tell_after_some_tries(recording, item, outcome, tries)
     _work(
         recording,
         item,
         "due",
         item.step,
-        due_at=recording.now + timedelta(seconds=delay),
+        due_at=_again_at(recording, item, outcome, tries, setup),
         setup=setup,
         tries=tries,
         ask_first=item.ask_first,
@@ -358,6 +364,16 @@ def _settle_not_sent(recording: Recording, item: Item, outcome: Outcome, setup: 
         waiting_for=f"{item.system} to answer",
         redrive_id=item.redrive_id,
     )
+
+
+def _again_at(recording: Recording, item: Item, outcome: Outcome, tries: int, setup: Setup) -> datetime:
+    """When what was not sent is tried again. A probe through an open breaker keeps its place in the queue: it is the system that
+    waits, and after days of outage the oldest has to be first. It falls back a little each time, faster and faster, so that a
+    document which is itself the cause makes way for others."""
+    later = recording.now + timedelta(seconds=max(outcome.retry_after_s or 0.0, backoff.backoff_s(tries, setup.rng)))
+    if not item.is_probe:
+        return later
+    return min(later, item.step_since + timedelta(seconds=backoff.BACKOFF_BASE_S * tries**2))
 
 
 def _settle_unknown(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
@@ -413,6 +429,7 @@ def _restart(recording: Recording, item: Item, setup: Setup) -> None:
     item.facts = {}
     first = item.flow.first
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
+    recording_status(recording, item, "skipped", "A newer version of the document arrived; its flow has begun again.")
     _work(recording, item, "due", first, due_at=recording.now, setup=setup)
 
 

@@ -284,6 +284,9 @@ def _calls(together: Together, recording: Recording) -> None:
         together.add("record.forget_pending", {"message_id": [row[0] for row in recording.dispositions.rows]})
     if recording.released:
         together.add("record.release_reservations", {"document_id": list(recording.released)})
+    others = {system: calls for system, calls in recording.spent.items() if system not in recording.systems}
+    if others:
+        together.add("record.spend_calls", {"system": list(others), "spent": list(others.values())})
     if recording.systems:
         told = list(recording.systems.values())
         limit, remaining, reset = zip(*(one["quota"] for one in told), strict=True)
@@ -298,6 +301,7 @@ def _calls(together: Together, recording: Recording) -> None:
                 "quota_limit": list(limit),
                 "quota_remaining": list(remaining),
                 "quota_reset_at": list(reset),
+                "spent": [recording.spent.get(system, 0) for system in recording.systems],
                 "breaker_failures": BREAKER_FAILURES,
                 "breaker_pause_s": BREAKER_PAUSE_S,
             },
@@ -320,6 +324,7 @@ def _work(together: Together, recording: Recording) -> None:
 def _has_after(recording: Recording) -> bool:
     return bool(
         recording.restarts.rows
+        or recording.wanted_links.rows
         or recording.woken_subjects
         or recording.ready_suppliers
         or recording.identifiers.rows
@@ -345,13 +350,7 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
         # The clocks of two engines, and of two batches of one, need not agree to the second: hence twice the wait.
         values = {"document_id": list(recording.ready_suppliers), "wait_s": 2 * SUPPLIER_WAIT_S}
         after.send("record.wake_buyers", values)
-    if recording.identifiers.rows:
-        names = {
-            column: values
-            for column, values in recording.identifiers.arrays().items()
-            if column in {"system", "kind", "external_id"}
-        }
-        after.send("record.settle_wanted_links", names)
+    _link(after, recording)
     after.send_rows(recording.cases)
     after.send_rows(recording.closed_cases)
     after.send_rows(recording.case_statuses)
@@ -362,6 +361,19 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     if recording.closed_cases.rows:
         closed = recording.closed_cases.arrays()
         after.send("record.end_redrives_of_cases", {name: closed[name] for name in ("case_id", "close_reason")})
+
+
+def _link(after: Pipeline, recording: Recording) -> None:
+    """Make the links that waited for names given here, and those wanted here whose names somebody else has given meanwhile."""
+    tables = [rows for rows in (recording.identifiers, recording.wanted_links) if rows.rows]
+    if not tables:
+        return
+    after.send("record.hold_names" if recording.wanted_links.rows else "record.share_names", {})
+    for rows in tables:
+        names = {
+            column: values for column, values in rows.arrays().items() if column in {"system", "kind", "external_id"}
+        }
+        after.send("record.settle_wanted_links", names)
 
 
 def lock_heads(connection: psycopg.Connection, document_ids: list[UUID]) -> dict[UUID, Head]:

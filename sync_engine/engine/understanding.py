@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine.outcomes import Setup
-from sync_engine.engine.recording import Trouble, clean
+from sync_engine.engine.recording import clean
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.errors import MappingError, SyncError
 from sync_engine.model.flows import Role
 from sync_engine.model.ports import Feed, Identifier, Link, News, Record, Sketch

@@ -32,8 +32,8 @@ RECORDINGS_A_BATCH = 5_000
 CLOSE_AFTER = timedelta(days=2)
 """How long after its end a month is added up: what usually comes late has come by then."""
 
-MEASURES = ("fold.stays", "fold.entries")
-"""Measures that read nothing but the events of the batch. Those of journeys and objectives follow `fold.documents`."""
+MEASURES = ("fold.stays", "fold.entries", "fold.journey_stages")
+"""Measures of a batch's events alone; the last needs the milestones too, which `fold.documents` has brought up to date by then."""
 
 _FINAL = [f"{kind}:{state}" for kind, lifecycle in LIFECYCLES.items() for state in sorted(lifecycle.final)]
 

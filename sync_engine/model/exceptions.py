@@ -89,6 +89,7 @@ _KINDS = [
     Kind("order_refused",          _E, Origin.TARGET, _FIX,   _FIN,  "The ERP refused the order",                 "Read the ERP's message, repair its cause, then reprocess."),
     Kind("posting_refused",        _E, Origin.TARGET, _FIX,   _FIN,  "The ERP refused the posting",               "Read the ERP's message, repair its cause, then reprocess."),
     Kind("refused",                _E, Origin.TARGET, _FIX,   _FIN,  "The system refused the request",            "Read the system's message, repair its cause, then reprocess."),
+    Kind("cancellation_refused",   _E, Origin.TARGET, _FIX,   _FIN,  "The order can no longer be cancelled",      "Return the goods or reverse the invoice, then reprocess; or keep the order and close this."),
     Kind("commitment_missing",     _E, Origin.TARGET, _FIX,   _FIN,  "The order has no commitment entry",         "Check commitment posting for the order in the ERP, then reprocess."),
     Kind("effect_conflict",        _E, Origin.TARGET, _NEVER, _INT,  "The ERP holds something else under our reference", "Compare both on the trace; adopt the ERP's document or cancel it there."),
     Kind("payment_blocked",        _E, Origin.TARGET, _FIX,   _FIN,  "The invoice is blocked for payment",        "Clear the blocking reason in the ERP; readiness is checked again by itself."),

@@ -54,7 +54,11 @@ class Step:
 class Flow:
     """An ordered table of steps for one document type; the order is the way a document takes."""
 
-    def __init__(self, name: str, document_type: DocumentType | None, steps: list[Step], title: str) -> None:
+    def __init__(
+        self, name: str, document_type: DocumentType | None, steps: list[Step], title: str, *, is_beside: bool = False
+    ) -> None:
+        self.is_beside = is_beside
+        """It runs beside the document's own flow: its trouble does not stop the document, whose end does not stop it."""
         self.name = name
         self.title = title
         self.document_type = document_type
@@ -108,6 +112,13 @@ ORDER_TO_FULFILMENT = Flow("order_to_fulfilment", _T.PURCHASE_ORDER, title="Orde
     Step("return_order_number",   _PRO,  "return_order_number",      5 * MINUTE, "order_number_returned"),
     Step("mark_exported",         _PRO,  "mark_exported",            5 * MINUTE, "export_marked"),
     Step("await_fulfilment",      _F,    "await_fulfilment",        45 * DAY,    "invoiced_in_full", waits_for="goods and invoice"),
+])
+
+ORDER_CANCELLATION = Flow("order_cancellation", None, title="Order cancellation", is_beside=True, steps=[
+    Step("check_cancellable",     _F,    "check_cancellable",        5 * MINUTE, "cancellation_begun"),
+    Step("cancel_order",          _ERP,  "cancel_purchase_order",    5 * MINUTE, "order_cancelled"),
+    Step("settle_cancellation",   _F,    "settle_cancellation",      1 * MINUTE),
+    Step("return_cancellation",   _PRO,  "cancel_order",             5 * MINUTE),
 ])
 
 CHANGE_ORDER = Flow("change_order", _T.CHANGE_ORDER, title="Change order", steps=[
@@ -164,6 +175,7 @@ FLOWS: dict[str, Flow] = {
     for flow in (
         REQUISITION_TO_ORDER,
         ORDER_TO_FULFILMENT,
+        ORDER_CANCELLATION,
         CHANGE_ORDER,
         GOODS_RECEIPT,
         INVOICE_TO_PAYMENT_READINESS,

@@ -122,6 +122,7 @@ REQUISITION = Lifecycle(DocumentType.REQUISITION, Status("received", _A.PENDING,
     Move("approved",           "orders_drafted",        "ordering"),
     Move("ordering",           "orders_confirmed",      "ordered",           None,             _P.ACCEPTED),
     Move("ordering",           "orders_cancelled",      "cancelled",         _A.WITHDRAWN),
+    Move("ordered",            "orders_cancelled",      "cancelled",         _A.WITHDRAWN,     _P.REVERSED),
     Move("refused",            "refusal_propagated",    "rejected"),
     *_in(["received", "awaiting_budget", "awaiting_approval", "rejected"], "changed", "received", approval_status=_A.PENDING),  # resubmitted after a rejection too
     *_in(["received", "awaiting_budget", "awaiting_approval"], "procurement_rejected", "rejected", approval_status=_A.REJECTED),
@@ -155,6 +156,7 @@ PURCHASE_ORDER = Lifecycle(DocumentType.PURCHASE_ORDER, Status("drafted", _A.APP
     *_in(_ORDER_LIVE, "invoiced_in_full", "closed"),
     *_in([*_ORDER_LIVE, "closed"], "order_changed", "ordered"),
     *_in(["drafted", "refused"], "abandoned", "cancelled", approval_status=_A.WITHDRAWN),
+    *_in(["posted", "committed", "returned", *_ORDER_LIVE], "cancellation_begun"),
     *_in(["posted", "committed", "returned", *_ORDER_LIVE], "order_cancelled", "cancelled", posting_status=_P.REVERSED),
 ])
 

@@ -48,6 +48,9 @@ class Policies(BaseModel):
     default_tolerance: Tolerance
     change_reapproval_percent: Decimal = Decimal(10)
     """A change that raises an order by more than this needs a new approval."""
+    second_person_above: Decimal | None = None
+    """A reprocessing worth more than this, in group currency, is sent only when a second person has confirmed it (D07);
+    None: never for its value alone."""
 
     def tolerance(self, company_code: str, categories: Iterable[str]) -> Tolerance:
         """The limits for an invoice: the commodity's where it has its own, else the company code's."""

@@ -195,6 +195,9 @@ class Feed:
     understand: Callable[[Record, Mappings], News]
     """What one record means, in our words; MappingError with field, value and exception code parks it alone."""
     sketch: Callable[[Record], Sketch | None]
+    again: Callable[[Any, Record], Record | None] | None = None
+    """`again(session, record)` asks the source for one record as it is now: what was told in a shape nobody could read is asked
+    for again once the source is repaired. None from it: the source no longer has it. Without it a record is kept as it came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.coupa import _record
 from collectors.coupa_documents import APPROVAL_STATUSES, ORDER_STATUSES, REQUISITION_STATUSES, sketch, understand
+from collectors.coupa_feeds import record_of
 from sync_engine.model.documents import (
     ApprovalStatus,
     ChangeOrder,
@@ -269,22 +269,22 @@ def test_a_damaged_record_is_either_understood_or_refused_and_always_sketched(da
         spot[last] = data.draw(ANYTHING)
     else:
         del spot[last]
-    damaged = _record(kind, raw)
+    damaged = record_of(kind, raw)
     sketch(damaged)
     with contextlib.suppress(MappingError):
         understand(damaged, world.mappings)
 
 
 def test_a_record_without_an_id_comes_out_to_be_parked(world):
-    found = _record("requisition", {"status": "approved"})
+    found = record_of("requisition", {"status": "approved"})
     assert (found.external_id, found.source_at) == ("", None)
-    assert found.version == _record("requisition", {"status": "approved"}).version
-    assert found.version != _record("requisition", {"status": "ordered"}).version
-    assert _record("requisition", None).external_id == ""
+    assert found.version == record_of("requisition", {"status": "approved"}).version
+    assert found.version != record_of("requisition", {"status": "ordered"}).version
+    assert record_of("requisition", None).external_id == ""
 
 
 def test_half_a_character_does_not_stop_the_feed(world):
-    found = _record("requisition", {"id": 1, "req-title": "\ud800", "status": "approved"})
+    found = record_of("requisition", {"id": 1, "req-title": "\ud800", "status": "approved"})
     with pytest.raises(MappingError, match="contains bytes that are not UTF-8"):
         understand(found, world.mappings)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -75,6 +76,36 @@ class Desk:
             [alert_id, str(alert_id), uuid4(), unit, NOON],
         )
         return alert_id
+
+    def order(self, *, unit: str = "DE-SOUTH") -> UUID:
+        """An order that the ERP has accepted."""
+        document_id = self.connection.execute(
+            "SELECT document_id FROM exception_case WHERE case_id = %s", [self.case(unit=unit)]
+        ).fetchone()[0]
+        self.connection.execute(
+            "UPDATE document SET document_type = 'purchase_order', state = 'ordered', approval_status = 'approved', posting_status = 'accepted' WHERE document_id = %s",
+            [document_id],
+        )
+        return document_id
+
+    def redrive(self, case: UUID, *, state: str = "running", asked_by: str = "somebody.else") -> UUID:
+        """A reprocessing of one case, asked for by somebody, none of it sent."""
+        redrive_id = uuid4()
+        self.connection.execute(
+            """WITH r AS (INSERT INTO redrive (redrive_id, asked_by, asked_at, state, state_at, reason_code, reason, scope, item_count, group_amount, next_wave_at, look_at)
+                          VALUES (%(redrive_id)s, %(asked_by)s, %(now)s, %(state)s, %(now)s, 'other', 'r', 's', 1, 0, %(now)s, %(later)s))
+               INSERT INTO redrive_item (redrive_id, case_id, document_id, work_item_id, case_version, wave, status, updated_at, business_unit)
+               SELECT %(redrive_id)s, case_id, document_id, work_item_id, version, 0, 'waiting', %(now)s, business_unit FROM exception_case WHERE case_id = %(case)s""",
+            {
+                "redrive_id": redrive_id,
+                "asked_by": asked_by,
+                "now": NOON,
+                "later": NOON + timedelta(days=1),
+                "state": state,
+                "case": case,
+            },
+        )
+        return redrive_id
 
     def named(self, *cases: UUID, version: int | None = None) -> list[dict[str, Any]]:
         """Cases as a page names them: by id and the version it has seen."""

@@ -7,6 +7,7 @@ import pytest
 from config import FOLDER
 from sync_engine.control.roles import Action, Role
 from sync_engine.engine.alert_rules import load_alerts, put_in_force
+from sync_engine.model.alerts import Severity
 from tests.toy import NOON
 
 OPS = Role.FINANCE_OPERATIONS
@@ -156,7 +157,7 @@ def test_the_file_comes_into_force_once_and_again_when_it_changes(desk):
     assert put_in_force(desk.connection, SHIPPED, now=NOON, by="engine") == []
     save(desk, desk.person(OPS, units=("*",)), name="blocked-order", version=1, severity="low")
     assert put_in_force(desk.connection, SHIPPED, now=NOON, by="engine") == [], "what people changed stays"
-    louder = SHIPPED.rules["blocked-order"].model_copy(update={"severity": "critical"})
+    louder = SHIPPED.rules["blocked-order"].model_copy(update={"severity": Severity.CRITICAL})
     fewer = {name: rule for name, rule in SHIPPED.rules.items() if name != "quota-low"}
     changed = SHIPPED.model_copy(update={"rules": {**fewer, "blocked-order": louder}})
     assert put_in_force(desk.connection, changed, now=NOON, by="engine") == ["blocked-order", "quota-low"]

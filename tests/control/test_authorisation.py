@@ -28,6 +28,17 @@ def about(desk, action, unit):
         return {"name": f"own-{next(_numbers)}", "version": 0, "rule": rule.model_dump(mode="json")}
     if action in ABOUT_NOTHING:
         return {"what": "a list"}
+    if action in {Action.STEER, Action.CONFIRM}:
+        state = "awaiting_confirmation" if action is Action.CONFIRM else "running"
+        return {"redrive_id": str(desk.redrive(desk.case(unit=unit), state=state)), "to": "pause"}
+    if action is Action.CANCEL_ORDER:
+        return {"document_id": str(desk.order(unit=unit)), "version": 1}
+    if action is Action.ADOPT:
+        case = desk.case(unit=unit, code="effect_conflict", retryable="never")
+        desk.connection.execute(
+            'UPDATE exception_case SET facts = \'{"found": "4500000001"}\' WHERE case_id = %s', [case]
+        )
+        return {"cases": desk.named(case)}
     case = desk.case(
         unit=unit,
         code="duplicate_order" if action is Action.ACCEPT else "cost_centre_blocked",

@@ -48,6 +48,7 @@ SAYS_IN = {
     ("attempt", "outcome"): "done",
     ("exception_case", "status"): "open",
     ("redrive_item", "status"): "queued",
+    ("redrive", "state"): "running",
     ("order_movement", "kind"): "ordered",
     ("alert", "state"): "firing",
     ("alert_notice", "status"): "due",

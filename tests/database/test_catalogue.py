@@ -23,6 +23,7 @@ APPEND_ONLY = {
     "inbound_message",
     "inbound_key",
     "inbound_disposition",
+    "inbound_reread",
     "case_event",
     "document_payload",
     "config_version",

@@ -80,6 +80,34 @@ def test_step_by_step_and_all_at_once_end_the_same(server, cell, folders):
     assert all(first.values()), "each part of the picture shows something"
 
 
+def test_alerts_of_before_are_the_same_alerts_afterwards(server, cell, folders):
+    """0009 names what an alert is about by its subject; those that were there keep theirs, and who had settled them."""
+    before = [path for path in folders["all MIGRATIONS"] if path.name < "0009"]
+    for path in before:
+        shutil.copy(path, folders["MIGRATIONS"])
+    with connect(server) as connection:
+        migrate(connection, cell=cell, release="1")
+        connection.execute(
+            "INSERT INTO alert (alert_id, rule, document_id, deadline_on, state, severity, message, owner_team, fired_at, resolved_at)"
+            " VALUES (gen_random_uuid(), 'r', '00000000-0000-0000-0000-000000000001', '2026-09-20', 'firing', 'high', 'm', 't', now(), NULL),"
+            " (gen_random_uuid(), 'r', '00000000-0000-0000-0000-000000000002', '2026-09-21', 'resolved', 'high', 'm', 't', now(), now())"
+        )
+        for path in folders["all MIGRATIONS"]:
+            shutil.copy(path, folders["MIGRATIONS"])
+        migrate(connection, cell=cell, release="2")
+        found = connection.execute(
+            "SELECT subject, occasion, is_found, resolved_by FROM alert ORDER BY subject"
+        ).fetchall()
+        is_forced = connection.execute(
+            "SELECT relforcerowsecurity FROM pg_class WHERE oid = 'alert'::regclass"
+        ).fetchone()
+    assert found == [
+        ("document:00000000-0000-0000-0000-000000000001", "2026-09-20", True, None),
+        ("document:00000000-0000-0000-0000-000000000002", "2026-09-21", False, "finsync"),
+    ]
+    assert is_forced == (True,)
+
+
 def test_a_second_run_changes_nothing(any_server, cell):
     with connect(any_server) as connection:
         first = migrate(connection, cell=cell, release="1")

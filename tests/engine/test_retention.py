@@ -216,6 +216,7 @@ def test_removing_goes_in_batches_past_what_has_to_stay(connection, monkeypatch)
 def test_a_flow_whose_work_was_removed_can_begin_again_and_sends_nothing_twice(connection):
     """A change may reach a document long after its end; its key is still there, so what was sent then is known (D01)."""
     engine = journeys(connection, LONG_AGO, many=1)
+    connection.execute("UPDATE intent SET fencing_token = 7")  # tried several times, then
     keep_to(connection, KEEP, now=NOW)
     assert count(connection, "work_item") == 0
     [document_id] = connection.execute("SELECT document_id FROM document").fetchone()
@@ -236,6 +237,9 @@ def test_a_flow_whose_work_was_removed_can_begin_again_and_sends_nothing_twice(c
         ("due", "create_purchase_order", "DE-SOUTH", 0)
     ]
     assert cells.one(connection, "SELECT count(*) FROM intent WHERE outcome = 'done'") == 4
+    [item] = instant_engine(connection, "later", VirtualClock(NOW)).lanes["erp"].claim(connection, 1)
+    assert item.fencing_token == 8, "older tokens than those of its intents would be refused"
+    assert cells.one(connection, "SELECT max(sends) FROM intent") == 2, "it is the same intent again, not another one"
 
 
 REFUSED = {

@@ -14,7 +14,7 @@ import pytest
 
 from sync_engine.database import postgres
 from sync_engine.database.connections import Database
-from sync_engine.engine import calls, lanes, settling, store
+from sync_engine.engine import backoff, calls, lanes, store
 from sync_engine.engine.runner import Runner
 from sync_engine.model.errors import TransientError
 from tests.conftest import new_cell
@@ -141,7 +141,7 @@ def test_a_slow_system_holds_up_nobody_else(shop):
 
 def test_behind_an_open_breaker_orders_wait_and_go_on_by_themselves(shop, monkeypatch):
     monkeypatch.setattr(store, "BREAKER_PAUSE_S", 1)
-    monkeypatch.setattr(settling, "BACKOFF_BASE_S", 0.05)
+    monkeypatch.setattr(backoff, "BACKOFF_BASE_S", 0.05)
     down = [True]
     shop.habits["erp"].error = lambda: TransientError("down for maintenance", system="erp") if down[0] else None
     shop.draft(*numbers(100))
@@ -159,7 +159,7 @@ def test_behind_an_open_breaker_orders_wait_and_go_on_by_themselves(shop, monkey
 
 
 def test_all_engines_leave_a_system_alone_for_as_long_as_it_asks(shop, monkeypatch):
-    monkeypatch.setattr(settling, "BACKOFF_BASE_S", 0.05)
+    monkeypatch.setattr(backoff, "BACKOFF_BASE_S", 0.05)
     monkeypatch.setattr(calls, "PREFETCH", 12)
     shop.changes["erp"] = {"max_in_flight": 2}
     shop.habits["erp"].delay_s = 0.1

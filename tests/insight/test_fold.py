@@ -3,7 +3,7 @@ R007, section 6 traps 6 to 8)."""
 
 import threading
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -13,12 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config import FOLDER
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import promote
 from sync_engine.insight import fold
-from tests.conftest import new_cell
-from tests.insight.told import FIRST_DAY, TABLES, Books, Company, Recording
+from tests.insight.told import FIRST_DAY, Recording, told
 
 SEEDS = st.integers(0, 10**9)
 SOME = settings(
@@ -27,42 +24,11 @@ SOME = settings(
 END = FIRST_DAY + timedelta(days=200)
 
 
-@pytest.fixture(scope="module")
-def cell(_servers):
-    from tests.conftest import _server
-
-    database = new_cell(_server(_servers, "embedded", None))
-    pool = database.engine("finsync_engine", pool_size=3)
-    with borrowed(pool) as connection:
-        promote.put_in_force(
-            connection, promote.load(FOLDER), today=date(2026, 9, 15), now=datetime(2026, 9, 15, tzinfo=UTC), by="test"
-        )
-    yield database, pool
-    pool.dispose()
-
-
 @pytest.fixture
 def connection(cell):
     _, pool = cell
     with borrowed(pool) as connection:
         yield connection
-
-
-def cleared(cell):
-    """An empty cell again, cheaper than a new one."""
-    database, _ = cell
-    with database.connect_owner() as owner:
-        owner.execute(f"SET search_path TO {database.cell}")
-        owner.execute(f"TRUNCATE {TABLES}")
-        owner.execute("UPDATE rollup_closed SET months_until = '0001-01-01', years_until = '0001-01-01'")
-
-
-def told(cell, connection, seed, **size):
-    """A company's recordings, none of them committed yet."""
-    cleared(cell)
-    company, books = Company(seed, **size), Books(connection)
-    books.expect(company.recordings)
-    return company, books
 
 
 def commits(recordings: list[Recording], rng: Random):
@@ -85,6 +51,7 @@ FOLDED = {
     "rolled_up": "SELECT source, measure, part, business_unit, grain, starts_on, known_on::text, n, negative, total, buckets, counts FROM rolled_up ORDER BY 1, 2, 3, 4, 5, 6, 7",
     "document_milestone": "SELECT * FROM document_milestone ORDER BY document_id",
     "journey": "SELECT * FROM journey ORDER BY document_id",
+    "journey_stage": "SELECT * FROM journey_stage ORDER BY document_id, stage",
     "objective_result": "SELECT * FROM objective_result ORDER BY objective, document_id",
 }
 

@@ -62,6 +62,13 @@ def revise(house: House) -> None:
     house.coupa.revise_order(order_id=house.order_in_coupa(), by="planner.de-south", changes={1: {"quantity": "900"}})
 
 
+def withdraw(house: House) -> None:
+    """What has been ordered already is not wanted any more."""
+    with house.coupa.lock:
+        row = house.coupa._requisitions.rows[str(requisition_of(house))]
+        house.coupa._set_status(row, "withdrawn", "planner.de-south")
+
+
 def both_groups_agree(house: House) -> None:
     house.decide_in_servicenow("fin.1")
     house.decide_in_servicenow("proc.1")
@@ -125,6 +132,9 @@ JOURNEYS = {journey.name: journey for journey in (
     Journey("change", (
         Act(revise,               30 * MINUTE),
         Act(both_groups_agree,     2 * HOUR),
+    ), after="order"),
+    Journey("cancellation", (
+        Act(withdraw,              2 * HOUR),
     ), after="order"),
     Journey("receipt", (
         Act(lambda house: house.receive(order_of(house), "600"), 1 * HOUR),

@@ -33,6 +33,11 @@ REOPENED = {
         "closed",
         "order_changed",
     ): "the ERP took a change whose approval outlasted delivery and invoice",
+    (
+        DocumentType.REQUISITION,
+        "ordered",
+        "orders_cancelled",
+    ): "everything that was ordered for it has been taken back (R088)",
     (DocumentType.SUPPLIER, "ready", "changed"): "a supplier's data may change at any time",
 }
 """The only ways out of a final state, each with its reason."""

@@ -36,17 +36,22 @@ class Books(World):
         closed: bool = False, is_test: bool = False, need_by_on: date | None = None, due_on: date | None = None, submitted: datetime | None = None,
     ) -> UUID:  # fmt: skip
         """A document with its history; open unless said otherwise."""
-        document_id, recording, moves = uuid4(), uuid4(), list(moves)
+        document_id, moves = uuid4(), list(moves)
         family = family or document_id
         entered = None
         for seq, (activity, before, after, event_at, recorded_at) in enumerate(moves, start=1):
+            recording = uuid4()
+            self.connection.execute(
+                "INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root) VALUES (%s, 'engine-1', %s, 1, '')",
+                [recording, recorded_at],
+            )
             self.connection.execute(
                 "INSERT INTO event (recording_id, ordinal, recorded_at, document_id, seq, document_type, correlation_id, business_unit, source, activity, event_at, observed_at, system,"
                 " actor, state_from, state_to, state_from_since, approval_status, posting_status, document_version)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'finsync', %s, %s, %s, 'finsync', 'engine', %s, %s, %s, 'pending', 'not_submitted', %s)",
                 [
                     recording,
-                    seq,
+                    1,
                     recorded_at,
                     document_id,
                     seq,

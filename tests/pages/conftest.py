@@ -19,6 +19,7 @@ from sync_engine.control.people import load_people
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.database.postgres import Embedded
 from sync_engine.engine.clock import VirtualClock
+from sync_engine.insight import fold
 from tests.conftest import new_cell
 from tests.house import TUESDAY, House
 
@@ -54,8 +55,9 @@ class World:
         self.monkeypatch.setenv("FINSYNC_MODE", "evaluation")
 
     def stop_the_clock(self) -> None:
-        """What the pages call now is the house's time: as while a past is being produced."""
+        """What the pages call now is the house's time, as while a past is being produced; and what has happened is in the rollups."""
         now = self.house.clock.now()
+        fold.fold_all(self.connection, now=now)
         self.connection.execute(
             "INSERT INTO produced_past (seed, begins_at, ends_at, reached_at) VALUES (1, %(now)s::timestamptz - interval '12 days', %(now)s::timestamptz + interval '78 days', %(now)s)"
             " ON CONFLICT DO NOTHING",

@@ -316,12 +316,12 @@ def test_a_page_that_fails_says_a_reference_and_no_more(world, monkeypatch):
 
 
 def test_one_question_without_an_answer_leaves_the_rest_of_the_page_alive(world, monkeypatch):
-    from sync_engine.insight.reports import TooSlow, overview
+    from sync_engine.insight.reports import TooSlow, service_levels
 
     def too_slow(*_args, **_kwargs):
-        raise TooSlow("slo_now", "This took longer than 5 seconds and was stopped.")
+        raise TooSlow("report_service_levels.now", "This took longer than 5 seconds and was stopped.")
 
-    monkeypatch.setattr(overview, "objectives", too_slow)
+    monkeypatch.setattr(service_levels, "service_levels", too_slow)
     app = world.look("overview", person=LEADER)
     assert "Objectives: no answer. This took longer" in words_of(app)
     assert len(app.metric) == 5

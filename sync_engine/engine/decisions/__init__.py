@@ -4,7 +4,16 @@ A decision gets a whole batch of items at one step and answers one outcome each,
 next round. It reads what it needs for all of them at once and then calls the pure rules of `model`.
 """
 
-from sync_engine.engine.decisions import changes, drafting, exceptions, invoices, orders, requisitions, suppliers
+from sync_engine.engine.decisions import (
+    cancelling,
+    changes,
+    drafting,
+    exceptions,
+    invoices,
+    orders,
+    requisitions,
+    suppliers,
+)
 from sync_engine.engine.decisions.desk import Decision
 
 DECISIONS: dict[str, Decision] = {
@@ -12,6 +21,7 @@ DECISIONS: dict[str, Decision] = {
     **drafting.DECISIONS,
     **orders.DECISIONS,
     **changes.DECISIONS,
+    **cancelling.DECISIONS,
     **invoices.DECISIONS,
     **suppliers.DECISIONS,
     **exceptions.DECISIONS,

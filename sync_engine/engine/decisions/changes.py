@@ -6,7 +6,7 @@ from decimal import Decimal
 from sync_engine.engine.decisions.desk import LOOK_AGAIN_S, Desk, deciders, document, named, refused, votes
 from sync_engine.engine.decisions.orders import belongs_to
 from sync_engine.engine.outcomes import Item, Kind, Movement, OtherMove, Outcome
-from sync_engine.engine.recording import Trouble
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model import policies
 from sync_engine.model.documents import ChangeOrder, Decision, Distribution, Line, PurchaseOrder
 from sync_engine.model.errors import SyncError

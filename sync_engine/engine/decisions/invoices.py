@@ -20,7 +20,7 @@ from sync_engine.engine.decisions.desk import (
 )
 from sync_engine.engine.decisions.orders import belongs_to
 from sync_engine.engine.outcomes import Item, Kind, Movement, Outcome
-from sync_engine.engine.recording import Trouble
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model import matching, policies
 from sync_engine.model.documents import Decision, Invoice, Posting, PurchaseOrder, Supplier
 from sync_engine.model.errors import SyncError

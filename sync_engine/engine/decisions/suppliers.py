@@ -9,7 +9,7 @@ from stdnum import get_cc_module
 
 from sync_engine.engine.decisions.desk import Desk, accepted, document, one_by_one
 from sync_engine.engine.outcomes import Item, Kind, Outcome
-from sync_engine.engine.recording import Trouble
+from sync_engine.engine.troubles import Trouble
 from sync_engine.model.documents import Supplier
 
 

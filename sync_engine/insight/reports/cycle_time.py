@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import OWN_LOG, Reports
 
 Clock = Literal["business", "wall"]
 Stop = Literal["ordered", "posted"]
@@ -116,19 +116,21 @@ class Honest:
 
 FIGURE_COLUMNS = ("measure", "in_period", "business_unit", "week", "documents", "n", "p50_s", "p85_s", "p95_s")
 COHORT_COLUMNS = ("business_unit", "week", "submitted", "ordered", "ended_otherwise", "under_way")
-STAGE_COLUMNS = ("stage", "document_id", "documents", "stays", "total_s", "p50_s", "p85_s", "p95_s")
+STAGE_COLUMNS = (
+    "stage", "document_id", "documents", "stays", "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s", "p95_s",
+)  # fmt: skip
 ROW_COLUMNS = (
     "document_id", "number", "business_unit", "requester", "supplier_name", "state", "currency", "amount", "group_amount", "submitted_at", "approved_at",
-    "ordered_at", "posted_at", "closed_at", "s", "longest_stage", "longest_s", "went_back", "exceptions",
+    "ordered_at", "posted_at", "closed_at", "s", "found", "longest_stage", "longest_s", "went_back", "exceptions",
 )  # fmt: skip
 
 
 def figures(
-    reports: Reports, units: Units, *, before: datetime, since: datetime, until: datetime, clock: Clock, zone: str
-) -> Figures:
+    reports: Reports, units: Units, *, before: datetime, since: datetime, until: datetime, clock: Clock, zone: str, source: str = OWN_LOG,
+) -> Figures:  # fmt: skip
     """Percentiles of what reached a stop from `since` on, and between `before` and `since`; weeks are those of `zone`."""
     frame = reports.frame(
-        "cycle_time_figures",
+        "report_cycle_time.figures",
         FIGURE_COLUMNS,
         units=_list(units),
         before=before,
@@ -136,15 +138,16 @@ def figures(
         until=until,
         clock=clock,
         zone=zone,
+        source=source,
     )
     return Figures(_numbers(frame, "p50_s", "p85_s", "p95_s"))
 
 
 def cohort(
-    reports: Reports, units: Units, *, since: datetime, until: datetime, zone: str
+    reports: Reports, units: Units, *, since: datetime, until: datetime, zone: str, source: str = OWN_LOG
 ) -> tuple[Cohort, pd.DataFrame]:
     """What was submitted in the period, in all and by week (week, submitted, ordered, ended_otherwise, under_way)."""
-    frame = reports.frame("cycle_time_cohort", COHORT_COLUMNS, units=_list(units), since=since, until=until, zone=zone)
+    frame = reports.frame("report_cycle_time.cohort", COHORT_COLUMNS, units=_list(units), since=since, until=until, zone=zone, source=source)  # fmt: skip
     whole = frame[frame["business_unit"].isna() & frame["week"].isna()]
     weeks = frame[frame["week"].notna()].drop(columns="business_unit").reset_index(drop=True)
     if whole.empty:
@@ -154,21 +157,28 @@ def cohort(
 
 
 def honest(
-    reports: Reports, units: Units, *, since: datetime, until: datetime, as_of: datetime, clock: Clock
-) -> Honest:
+    reports: Reports, units: Units, *, since: datetime, until: datetime, as_of: datetime, clock: Clock, source: str = OWN_LOG
+) -> Honest:  # fmt: skip
     """Submit to order over everything submitted in the period, open ones included (Kaplan-Meier)."""
     [row] = reports.remembered(
-        "cycle_time_honest", units=_list(units), since=since, until=until, as_of=as_of, clock=clock
+        "report_cycle_time.honest",
+        units=_list(units),
+        since=since,
+        until=until,
+        as_of=as_of,
+        clock=clock,
+        source=source,
     )
     return Honest(row["n"], row["under_way"], _float(row["p50_s"]), _float(row["p85_s"]), _float(row["p95_s"]))
 
 
 def stages(
-    reports: Reports, units: Units, *, since: datetime, until: datetime, stop: Stop, clock: Clock
+    reports: Reports, units: Units, *, since: datetime, until: datetime, stop: Stop, clock: Clock, source: str = OWN_LOG
 ) -> pd.DataFrame:
-    """Where the time of what reached the stop went: stage, documents, stays, total_s, percentiles over documents, and `share` of all of it."""
+    """Where the time of what reached the stop went: stage, documents, stays, total_s and its parts (touch_s, transfer_s, wait_s), percentiles
+    over documents, and `share` of all of it."""
     frame = reports.frame(
-        "cycle_time_stages",
+        "report_cycle_time.stages",
         STAGE_COLUMNS,
         units=_list(units),
         since=since,
@@ -176,18 +186,19 @@ def stages(
         stop=stop,
         clock=clock,
         stage=None,
+        source=source,
     ).drop(columns="document_id")
-    frame = _numbers(frame, "total_s", "p50_s", "p85_s", "p95_s")
+    frame = _numbers(frame, "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s", "p95_s")
     whole = frame["total_s"].sum()
     return frame.assign(share=frame["total_s"] / whole if whole else float("nan"))
 
 
 def in_stage(
-    reports: Reports, units: Units, *, since: datetime, until: datetime, stop: Stop, clock: Clock, stage: str
-) -> pd.DataFrame:
+    reports: Reports, units: Units, *, since: datetime, until: datetime, stop: Stop, clock: Clock, stage: str, source: str = OWN_LOG,
+) -> pd.DataFrame:  # fmt: skip
     """The requisitions behind one stage: document_id, stage_s, stays."""
     frame = reports.frame(
-        "cycle_time_stages",
+        "report_cycle_time.stages",
         STAGE_COLUMNS,
         units=_list(units),
         since=since,
@@ -195,18 +206,141 @@ def in_stage(
         stop=stop,
         clock=clock,
         stage=stage,
+        source=source,
     )
     return _numbers(frame, "total_s")[["document_id", "total_s", "stays"]].rename(columns={"total_s": "stage_s"})
 
 
+MOST_ROWS = 2000
+"""More than anybody reads: a list says how many there are, and its export asks for all of them."""
+
+EVERY_ROW = 2**31 - 1
+
+
 def rows(
-    reports: Reports, units: Units, *, since: datetime, until: datetime, as_of: datetime, which: Which, clock: Clock
-) -> pd.DataFrame:
-    """Requisitions, slowest first; s and longest_s in seconds of the clock."""
+    reports: Reports, units: Units, *, since: datetime, until: datetime, as_of: datetime, which: Which, clock: Clock, source: str = OWN_LOG, most: int = MOST_ROWS,
+) -> pd.DataFrame:  # fmt: skip
+    """Requisitions, slowest first, at most so many; `found` says how many there are. s and longest_s in seconds of the clock."""
     frame = reports.frame(
-        "cycle_times", ROW_COLUMNS, units=_list(units), since=since, until=until, as_of=as_of, which=which, clock=clock
-    )
+        "report_cycle_time.rows", ROW_COLUMNS, units=_list(units), since=since, until=until, as_of=as_of, which=which, clock=clock, source=source, most=most,
+    )  # fmt: skip
     return _numbers(frame, "s", "longest_s")
+
+
+MOST_MARKS = 1500
+"""So many marks a chart sends to the browser at most."""
+
+
+def spread(
+    reports: Reports, units: Units, *, since: datetime, until: datetime, stop: Stop, clock: Clock, source: str = OWN_LOG
+) -> pd.DataFrame:
+    """How many documents lie in each log bucket (2 % wide): bucket, documents: how the durations of what reached the stop spread."""
+    return reports.frame(
+        "report_cycle_time.spread", ("bucket", "documents"), units=_list(units), since=since, until=until, stop=stop, clock=clock, source=source,
+    )  # fmt: skip
+
+
+def completions(
+    reports: Reports, units: Units, *, since: datetime, until: datetime, stop: Stop, clock: Clock, source: str = OWN_LOG
+) -> pd.DataFrame:
+    """Single requisitions that reached the stop: document_id, number, business_unit, at, s, found (how many there are), went_back."""
+    columns = ("document_id", "number", "business_unit", "at", "s", "found", "went_back")
+    frame = reports.frame(
+        "report_cycle_time.completions", columns, units=_list(units), since=since, until=until, stop=stop, clock=clock, source=source, most=MOST_MARKS,
+    )  # fmt: skip
+    return _numbers(frame, "s")
+
+
+BEFORE_DAYS = 91
+"""The heat map's own last quarter: thirteen whole weeks."""
+
+
+def heat(
+    reports: Reports, units: Units, *, since: datetime, until: datetime, clock: Clock, source: str = OWN_LOG
+) -> pd.DataFrame:
+    """business_unit, stage, stays, p85_s of the whole UTC days of the period, and stays_before, p85_before_s of the 91 days before it."""
+    since_on, until_on = since.astimezone(UTC).date(), until.astimezone(UTC).date() + timedelta(days=1)
+    columns = ("business_unit", "stage", "in_period", "stays", "p85_s")
+    frame = reports.frame(
+        "report_cycle_time.heat", columns, units=_list(units), since_on=since_on, until_on=until_on, before_on=since_on - timedelta(days=BEFORE_DAYS), clock=clock, source=source,
+    )  # fmt: skip
+    frame = _numbers(frame, "stays", "p85_s")
+    in_period = frame["in_period"].astype(bool)
+    before = frame[~in_period].rename(columns={"stays": "stays_before", "p85_s": "p85_before_s"})
+    key = ["business_unit", "stage"]
+    return (
+        frame[in_period].drop(columns="in_period").merge(before.drop(columns="in_period"), on=key, how="left").reset_index(drop=True)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Requisitions under way by day, and whether they come and go evenly."""
+
+    days: pd.DataFrame
+    """day, submitted, ordered, ended (without an order), took_s (wall seconds that those who left took together), under_way (at its end)."""
+
+    @property
+    def per_day(self) -> float | None:
+        """How many left a day, over the days there are; None without any."""
+        return float((self.days["ordered"] + self.days["ended"]).sum()) / len(self.days) if len(self.days) else None
+
+    @property
+    def under_way(self) -> float | None:
+        """How many were under way on average, at the ends of the days."""
+        return float(self.days["under_way"].mean()) if len(self.days) else None
+
+    @property
+    def mean_s(self) -> float | None:
+        """How long those that left took on average, first submit to order or end, wall seconds; None: none left."""
+        left = float((self.days["ordered"] + self.days["ended"]).sum())
+        return float(self.days["took_s"].sum()) / left if left else None
+
+    @property
+    def expected(self) -> float | None:
+        """How many would be under way if what comes and goes were steady: those that leave a day times the days each takes (Little's
+        law, L = lambda W; J. D. C. Little, Operations Research 9(3), 1961)."""
+        per_day, mean_s = self.per_day, self.mean_s
+        return None if per_day is None or mean_s is None else per_day * mean_s / 86400
+
+    @property
+    def is_steady(self) -> bool | None:
+        """Whether what is under way agrees with what leaves, within `STEADY`; None: nothing left, so nothing can be said."""
+        expected, under_way = self.expected, self.under_way
+        if expected is None or under_way is None:
+            return None
+        return abs(under_way - expected) <= max(STEADY * max(expected, under_way), 1.0)
+
+
+STEADY = 0.25
+"""How far what is under way may be from Little's law before figures are said to be on the move."""
+
+
+def flow(reports: Reports, units: Units, *, since: datetime, as_of: datetime, zone: str, source: str = OWN_LOG) -> Flow:
+    """Day by day what came, what left, and what was under way at the end: counted back from what is under way now."""
+    columns = ("day", "submitted", "ordered", "ended", "took_s", "open_now")
+    frame = reports.frame(
+        "report_cycle_time.moves", columns, units=_list(units), since=since, as_of=as_of, zone=zone, source=source
+    )
+    frame = _numbers(frame, "submitted", "ordered", "ended", "took_s", "open_now")
+    gain = frame["submitted"] - frame["ordered"] - frame["ended"]
+    later = gain[::-1].cumsum()[::-1] - gain
+    return Flow(frame.assign(under_way=frame["open_now"] - later).drop(columns="open_now"))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The logs there are figures of, our own first, and when which kind of configuration was followed by a newer version."""
+
+    logs: tuple[str, ...]
+    versions: tuple[tuple[str, datetime], ...]
+
+
+def surroundings(reports: Reports) -> Surroundings:
+    """What a filter offers and a curve may break at."""
+    found = reports.remembered("report_cycle_time.surroundings")
+    logs = sorted({row["name"] for row in found if row["kind"] == "log"} - {OWN_LOG})
+    return Surroundings((OWN_LOG, *logs), tuple((row["name"], row["at"]) for row in found if row["kind"] == "version"))
 
 
 def week_of(moments: pd.Series, zone: str) -> list[date | None]:

@@ -94,12 +94,36 @@ class Redrive:
     redrive_id: UUID
     asked_by: str
     asked_at: datetime
+    action: str
     reason_code: str
     reason: str
     scope: str
     item_count: int
     group_amount: Decimal
     finished_at: datetime | None
+    state: str
+    state_because: str
+    state_by: str
+    state_at: datetime | None
+    canary_size: int
+    wave_size: int
+    per_minute: int
+    halt_percent: int
+    wave: int
+    next_wave_at: datetime | None
+    confirmed_by: str | None
+    confirmed_at: datetime | None
+
+    def seconds_left(self, items: pd.DataFrame, now: datetime) -> float | None:
+        """When it will be through at the pace at which its items have ended so far, though not faster than its rate; None: it is
+        not on its way, or too little has ended to say."""
+        ended = items[items["status"].isin(["verified", "refused"]) & items["sent_at"].notna()]
+        left = int(items["status"].isin(["waiting", "queued", "sent", "accepted"]).sum())
+        if self.state != "running" or not left or ended.empty:
+            return None
+        since = pd.to_datetime(ended["sent_at"], utc=True).min()
+        per_item = max((now - since).total_seconds() / len(ended), 60 / self.per_minute)
+        return float(left * per_item)
 
 
 def queue(reports: Reports, wanted: QueueFilter, *, as_of: datetime) -> pd.DataFrame:
@@ -171,6 +195,8 @@ ITEM_COLUMNS = (
     "status",
     "result",
     "updated_at",
+    "wave",
+    "sent_at",
 )
 
 

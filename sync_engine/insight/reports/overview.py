@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import Reports, Row
+from sync_engine.insight.reports.reading import Reports
 
 STUCK_TYPES = ("requisition", "purchase_order", "change_order", "invoice")
 """The documents that can stand still; the others are evidence about these."""
@@ -34,16 +33,6 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
-    """How long requisitions ordered in a period took, first submit to order, in business seconds. n 0: nothing was ordered."""
-
-    n: int
-    p50_s: float | None
-    p85_s: float | None
-    p95_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Share:
     """So many of so many; None where there is nothing to take a share of."""
 
@@ -54,26 +43,6 @@ class Share:
     def share(self) -> float | None:
         """The share, 0 to 1; None when the denominator is empty."""
         return self.part / self.whole if self.whole else None
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """One objective over its rolling window. attained, budget_left: None when no deadline fell in it."""
-
-    objective: str
-    title: str
-    owner_team: str
-    target: float
-    window_days: int
-    due: int
-    good: int
-    attained: float | None
-    budget_left: float | None
-
-    @property
-    def is_met(self) -> bool | None:
-        """None: no data."""
-        return None if self.attained is None else self.attained >= self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,50 +128,12 @@ def _day(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def speed(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Speed:
-    """First submit to order of what was ordered in the period, in business time."""
-    [row] = reports.remembered("cycle_time_summary", units=_units(units), since=since, until=until, clock="business")
-    return Speed(row["n"], _float(row["p50_s"]), _float(row["p85_s"]), _float(row["p95_s"]))
-
-
-def speed_by_week(reports: Reports, units: Units, *, since: datetime, until: datetime) -> pd.DataFrame:
-    """Per week (date of its Monday): n, p50_s, p85_s over all units asked for; business seconds."""
-    frame = reports.frame(
-        "cycle_time_by_week",
-        ["week", "business_unit", "n", "p50_s", "p85_s", "p95_s"],
-        units=_units(units),
-        since=since,
-        until=until,
-        clock="business",
-    )
-    return frame[frame["business_unit"].isna()].drop(columns="business_unit").reset_index(drop=True)
-
-
 def exception_share(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Share:
     """Documents that entered in the period, and how many of them ever met an exception."""
     rows = reports.remembered(
         "exception_rate_by_unit", units=_units(units), since=since, until=until, document_types=list(STUCK_TYPES)
     )
     return Share(sum(row["with_exception"] for row in rows), sum(row["entered"] for row in rows))
-
-
-def objectives(reports: Reports, units: Units, *, as_of: datetime) -> tuple[Objective, ...]:
-    """The objectives now, least budget left first."""
-    return tuple(_objective(row) for row in reports.remembered("slo_now", units=_units(units), as_of=as_of))
-
-
-def _objective(row: Row) -> Objective:
-    return Objective(
-        objective=row["objective"],
-        title=row["title"],
-        owner_team=row["owner_team"],
-        target=float(row["target"]),
-        window_days=row["window_days"],
-        due=row["due"],
-        good=row["good"],
-        attained=_float(row["attained"]),
-        budget_left=_float(row["budget_left"]),
-    )
 
 
 RISK_COLUMNS = (
@@ -238,7 +169,3 @@ CAUSE_COLUMNS = ("fingerprint", "code", "category", "system", "raised", "open", 
 def new_causes(reports: Reports, units: Units, *, since: datetime) -> pd.DataFrame:
     """Causes of exceptions that were first seen since a moment, most money first."""
     return reports.frame("new_causes", CAUSE_COLUMNS, units=_units(units), since=since)
-
-
-def _float(value: Any) -> float | None:
-    return None if value is None else float(value)

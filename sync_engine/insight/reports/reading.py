@@ -21,6 +21,9 @@ from psycopg.rows import dict_row
 from sync_engine.control.access import Person, acting
 from sync_engine.database.statements import sql
 
+OWN_LOG = "finsync"
+"""The log of our own engine, beside those imported from elsewhere."""
+
 LIMIT_S = 5.0
 """A question that has no answer by then is given up: a page that hangs tells nobody anything."""
 
@@ -130,13 +133,14 @@ class Reports:
     _watermark: object = None
 
     def rows(self, question: str, **arguments: Any) -> list[Row]:
-        """The rows that answer report.<question>, or <file>.<question> where another file has it, never remembered.
+        """The rows that answer a question, never remembered. Questions are statements of report.sql by their name, or of another
+        file as "report_<subject>.<name>".
 
         Raises:
             TooSlow, DatabaseAway: no answer.
         """
         with self._putting(question) as cursor:
-            cursor.execute(sql(question if "." in question else f"report.{question}"), arguments)
+            cursor.execute(_statement(question), arguments)
             return cursor.fetchall()
 
     def row(self, question: str, **arguments: Any) -> Row | None:
@@ -155,7 +159,7 @@ class Reports:
             answer: list[Row] = entry.answer
             return answer
         with self._putting(question) as cursor:
-            cursor.execute(sql(f"report.{question}"), arguments)
+            cursor.execute(_statement(question), arguments)
             answer = cursor.fetchall()
             cursor.execute("SELECT session_units() AS units")
             sight = cursor.fetchone()
@@ -212,6 +216,10 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def rounded(moment: datetime) -> datetime:
     """A moment, rounded down to the half minute."""
     return moment - timedelta(seconds=moment.timestamp() % ROUND_TO.total_seconds())
+
+
+def _statement(question: str) -> str:
+    return sql(question if "." in question else f"report.{question}")
 
 
 def _frozen(arguments: dict[str, Any]) -> tuple[tuple[str, object], ...]:

@@ -7,13 +7,13 @@ ahead is in no figure. Nothing due is "no data", never 100 %.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import sqrt
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import Reports, Row, rounded
+from sync_engine.insight.reports.reading import OWN_LOG, Reports, Row, rounded
+from sync_engine.insight.statistics import wilson
 
 Units = Sequence[str] | None
 
@@ -92,9 +92,16 @@ class ServiceLevel:
     this_month: float | None
     due_month: int
     last_five_bad: int
+    left_out: int
+    left_out_good: int
     windows: dict[str, Window]
     since: datetime
     until: datetime
+
+    @property
+    def attained_with_all(self) -> float | None:
+        """The share if nothing were left out; None: nothing was due at all."""
+        return _share(self.good + self.left_out_good, self.due + self.left_out)
 
     @property
     def budget(self) -> float:
@@ -138,10 +145,10 @@ class ServiceLevel:
         return self.until - WINDOWS[window] if window in WINDOWS else self.since
 
 
-def service_levels(reports: Reports, units: Units, *, as_of: datetime) -> tuple[ServiceLevel, ...]:
-    """Every objective now, least budget left first, those without data last."""
+def service_levels(reports: Reports, units: Units, *, as_of: datetime, source: str = OWN_LOG) -> tuple[ServiceLevel, ...]:  # fmt: skip
+    """Every objective now, least budget left first, those without data last. Deadlines that are left out count apart."""
     until = rounded(as_of)
-    return tuple(_level(row, until) for row in reports.remembered("slo_now", units=_list(units), as_of=until))
+    return tuple(_level(row, until) for row in reports.remembered("report_service_levels.now", units=_list(units), as_of=until, source=source))  # fmt: skip
 
 
 def _level(row: Row, until: datetime) -> ServiceLevel:
@@ -165,6 +172,8 @@ def _level(row: Row, until: datetime) -> ServiceLevel:
         this_month=_share(row["good_month"], row["due_month"]),
         due_month=row["due_month"],
         last_five_bad=row["bad_last5"] if row["due_last5"] == 5 else 0,
+        left_out=row["left_out"],
+        left_out_good=row["left_out_good"],
         windows={name: _window(row, name, target) for name in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")},
         since=until - timedelta(days=row["window_days"]),
         until=until,
@@ -176,12 +185,16 @@ def _window(row: Row, name: str, target: float) -> Window:
     return Window(due, bad, bad / ((1 - target) * due) if due else None)
 
 
-DAY_COLUMNS = ("objective", "day", "due", "good")
+DAY_COLUMNS = ("objective", "day", "due", "good", "left_out")
 
 
-def by_day(reports: Reports, units: Units, *, since: datetime, until: datetime, zone: ZoneInfo) -> pd.DataFrame:
-    """objective, day (date in `zone`), due, good, bad: deadlines in (since, until]; a day without any has no row."""
-    frame = reports.frame("slo_by_day", DAY_COLUMNS, units=_list(units), since=since, until=until, zone=zone.key)
+def by_day(
+    reports: Reports, units: Units, *, since: datetime, until: datetime, zone: ZoneInfo, source: str = OWN_LOG
+) -> pd.DataFrame:
+    """objective, day (date in `zone`), due, good, bad, left_out: deadlines in (since, until]; a day without any has no row."""
+    frame = reports.frame(
+        "report_service_levels.by_day", DAY_COLUMNS, units=_list(units), since=since, until=until, zone=zone.key, source=source,
+    )  # fmt: skip
     return frame.assign(bad=frame["due"] - frame["good"])
 
 
@@ -191,17 +204,14 @@ def burn_down(days: pd.DataFrame, level: ServiceLevel) -> pd.DataFrame:
     return pd.DataFrame({"day": days["day"], "left": 1 - days["bad"].cumsum().astype(float) / budget})
 
 
-def by_unit(reports: Reports, objective: str, units: Units, *, since: datetime, until: datetime) -> pd.DataFrame:
+def by_unit(
+    reports: Reports, objective: str, units: Units, *, since: datetime, until: datetime, source: str = OWN_LOG
+) -> pd.DataFrame:
     """business_unit, due, good, bad, attained, low, high (Wilson, 95 %), most missed first."""
     frame = reports.frame(
-        "slo_by_unit",
-        ("business_unit", "due", "good", "bad"),
-        objective=objective,
-        units=_list(units),
-        since=since,
-        until=until,
-    )
-    intervals = [wilson(good, due) for good, due in zip(frame["good"], frame["due"], strict=True)]
+        "report_service_levels.by_unit", ("business_unit", "due", "good", "bad"), objective=objective, units=_list(units), since=since, until=until, source=source,
+    )  # fmt: skip
+    intervals = [wilson(good, due) or (0.0, 1.0) for good, due in zip(frame["good"], frame["due"], strict=True)]
     return frame.assign(
         attained=[good / due for good, due in zip(frame["good"], frame["due"], strict=True)],
         low=[low for low, _ in intervals],
@@ -210,28 +220,24 @@ def by_unit(reports: Reports, objective: str, units: Units, *, since: datetime, 
 
 
 MISSED_COLUMNS = (
-    "document_id", "document_type", "number", "business_unit", "supplier_name", "state", "group_amount", "started_at", "deadline_at", "good_at", "late_s", "case_id", "code", "message",
+    "document_id", "document_type", "number", "business_unit", "supplier_name", "state", "group_amount", "started_at", "deadline_at", "good_at", "found", "late_s", "case_id", "code", "message",
     "owner_team", "failed_system",
 )  # fmt: skip
 
+MOST_ROWS = 2000
+"""More than anybody reads: a list says how many there are."""
 
-def missed(reports: Reports, objective: str, units: Units, *, since: datetime, until: datetime) -> pd.DataFrame:
-    """Documents whose deadline fell in (since, until] and was missed, latest first; good_at None: still open. Wall seconds."""
-    return reports.frame("slo_bad", MISSED_COLUMNS, objective=objective, units=_list(units), since=since, until=until)
+EVERY_ROW = 2**31 - 1
 
 
-def wilson(part: int, whole: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share, honest for few documents and near 0 and 1.
-
-    >>> [round(limit, 3) for limit in wilson(9, 10)]
-    [0.596, 0.982]
-    """
-    if whole == 0:
-        return 0.0, 1.0
-    share, spread = part / whole, z * z / whole
-    middle = share + spread / 2
-    reach = z * sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
-    return max(0.0, (middle - reach) / (1 + spread)), min(1.0, (middle + reach) / (1 + spread))
+def missed(
+    reports: Reports, objective: str, units: Units, *, since: datetime, until: datetime, source: str = OWN_LOG, most: int = MOST_ROWS,
+) -> pd.DataFrame:  # fmt: skip
+    """Documents whose deadline fell in (since, until] and was missed, latest first, at most so many; `found` says how many there are.
+    good_at None: still open. Wall seconds."""
+    return reports.frame(
+        "report_service_levels.missed", MISSED_COLUMNS, objective=objective, units=_list(units), since=since, until=until, source=source, most=most,
+    )  # fmt: skip
 
 
 def _share(part: int, whole: int) -> float | None:

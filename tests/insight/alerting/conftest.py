@@ -108,6 +108,7 @@ class Watch:
         """The cost centre is open again, and everything is reprocessed by somebody."""
         from sync_engine.control.roles import Role
 
+        self.house.run(minutes=1)  # nobody repairs in the very moment of the last look
         self.house.s4hana.unblock_cost_centre(code="4711")
         self.house.reprocess(self.house.put_person("ops@demo.test", Role.FINANCE_OPERATIONS))
 

@@ -63,7 +63,7 @@ def test_a_silent_source_fires_when_the_system_is_down_and_ends_when_it_is_back(
     assert "Coupa" in " ".join(row["group_title"] for row in watch.alerts("rule", only_open=True))
     watch.house.standins["coupa"].faults.update({"outage": False})
     watch.house.submit()
-    watch.house.run(hours=2)
+    watch.house.run(minutes=10)
     watch.look()
     assert "Coupa" not in " ".join(row["group_title"] for row in watch.alerts("rule", only_open=True))
 
@@ -129,8 +129,8 @@ def test_an_engine_that_starts_puts_the_rules_in_force_and_notes_the_dates_of_sy
 
 def test_the_doctor_names_what_a_destination_lacks(tmp_path, monkeypatch):
     text = (FOLDER / "alerts.toml").read_text(encoding="utf-8")
-    text = text.replace("[routes]", '[routes]\n"finance operations" = ["chat"]', 1)
-    text = text.replace("[destinations]", '[destinations.chat]\nkind = "slack"\nurl_secret = "CHAT_URL"', 1)
+    text = text.replace("\n[routes]\n", '\n[routes]\n"finance operations" = ["chat"]\n', 1)
+    text = text.replace("\n[destinations]\n", '\n[destinations.chat]\nkind = "slack"\nurl_secret = "CHAT_URL"\n', 1)
     (tmp_path / "alerts.toml").write_text(text, encoding="utf-8")
     settings = Settings(config=tmp_path)
     [found] = doctor._destinations(settings)

@@ -1,0 +1,85 @@
+-- What the page on service levels asks: of each document an objective speaks of, the folder's row; a question costs what its windows
+-- hold. Deadlines that somebody has left out (is_excluded) are counted apart, so that a figure can be shown with and without them.
+
+-- name: now(units, as_of, source)
+-- Each objective over its rolling window: documents whose deadline fell in it and counts, how many were good, the share, the budget
+-- left, the same share in the window before and in this calendar month (UTC), and for every window that alerts look at how many were
+-- due and bad and how fast that burns the budget. No documents: NULL, not 100 %. left_out, left_out_good: deadlines of the window that
+-- do not count. The last five are those of the window and the one before.
+WITH e AS MATERIALIZED (
+    SELECT t.objective, :as_of::timestamptz - t.deadline_at AS age, t.deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month, t.is_good AS good, t.is_excluded,
+           row_number() OVER (PARTITION BY t.objective, t.is_excluded ORDER BY t.deadline_at DESC, t.document_id) AS recency
+      FROM objective o JOIN objective_outcome t ON t.objective = o.name
+     WHERE t.source = :source AND t.deadline_at <= :as_of AND t.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
+       AND (:units::text[] IS NULL OR t.business_unit = ANY (:units::text[]))
+), counted AS (
+    SELECT o.name, count(*) FILTER (WHERE e.age < w.length) AS due, count(*) FILTER (WHERE e.age < w.length AND e.good) AS good,
+           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length) AS due_before,
+           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length AND e.good) AS good_before,
+           count(*) FILTER (WHERE e.this_month) AS due_month, count(*) FILTER (WHERE e.this_month AND e.good) AS good_month,
+           count(*) FILTER (WHERE e.recency <= 5) AS due_last5, count(*) FILTER (WHERE e.recency <= 5 AND NOT e.good) AS bad_last5,
+           count(*) FILTER (WHERE e.age < '5 minutes') AS due_5m, count(*) FILTER (WHERE e.age < '5 minutes' AND NOT e.good) AS bad_5m,
+           count(*) FILTER (WHERE e.age < '30 minutes') AS due_30m, count(*) FILTER (WHERE e.age < '30 minutes' AND NOT e.good) AS bad_30m,
+           count(*) FILTER (WHERE e.age < '1 hour') AS due_1h, count(*) FILTER (WHERE e.age < '1 hour' AND NOT e.good) AS bad_1h,
+           count(*) FILTER (WHERE e.age < '2 hours') AS due_2h, count(*) FILTER (WHERE e.age < '2 hours' AND NOT e.good) AS bad_2h,
+           count(*) FILTER (WHERE e.age < '6 hours') AS due_6h, count(*) FILTER (WHERE e.age < '6 hours' AND NOT e.good) AS bad_6h,
+           count(*) FILTER (WHERE e.age < '1 day') AS due_1d, count(*) FILTER (WHERE e.age < '1 day' AND NOT e.good) AS bad_1d,
+           count(*) FILTER (WHERE e.age < '3 days') AS due_3d, count(*) FILTER (WHERE e.age < '3 days' AND NOT e.good) AS bad_3d
+      FROM objective o
+     CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length) w
+      LEFT JOIN e ON e.objective = o.name AND NOT e.is_excluded
+     GROUP BY o.name
+), apart AS (
+    SELECT o.name, count(e.objective) AS left_out, count(e.objective) FILTER (WHERE e.good) AS left_out_good
+      FROM objective o LEFT JOIN e ON e.objective = o.name AND e.is_excluded AND e.age < make_interval(days => o.window_days)
+     GROUP BY o.name
+)
+SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.clock, o.threshold_s, o.document_type, o.start_activity, o.good_activities,
+       c.due, c.good, c.due - c.good AS bad, c.good::numeric / nullif(c.due, 0) AS attained, a.left_out, a.left_out_good,
+       1 - (c.due - c.good) / nullif((1 - o.target) * c.due, 0) AS budget_left,
+       c.due_before, c.good_before, c.due_month, c.good_month, c.due_last5, c.bad_last5,
+       c.due_5m, c.bad_5m, c.due_30m, c.bad_30m, c.due_1h, c.bad_1h, c.due_2h, c.bad_2h, c.due_6h, c.bad_6h, c.due_1d, c.bad_1d, c.due_3d, c.bad_3d
+  FROM objective o JOIN counted c USING (name) JOIN apart a USING (name)
+ ORDER BY budget_left NULLS LAST, o.name;
+
+-- name: by_day(units, since, until, zone, source)
+-- Every objective by the day of a time zone on which deadlines fell, in (:since, :until]; left_out: deadlines that do not count.
+SELECT objective, (deadline_at AT TIME ZONE :zone::text)::date AS day, count(*) FILTER (WHERE NOT is_excluded) AS due, count(*) FILTER (WHERE NOT is_excluded AND is_good) AS good,
+       count(*) FILTER (WHERE is_excluded) AS left_out
+  FROM objective_outcome
+ WHERE source = :source AND deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: missed(objective, units, since, until, source, most)
+-- Documents that missed an objective, deadlines in (:since, :until], latest first, at most :most; `found` says how many there are. Late
+-- in wall seconds, so far where they are still open. Why: the first exception that was open between start and finish, else the system
+-- whose call failed then, else nothing known.
+WITH s AS MATERIALIZED (
+    SELECT *, count(*) OVER () AS found FROM objective_outcome
+     WHERE objective = :objective AND source = :source AND deadline_at > :since AND deadline_at <= :until AND NOT is_good AND NOT is_excluded
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+     ORDER BY deadline_at DESC, document_id
+     LIMIT :most
+)
+SELECT s.document_id, d.document_type, d.number, s.business_unit, d.supplier_name, d.state, d.group_amount, s.started_at, s.deadline_at, s.good_at, s.found,
+       extract(epoch FROM least(s.good_at, :until) - s.deadline_at) AS late_s, x.case_id, x.code, x.message, x.owner_team, a.system AS failed_system
+  FROM s
+  JOIN document d USING (document_id)
+  LEFT JOIN LATERAL (
+      SELECT c.case_id, c.code, c.message, c.owner_team FROM exception_case c
+       WHERE c.document_id = s.document_id AND c.raised_at < least(s.good_at, :until) AND coalesce(c.closed_at, 'infinity') > s.started_at
+       ORDER BY c.raised_at LIMIT 1) x ON true
+  LEFT JOIN LATERAL (
+      SELECT t.system FROM attempt t
+       WHERE x.case_id IS NULL AND t.document_id = s.document_id AND t.outcome IN ('not_sent', 'unknown', 'failed')
+         AND t.started_at >= s.started_at AND t.started_at < least(s.good_at, :until)
+       ORDER BY t.started_at DESC LIMIT 1) a ON true
+ ORDER BY s.deadline_at DESC, s.document_id;
+
+-- name: by_unit(objective, units, since, until, source)
+-- One objective by business unit, deadlines in (:since, :until], most missed first.
+SELECT business_unit, count(*) AS due, count(*) FILTER (WHERE is_good) AS good, count(*) FILTER (WHERE NOT is_good) AS bad
+  FROM objective_outcome
+ WHERE objective = :objective AND source = :source AND deadline_at > :since AND deadline_at <= :until AND NOT is_excluded
+   AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ GROUP BY 1 ORDER BY bad DESC, due DESC, 1;
