@@ -62,9 +62,12 @@ def end_of(ended: Ended, journey: Journey) -> JourneyEnd:
         if any(item["PurchaseOrderItemText"].startswith(journey.story.tag) for item in order["_items"])
     ]
     numbers = {order["PurchaseOrder"] for order in orders}
+    standing = tuple(sorted(_standing(named, ("s4hana", "purchase_order", number)) for number in numbers))
+    # A buyer who cancels before we know the order's number ends the requisition with it; one who does so later does not.
+    is_cancelled = bool(standing) and all(order[:1] == ("cancelled",) for order in standing)
     return JourneyEnd(
-        requisition=_standing(named, ("coupa", "requisition", requisition)),
-        orders=tuple(sorted(_standing(named, ("s4hana", "purchase_order", number)) for number in numbers)),
+        requisition=() if is_cancelled else _standing(named, ("coupa", "requisition", requisition)),
+        orders=standing,
         bills=tuple(_standing(named, ("basware", "invoice", bill)) for bill in journey.bills),
         in_procurement=(
             str(ended.landscape.coupa.requisition(journey.requisition)["status"]) if journey.requisition else ""

@@ -106,7 +106,7 @@ def all_faults() -> list[str]:
     systems = sorted({system for system, _ in FEED_TABLES})
     return [
         *(f"{name} at {place}" for name in AT_A_CALL for place in [*calls, *feeds]),
-        *(f"crash at {place}" for place in [*calls, *feeds, "apply", "decide"]),
+        *(f"crash at {place}" for place in [*all_steps(), *feeds, "apply"]),
         *(f"{name} at {place}" for name in AT_A_FEED for place in feeds),
         *(f"{name} at {place}" for name in AT_A_RECORD for place in spoilable),
         *(f"outage at {system}" for system in systems),

@@ -1,7 +1,6 @@
 """The outside world of a schedule: four stand-ins in process, each with a ledger of its own, furnished for two business units,
 and engines connected to them through the wire of the schedule."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -24,6 +23,7 @@ from sync_engine.configuration import Systems, load_systems
 from sync_engine.engine import promote
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.outcomes import Setup
+from sync_engine.engine.results import CrashPoint, no_crash
 from sync_engine.model.ids import id_maker
 from sync_engine.model.ports import Access
 
@@ -132,7 +132,7 @@ class Landscape:
         clock: EngineClock,
         *,
         transport: httpx2.BaseTransport,
-        crash_point: Callable[[str], None] = lambda _: None,
+        crash_point: CrashPoint = no_crash,
     ) -> Engine:
         """A new engine, the `number`th of this schedule, and its sessions."""
         shipped, chance = configuration(), self._chance(f"engine {number}")

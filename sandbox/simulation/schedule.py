@@ -31,7 +31,7 @@ from sandbox.simulation.trace import Trace
 from sandbox.simulation.wire import Wire
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item
-from sync_engine.engine.results import Result
+from sync_engine.engine.results import Moment, Result
 from sync_engine.model.flows import Role
 
 CHAOS_S = 2 * 86_400.0
@@ -220,11 +220,12 @@ class Schedule:
         with self._heeding_news():
             return self.wire.deliver_late()
 
-    def _at(self, actor: Actor, where: str) -> None:
+    def _at(self, actor: Actor, where: Moment) -> None:
         """An engine has come to a boundary: it may die here, or be overtaken."""
         step = self.wire.where
-        if self.faults.strikes("crash", where, factor=CRASH_FACTOR):
-            self.notes.crashes[f"{where} {step}"] += 1
+        if self.faults.strikes("crash", str(where), factor=CRASH_FACTOR):
+            about = {f"{item.flow.name}.{item.step.name}" for item in where.items} or {step}
+            self.notes.crashes.update(f"{where} {one}" for one in about)
             raise Crash(where)
         if where in OPEN_POINTS and len(self.actors) > 1 and self._rng.random() < ASIDE:
             others = [other for other in self.actors if other.is_alive and not other.is_busy and other is not actor]
@@ -245,7 +246,7 @@ class Schedule:
         return bool(living) and self._one_pass(living, None)
 
     def _one_pass(self, actors: list[Actor], most: int | None) -> bool:
-        doing = [(actor, step) for actor in actors for step in self._steps_of(actor)]
+        doing: list[tuple[Actor, tuple[str, Any]]] = [(actor, step) for actor in actors for step in actor.steps()]
         if most is not None or not doing or self._rng.random() < LOOKS_ROUND:
             doing += [(self._rng.choice(actors), step) for step in self._due()]
         self._rng.shuffle(doing)
@@ -254,9 +255,6 @@ class Schedule:
             if actor.is_alive and not actor.is_busy:
                 did = self._do(actor, what, about) or did
         return did
-
-    def _steps_of(self, actor: Actor) -> list[tuple[str, Any]]:
-        return list(actor.steps())
 
     def _due(self) -> list[tuple[str, Any]]:
         """What the database says is due, and feeds with news."""

@@ -104,6 +104,13 @@ SELECT c.document_id, c.case_id, m.source_at
  WHERE c.document_id = ANY (:document_id::uuid[]) AND c.message_id IS NOT NULL AND c.closed_at IS NULL
  ORDER BY c.case_id;
 
+-- name: open_work_cases(document_id)
+-- Open cases that stand in the way of these documents' own work: they are over with their document.
+SELECT c.document_id, c.case_id
+  FROM exception_case c JOIN work_item w USING (work_item_id)
+ WHERE c.document_id = ANY (:document_id::uuid[]) AND c.closed_at IS NULL AND w.subject_id IS NULL
+ ORDER BY c.case_id;
+
 -- name: requeue_messages(message_id, received_at, now)!
 -- Look at these messages again.
 INSERT INTO inbound_pending (message_id, received_at, due_at, tries)

@@ -38,6 +38,8 @@ class Batch:
         self.message_cases: dict[UUID, UUID] = {}
         self.source_cases: dict[UUID, list[tuple[UUID, datetime | None]]] = {}
         """By document: open cases about versions that could not be read, and of when those versions are."""
+        self.work_cases: dict[UUID, list[UUID]] = {}
+        """By document: open cases that stand in the way of its own work."""
         self.redrives: dict[UUID, list[tuple[UUID, UUID]]] = {}
 
     def apply(self, told: list[Understood]) -> None:
@@ -86,12 +88,15 @@ class Batch:
         }
         self.heads = store.lock_heads(self.connection, sorted((about | decided) - new))
         known = list(self.heads)
-        hashes, told_before, source = store.rows_of_all(
+        hashes, told_before, source, in_the_way = store.rows_of_all(
             self.connection,
             ("intake.payload_hashes", {"document_id": known}),
             ("intake.open_message_cases", {"message_id": [one.message_id for one in told]}),
             ("intake.open_source_cases", {"document_id": known}),
+            ("intake.open_work_cases", {"document_id": known}),
         )
+        for row in in_the_way:
+            self.work_cases.setdefault(row["document_id"], []).append(row["case_id"])
         self.hashes = {row["document_id"]: row["payload_hash"] for row in hashes}
         self.message_cases = {row["message_id"]: row["case_id"] for row in told_before}
         for row in source:
@@ -361,6 +366,14 @@ class Batch:
         if head.is_closed and head.closed_at == recording.now:
             recording.cancelled.add(head.document_id)
             recording.released.add(head.document_id)
+            for case_id in self.work_cases.pop(head.document_id, []):
+                recording.close_case(
+                    case_id,
+                    reason="cancelled",
+                    by=understood.system,
+                    head=head,
+                    comment=f"The document has ended: {head.state}.",
+                )
 
     def _cancel_orders(self, understood: Understood, requisition: Head, why: str) -> None:
         """What was ordered for a requisition that has been withdrawn since is taken back, as far as it still can be (R088)."""

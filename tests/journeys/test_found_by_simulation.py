@@ -174,3 +174,74 @@ def test_a_change_that_overtakes_the_return_of_the_orders_number_is_in_our_books
     amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
     assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
     assert house.documents("purchase_order")[0][1] == "ordered"
+
+
+def test_an_order_cancelled_while_a_call_about_it_is_under_way_is_not_made_again(house):
+    """Seed 80 (P1, R010, R040, I1): the call's outcome met a newer version of the order, and its flow began again: a second order."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    house.approve_in_coupa(requisition)
+    read_and_apply(house, "coupa", "approvals")
+    read_and_apply(house, "coupa", "requisitions")
+    held = []
+    while not held:
+        house.engine.decide(house.connection)
+        for lane in house.engine.lanes.values():
+            items = lane.claim(house.connection, 10)
+            results = [lane.ask(item) for item in items]
+            if any(item.step.name == "mark_exported" for item in items):
+                held = results
+            else:
+                lane.record(house.connection, results)
+        house.clock.advance(1)
+    [order] = house.coupa.orders()
+    house.coupa.cancel_order(order_id=order["id"], by="head.de-south")
+    read_and_apply(house, "coupa", "order_revisions")
+    house.engine.decide(house.connection)
+    house.engine.call(house.connection, house.engine.lanes["s4hana"], 10)
+    house.engine.decide(house.connection)
+    assert house.documents("purchase_order")[0][1] == "cancelled"
+    house.engine.lanes["coupa"].record(house.connection, held)
+    house.run(hours=2)
+    assert len(house.s4hana.orders) == 1
+    assert house.live_orders() == []
+    assert house.documents("purchase_order")[0][1] == "cancelled"
+
+
+def test_a_change_and_a_delivery_decided_at_the_same_moment_are_both_in_our_books(house):
+    """Seed 75 (P3, R040): decided in one batch, the delivery wrote the order as it had been before the change."""
+    _, number = house.order_one()
+    house.run(minutes=30)
+    [order] = house.coupa.orders()
+    house.coupa.revise_order(order_id=order["id"], by="head.de-south", changes={1: {"unit-price": "21.00"}})
+    read_and_apply(house, "coupa", "order_revisions")
+    house.engine.decide(house.connection)
+    house.receive(number)
+    read_and_apply(house, "s4hana", "goods_receipts")
+    house.engine.decide(house.connection)
+    house.engine.call(house.connection, house.engine.lanes["s4hana"], 10)
+    due = "SELECT step FROM work_item WHERE status = 'due' AND system = 'finsync' AND due_at <= %s ORDER BY step"
+    steps = [step for (step,) in house.connection.execute(due, [house.clock.now()])]
+    assert {"apply_change", "await_fulfilment"} <= set(steps)
+    house.run(hours=1)
+    amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
+    assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
+    assert house.documents("purchase_order")[0][1] == "received"
+
+
+def test_what_stands_in_the_way_of_a_requisition_is_over_when_it_is_rejected(house):
+    """Seed 112 (R101, F16, F18): its exceptions stayed open, and what somebody had reprocessed stayed on its way, for ever."""
+    house.run(minutes=5)
+    house.s4hana.faults.outage = True
+    requisition = house.submit()
+    house.run(hours=2)
+    assert [case[0] for case in house.cases()] == ["system_unavailable"]
+    ask_to_reprocess(house, house.put_person("support.1", Role.INTEGRATION_SUPPORT))
+    approval, by = house.coupa.pending_approval(requisition)
+    house.coupa.reject(approval_id=approval, by=by, comment="not this year")
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(hours=1)
+    assert house.documents("requisition")[0][1] == "rejected"
+    assert house.cases() == []
+    assert [status for status, _ in house.redrive_results()] == ["refused"]
+    assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
