@@ -62,7 +62,7 @@ WITH open AS MATERIALIZED (
     HAVING max(up_to) >= 30
 ), compared AS (
     SELECT o.*, coalesce(u.n, a.n) AS peers, CASE WHEN u.n IS NOT NULL THEN o.business_unit END AS peer_unit, coalesce(u.p, a.p) AS p, a.p AS p_all,
-           -- An age is compared with the middles of the buckets, to 1 % as every duration of the rollups.
+           -- An age is compared with the middles of the buckets: as near as every duration of the rollups.
            coalesce((coalesce(u.shorter, a.shorter))[width_bucket(o.age_business_s::float8, coalesce(u.durations, a.durations))], 0) / coalesce(u.n, a.n) AS pace,
            coalesce((coalesce(u.shorter, a.shorter))[width_bucket(o.limit_business_s::float8, coalesce(u.durations, a.durations))], 0) / coalesce(u.n, a.n) AS pace_at_limit,
            CASE o.reason WHEN 'waiting for goods' THEN o.need_by_on < :as_of::date

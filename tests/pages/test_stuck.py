@@ -181,6 +181,7 @@ def test_peers_are_read_from_histograms_to_one_percent(slow, found):
 
 def told(slow):
     """The rows by document, as the statement answers them within the test's own transaction."""
+    slow.stop_the_clock()
     with slow.connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(sql("report_stuck.open"), about_open(None, STUCK_TYPES, as_of=NOW))
         return {row["document_id"]: row for row in cursor}
@@ -252,6 +253,19 @@ def test_stops_are_counted_at_the_end_of_each_day(slow):
         days = ask.stopped_by_day(reports, None, since=NOW - 3 * DAY, until=NOW).set_index("day")
     assert list(days["stopped"]) == [0, 0, 1, 1]
     assert days.loc[date(2026, 9, 14), "begun"] == 1
+
+
+def test_stops_that_cured_themselves_are_told_apart_from_those_that_people_ended(slow):
+    """PRODUCT.md section 6, traps 12 and 13: inflow, outflow and how it ended stand together."""
+    asked = {"units": None, "document_types": list(STUCK_TYPES), "since": NOW - 3 * DAY, "until": NOW}
+    with slow.connection.transaction() as transaction:
+        for code, how in (("system_unavailable", "self_cured"), ("cost_centre_blocked", "fixed")):
+            slow.exception(slow.moving, code, raised=NOW - DAY - HOUR, closed=NOW - DAY, how=how)
+        with slow.connection.cursor(row_factory=dict_row) as cursor:
+            days = {row["day"]: row for row in cursor.execute(sql("report_stuck.stopped_by_day"), asked)}
+        raise psycopg.Rollback(transaction)
+    monday = days[date(2026, 9, 14)]
+    assert (monday["begun"], monday["ended"], monday["self_cured"]) == (3, 2, 1)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------------------
