@@ -169,7 +169,7 @@ def test_pace_is_the_share_of_peers_that_took_less(slow, found):
     assert found.loc[slow.moving, "age_business_s"] == 600
     assert found.loc[slow.moving, "pace"] == pytest.approx(1 / 40)
     assert found.loc[slow.pace, "pace"] == 1
-    assert found.loc[slow.pace, "peer_p50_s"] == pytest.approx(20.5 * 360)
+    assert found.loc[slow.pace, "peer_p50_s"] == pytest.approx(20.5 * 360, rel=0.01)  # as near as the histograms are
 
 
 def test_peers_are_read_from_histograms_to_one_percent(slow, found):
@@ -376,7 +376,7 @@ def test_what_does_not_exist_in_the_address_is_said_and_left_out(slow):
 
 
 def test_nothing_stuck_is_said_with_the_number_that_proves_it(slow):
-    app = slow.look(PAGE, person=LEADER, type="purchase_order", reason="waiting for goods", level="moving")
+    app = slow.look(PAGE, person=LEADER, type="purchase_order", reason="waiting for goods", level="waiting")
     assert "None of" not in words_of(app)
     app = slow.look(PAGE, person=LEADER, reason="in progress")
     assert "open documents match" in words_of(app)
