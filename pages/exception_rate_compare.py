@@ -79,7 +79,7 @@ def compared(found: pd.DataFrame) -> pd.DataFrame:
     for row in found.to_dict("records"):
         others = (row["all_with_exception"] - row["with_exception"], row["all_entered"] - row["entered"])
         one = lift(row["with_exception"], row["entered"], *others)
-        if one is None or one.low <= 1:
+        if row["entered"] < FEW or one is None or one.low <= 1:
             continue
         rows.append(
             row

@@ -56,7 +56,7 @@ def categories(ctx: Context, facts: Facts) -> None:
 def by_hour(facts: Facts, zone: object) -> pd.DataFrame:
     """Day (0: Monday), hour, n: when in the week documents met a cause for the first time, in the reader's zone."""
     raised = pd.to_datetime(facts.causes["raised_at"], utc=True).dt.tz_convert(zone)  # type: ignore[arg-type]
-    when = pd.DataFrame({"day": raised.dt.dayofweek, "hour": raised.dt.hour})
+    when = pd.DataFrame({"day": raised.dt.day_of_week, "hour": raised.dt.hour})
     return when.groupby(["day", "hour"]).size().rename("n").reset_index()
 
 
