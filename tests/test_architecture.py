@@ -53,6 +53,7 @@ KNOWS = {
     "sync_engine.cli":        {"sync_engine", "collectors", "sandbox", "benchmarks", "config", "sql"},
     "collectors":             {"sync_engine.model"},
     "sandbox":                {"config", "sync_engine.configuration"},
+    "sandbox.simulation":     {"sandbox", "collectors", "config", "sync_engine.model", "sync_engine.database", "sync_engine.configuration", "sync_engine.settings", "sync_engine.engine", "sync_engine.control", "sync_engine.insight"},
     "benchmarks":             {"sync_engine", "collectors", "sandbox", "config", "sql"},
     "pages":                  {"sync_engine.model", "sync_engine.control", "sync_engine.insight", "sync_engine.configuration", "sync_engine.settings", "sync_engine.database"},
     "app":                    {"pages", "sync_engine.opening", "sync_engine.model", "sync_engine.control", "sync_engine.insight", "sync_engine.configuration", "sync_engine.settings", "sync_engine.database"},
@@ -125,6 +126,13 @@ def test_the_arrows_have_no_circle():
                 seen.add(known)
                 open_ends += KNOWS[known]
         assert layer not in seen, layer
+
+
+@every_file
+def test_only_the_command_line_knows_the_simulator(path):
+    """It plays with the whole program; nothing that runs for a company may depend on it, the sandbox company least."""
+    if not path.startswith(("sandbox/simulation/", "sync_engine/cli/")):
+        assert [module for module, _ in imports_of(path) if module.startswith("sandbox.simulation")] == []
 
 
 def test_no_connector_knows_another():
@@ -335,6 +343,7 @@ SWALLOWS = {
     ("sync_engine/control/execute.py", "_carry_out"): "the command's answer says so, with its dump",
     ("sync_engine/engine/decide.py", "decide"): "looked at again in smaller batches, until it is parked with its dump",
     ("sync_engine/engine/decide.py", "outcomes_of"): "parked with its dump",
+    ("sandbox/simulation/schedule.py", "_do"): "told as a finding",
     (
         "sync_engine/engine/intake.py",
         "apply_messages",

@@ -97,9 +97,19 @@ SELECT d.document_id, p.payload_hash, c.canonical::text AS canonical
 SELECT message_id, case_id, code FROM exception_case WHERE message_id = ANY (:message_id::uuid[]) AND closed_at IS NULL;
 
 -- name: open_source_cases(document_id)
--- Open cases about a version of these documents that could not be read: a readable version settles them.
-SELECT document_id, case_id, code, business_unit FROM exception_case
- WHERE document_id = ANY (:document_id::uuid[]) AND message_id IS NOT NULL AND closed_at IS NULL;
+-- Open cases about a version of these documents that could not be read, and of when that version is: a readable one that is no older
+-- settles them.
+SELECT c.document_id, c.case_id, m.source_at
+  FROM exception_case c JOIN inbound_message m USING (message_id)
+ WHERE c.document_id = ANY (:document_id::uuid[]) AND c.message_id IS NOT NULL AND c.closed_at IS NULL
+ ORDER BY c.case_id;
+
+-- name: open_work_cases(document_id)
+-- Open cases that stand in the way of these documents' own work: they are over with their document.
+SELECT c.document_id, c.case_id
+  FROM exception_case c JOIN work_item w USING (work_item_id)
+ WHERE c.document_id = ANY (:document_id::uuid[]) AND c.closed_at IS NULL AND w.subject_id IS NULL
+ ORDER BY c.case_id;
 
 -- name: requeue_messages(message_id, received_at, now)!
 -- Look at these messages again.

@@ -227,6 +227,14 @@ ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
        finished_at = NULL, wakes = w.wakes + 1
  WHERE w.status IN ('due', 'parked', 'done', 'cancelled');
 
+-- name: restart_held_work(document_id, flow)!
+-- Where an effect outside is under way, whoever comes to know its outcome lets the flow begin again: that may be another engine than
+-- the one that asked, and it would not know that the document has changed since.
+UPDATE work_item w
+   SET facts = w.facts || '{"begins_anew": true}', wakes = w.wakes + 1
+  FROM unnest(:document_id::uuid[], :flow::text[]) AS u(document_id, flow)
+ WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status = 'in_call';
+
 -- name: cancel_work(document_id, settled, now)!
 -- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on, and items
 -- in :settled are put back by this very recording.
@@ -255,6 +263,16 @@ UPDATE intent i
    SET outcome = u.outcome, settled_at = CASE WHEN u.outcome <> 'unknown' THEN :now::timestamptz END
   FROM unnest(:document_id::uuid[], :idempotency_key::text[], :outcome::text[]) AS u(document_id, idempotency_key, outcome)
  WHERE i.document_id = u.document_id AND i.idempotency_key = u.idempotency_key;
+
+-- name: settle_earlier_intents(idempotency_key, document_id, work_item_id, step, outcome, now)!
+-- An answer was lost, the document then got another version and with it another key, and now it is known what there is: the sends
+-- under the earlier keys are settled with it.
+UPDATE intent i
+   SET outcome = u.outcome, settled_at = :now
+  FROM unnest(:idempotency_key::text[], :document_id::uuid[], :work_item_id::uuid[], :step::text[], :outcome::text[])
+       AS u(idempotency_key, document_id, work_item_id, step, outcome)
+ WHERE i.document_id = u.document_id AND i.work_item_id = u.work_item_id AND i.step = u.step
+   AND i.idempotency_key <> u.idempotency_key AND i.outcome IN ('open', 'unknown');
 
 -- name: insert_attempts(attempt_id, system, operation, effect, flow, step, document_id, work_item_id, correlation_id, business_unit, engine_id, idempotency_key, try_number, started_at, duration_ms, outcome, error_code, message, http_status, http_calls, records, request_bytes, response_bytes, trace_id, calls, now)!
 -- The calls that were made.
@@ -387,6 +405,24 @@ UPDATE redrive r
                                              AND i.status IN ('waiting', 'queued', 'sent', 'accepted')) AS is_over
           FROM redrive r2 WHERE r2.redrive_id = ANY (:redrive_id::uuid[])) o
  WHERE r.redrive_id = o.redrive_id AND r.finished_at IS NULL;
+
+-- name: end_redrives_of_cases(case_id, close_reason, now)!
+-- Cases have been closed: whatever reprocessing of them is still under way is over too, however they came to be closed, and with its
+-- last item the reprocessing itself. Only what is under way is looked at, which is little however much there ever was.
+WITH over AS (
+    UPDATE redrive_item i
+       SET status = CASE WHEN u.close_reason = 'cancelled' THEN 'refused' ELSE 'verified' END,
+           result = 'The exception was closed meanwhile: ' || u.close_reason || '.', updated_at = :now
+      FROM unnest(:case_id::uuid[], :close_reason::text[]) AS u(case_id, close_reason)
+     WHERE i.case_id = u.case_id AND i.status IN ('queued', 'sent', 'accepted')
+    RETURNING i.redrive_id
+)
+UPDATE redrive r
+   SET finished_at = :now
+  FROM (SELECT DISTINCT redrive_id FROM over) ended
+ WHERE r.redrive_id = ended.redrive_id AND r.finished_at IS NULL
+   AND NOT EXISTS (SELECT 1 FROM redrive_item o
+                    WHERE o.redrive_id = r.redrive_id AND o.status IN ('queued', 'sent', 'accepted') AND NOT o.case_id = ANY (:case_id::uuid[]));
 
 -- name: insert_movements(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, now)!
 -- What was ordered, received, billed. Said again with other figures, the newer figures count.

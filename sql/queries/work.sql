@@ -99,7 +99,7 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
   FROM taken t
   JOIN document d ON d.document_id = t.document_id AND d.document_id = ANY (ARRAY(SELECT document_id FROM taken))
   LEFT JOIN LATERAL (SELECT canonical, payload_hash FROM document_payload WHERE document_id = d.document_id AND payload_version = d.payload_version OFFSET 0) p ON true
- ORDER BY t.priority, t.due_at;
+ ORDER BY t.priority, t.due_at, t.work_item_id;
 
 -- name: claim_decisions(wanted, now)
 -- Take the oldest due items that are decided here. They are computed and recorded in the same transaction, so the row lock is
@@ -137,7 +137,7 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
   FROM due t
   JOIN held d USING (document_id)
   LEFT JOIN LATERAL (SELECT canonical, payload_hash FROM document_payload WHERE document_id = d.document_id AND payload_version = d.payload_version OFFSET 0) p ON true
- ORDER BY t.priority, t.due_at;
+ ORDER BY t.priority, t.due_at, t.work_item_id;
 
 -- name: lock_documents(document_id)
 -- The documents as they are now, held until the transaction ends, in id order so that two holders never cross.

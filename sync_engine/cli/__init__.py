@@ -3,7 +3,7 @@
 
 def main() -> None:
     """What the `finsync` command runs."""
-    from sync_engine.cli import rollups  # noqa: F401 - makes its command known
+    from sync_engine.cli import rollups, simulation  # noqa: F401 - makes their commands known
     from sync_engine.cli.commands import app
 
     app()

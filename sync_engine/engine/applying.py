@@ -5,6 +5,7 @@ where its trouble is shown.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
@@ -14,14 +15,13 @@ from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, 
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import remediate
+from sync_engine.engine.sketching import sketched
 from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
 from sync_engine.model.documents import ApprovalStatus, DocumentType
-from sync_engine.model.errors import MappingError
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import FLOW_OF
 from sync_engine.model.lifecycles import LIFECYCLES, Status
-from sync_engine.model.money import currencies, parse_amount
 from sync_engine.model.ports import Identifier, News, Sketch
 
 
@@ -36,7 +36,10 @@ class Batch:
         self.heads: dict[UUID, Head] = {}
         self.hashes: dict[UUID, bytes | None] = {}
         self.message_cases: dict[UUID, UUID] = {}
-        self.source_cases: dict[UUID, list[UUID]] = {}
+        self.source_cases: dict[UUID, list[tuple[UUID, datetime | None]]] = {}
+        """By document: open cases about versions that could not be read, and of when those versions are."""
+        self.work_cases: dict[UUID, list[UUID]] = {}
+        """By document: open cases that stand in the way of its own work."""
         self.redrives: dict[UUID, list[tuple[UUID, UUID]]] = {}
 
     def apply(self, told: list[Understood]) -> None:
@@ -85,16 +88,19 @@ class Batch:
         }
         self.heads = store.lock_heads(self.connection, sorted((about | decided) - new))
         known = list(self.heads)
-        hashes, told_before, source = store.rows_of_all(
+        hashes, told_before, source, in_the_way = store.rows_of_all(
             self.connection,
             ("intake.payload_hashes", {"document_id": known}),
             ("intake.open_message_cases", {"message_id": [one.message_id for one in told]}),
             ("intake.open_source_cases", {"document_id": known}),
+            ("intake.open_work_cases", {"document_id": known}),
         )
+        for row in in_the_way:
+            self.work_cases.setdefault(row["document_id"], []).append(row["case_id"])
         self.hashes = {row["document_id"]: row["payload_hash"] for row in hashes}
         self.message_cases = {row["message_id"]: row["case_id"] for row in told_before}
         for row in source:
-            self.source_cases.setdefault(row["document_id"], []).append(row["case_id"])
+            self.source_cases.setdefault(row["document_id"], []).append((row["case_id"], row["source_at"]))
         if self.message_cases:
             for row in store.rows(self.connection, "redrive.of_messages", message_id=list(self.message_cases)):
                 self.redrives.setdefault(row["message_id"], []).append((row["redrive_id"], row["case_id"]))
@@ -144,6 +150,8 @@ class Batch:
     def _news(self, understood: Understood, news: News) -> None:
         document_id = self.documents.get(news.identifier)
         head = self.heads.get(document_id) if document_id is not None else None
+        if head is not None:
+            self._settle_source_cases(understood, news, head)
         if news.ignore or document_id is None or (head is None and news.document is None):
             self._dispose(understood, "ignored", news.ignore or "nothing is known of it", None)
             return
@@ -294,15 +302,27 @@ class Batch:
                 self.setup.lane(step, head.business_unit),
                 recording.now,
             )
-        for case_id in self.source_cases.pop(head.document_id, []):
-            recording.close_case(
+        return "applied", ""
+
+    def _settle_source_cases(self, understood: Understood, news: News, head: Head) -> None:
+        """A version that can be read settles what was wrong with versions before it, whether or not it brings anything new."""
+        later: list[tuple[UUID, datetime | None]] = []
+        own = self.message_cases.get(understood.message_id)
+        for case_id, source_at in self.source_cases.pop(head.document_id, []):
+            if case_id == own:
+                continue  # is settled with the message itself
+            if source_at is not None and source_at > news.source_at:
+                later.append((case_id, source_at))
+                continue
+            self.recording.close_case(
                 case_id,
                 reason="fixed",
                 by=understood.system,
                 head=head,
                 comment="A version that can be read has arrived.",
             )
-        return "applied", ""
+        if later:
+            self.source_cases[head.document_id] = later
 
     def _signal(self, understood: Understood, news: News, head: Head) -> None:
         lifecycle, recording = LIFECYCLES[head.document_type], self.recording
@@ -346,6 +366,14 @@ class Batch:
         if head.is_closed and head.closed_at == recording.now:
             recording.cancelled.add(head.document_id)
             recording.released.add(head.document_id)
+            for case_id in self.work_cases.pop(head.document_id, []):
+                recording.close_case(
+                    case_id,
+                    reason="cancelled",
+                    by=understood.system,
+                    head=head,
+                    comment=f"The document has ended: {head.state}.",
+                )
 
     def _cancel_orders(self, understood: Understood, requisition: Head, why: str) -> None:
         """What was ordered for a requisition that has been withdrawn since is taken back, as far as it still can be (R088)."""
@@ -405,27 +433,7 @@ class Batch:
 
     def _begin_sketch(self, understood: Understood, sketch: Sketch, document_id: UUID) -> Head:
         """A document of which we know little more than its number, so that its trouble has a place to be shown."""
-        initial = LIFECYCLES[sketch.document_type].initial
-        head = blank(
-            document_id,
-            sketch.document_type,
-            understood.system,
-            sketch.number or sketch.identifier.external_id,
-            initial,
-            self.recording.now,
-        )
-        head.title = sketch.title[:2000]
-        head.business_unit = self._unit(sketch.business_unit)
-        head.company_code = sketch.company_code
-        head.submitted_at = self.recording.now
-        if sketch.currency in currencies():
-            try:
-                head.amount, head.currency = parse_amount(sketch.amount), sketch.currency
-                head.group_amount = self.setup.mappings.in_group_currency(
-                    head.amount, head.currency, self.recording.now.date()
-                ).amount
-            except (ValueError, MappingError):
-                head.amount = head.currency = head.group_amount = None
+        head = sketched(sketch, document_id, understood.system, self.setup.mappings, now=self.recording.now)
         self.recording.begin(head)
         self.heads[document_id] = head
         self.recording.identify(head, sketch.identifier)
@@ -437,14 +445,3 @@ class Batch:
             attributes={"readable": "false"},
         )
         return head
-
-    def _unit(self, told: str) -> str:
-        """The business unit that a department or code of the source means; none when no table knows it, and then only those
-        who see every unit see the document."""
-        mappings = self.setup.mappings
-        if told in mappings.business_units:
-            return told
-        try:
-            return mappings.unit_of_department(told, system="finsync").code
-        except MappingError:
-            return ""

@@ -93,7 +93,13 @@ def _decide_batch(
             for item in items:
                 item.head = heads.setdefault(item.head.document_id, item.head)
             decided = _decide_all(
-                items, connection, Desk(connection, setup, now), engine_id, crash_point, poisonous, lanes
+                items,
+                connection,
+                Desk(connection, setup, now, frozenset(heads)),
+                engine_id,
+                crash_point,
+                poisonous,
+                lanes,
             )
             crash_point(Moment("before_commit", items))
     except (psycopg.OperationalError, store.Stale):

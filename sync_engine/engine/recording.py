@@ -204,6 +204,9 @@ class Recording:
             "fencing_token",
         )
         self.settled_intents = Rows("record.settle_intents", "document_id", "idempotency_key", "outcome")
+        self.earlier_intents = Rows(
+            "record.settle_earlier_intents", "idempotency_key", "document_id", "work_item_id", "step", "outcome"
+        )
         self.attempts = Rows(
             "record.insert_attempts",
             "attempt_id",

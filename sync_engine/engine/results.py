@@ -103,6 +103,9 @@ _INTENT_OUTCOMES = {
 }
 """What the word of an attempt says of the intent behind it."""
 
+_EARLIER_WERE = {"adopted": "adopted", "done": "not_sent"}
+"""What this outcome says of earlier sends of the same step: it was looked up first, so they were found, or never arrived."""
+
 
 NOTE_EVERY_S = 30.0
 """A system that answers is noted as alive this often; every failure, and the first answer after one, is noted at once."""
@@ -235,9 +238,12 @@ class Recorder:
         item = result.item
         if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
             return
-        recording.settled_intents.add(
-            result.item.head.document_id, idempotency_key(result.item), _INTENT_OUTCOMES[result.attempt.outcome]
-        )
+        outcome = _INTENT_OUTCOMES[result.attempt.outcome]
+        recording.settled_intents.add(item.head.document_id, idempotency_key(item), outcome)
+        if item.ask_first and outcome in _EARLIER_WERE:
+            recording.earlier_intents.add(
+                idempotency_key(item), item.head.document_id, item.work_item_id, item.step.name, _EARLIER_WERE[outcome]
+            )
 
     def _note(self, recording: Recording, result: Result) -> None:
         item, attempt = result.item, result.attempt

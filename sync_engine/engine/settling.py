@@ -19,16 +19,19 @@ from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
 
+ANEW = "begins_anew"
+"""The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome, the one who
+asked or, after a crash, somebody else, lets the flow begin again."""
+
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     """Write what an outcome means into `recording`."""
-    if (
-        item.head.payload_version != item.payload_version
-        and item.subject_id is None
-        and outcome.kind is not Kind.UNKNOWN
-    ):
-        _restart(recording, item, setup)
-        return
+    is_superseded = item.head.payload_version != item.payload_version or ANEW in item.facts
+    if is_superseded and item.subject_id is None and "changed" in LIFECYCLES[item.head.document_type].events:
+        if outcome.kind is not Kind.UNKNOWN:
+            _restart(recording, item, setup)
+            return
+        item.facts[ANEW] = True  # once it is known what became of this
     try:
         _SETTLERS[outcome.kind](recording, item, outcome, setup)
     except IllegalMove as error:
@@ -421,7 +424,8 @@ _SETTLERS: dict[Kind, Callable[[Recording, Item, Outcome, Setup], None]] = {
 
 
 def _restart(recording: Recording, item: Item, setup: Setup) -> None:
-    """A new version of the document arrived while the step was under way: what was decided no longer counts."""
+    """A new version of the document arrived while the step was under way: what was decided no longer counts. Only for documents
+    that begin anew when they change; an order that is changed or cancelled under way is still the order that was made."""
     item.facts = {}
     first = item.flow.first
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)

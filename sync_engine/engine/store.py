@@ -82,6 +82,7 @@ def transaction(connection: psycopg.Connection) -> Iterator[None]:
     Raises:
         Stale: at the end of the block, when a statement found something changed since it was read; nothing stands.
     """
+    all_arrived = False
     try:
         with connection.pipeline() as pipeline:
             connection.execute("BEGIN", prepare=False)
@@ -90,23 +91,26 @@ def transaction(connection: psycopg.Connection) -> Iterator[None]:
             except BaseException:
                 with suppress(psycopg.Error):
                     pipeline.sync()
+                    all_arrived = True
                 raise
             connection.execute("COMMIT", prepare=False)
     except psycopg.Error as error:
-        _roll_back(connection)
+        _roll_back(connection, forget_prepared=True)
         if is_stale(error):
             raise Stale(str(error).splitlines()[0]) from error
         raise
     except BaseException:
-        _roll_back(connection)
+        _roll_back(connection, forget_prepared=not all_arrived)
         raise
 
 
-def _roll_back(connection: psycopg.Connection) -> None:
+def _roll_back(connection: psycopg.Connection, *, forget_prepared: bool) -> None:
     if connection.closed:
         return
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         connection.execute("ROLLBACK", prepare=False)
+    if not forget_prepared:
+        return
     # psycopg counts a statement as prepared when it is sent; one sent behind a failure never reached the server.
     threshold, connection.prepare_threshold = connection.prepare_threshold, None
     connection.execute("DEALLOCATE ALL")
@@ -272,6 +276,7 @@ def _events(together: Together, recording: Recording) -> None:
 
 def _calls(together: Together, recording: Recording) -> None:
     together.add_rows(recording.settled_intents)
+    together.add_rows(recording.earlier_intents)
     together.add_rows(recording.attempts, engine_id=recording.engine_id)
     together.add_rows(recording.attempt_bodies)
     if recording.dispositions.rows:
@@ -336,6 +341,9 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     """What has to see the rest of the recording, or touches rows that something else of it touches too."""
     after = Pipeline(connection, recording.now)
     after.send_rows(recording.restarts)
+    if recording.restarts.rows:
+        begun = recording.restarts.arrays()
+        after.send("record.restart_held_work", {name: begun[name] for name in ("document_id", "flow")})
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
     if recording.ready_suppliers:
@@ -350,6 +358,9 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     after.send_rows(recording.redrive_items)
     if recording.finished_redrives:
         after.send("record.finish_redrives", {"redrive_id": list(recording.finished_redrives)})
+    if recording.closed_cases.rows:
+        closed = recording.closed_cases.arrays()
+        after.send("record.end_redrives_of_cases", {name: closed[name] for name in ("case_id", "close_reason")})
 
 
 def _link(after: Pipeline, recording: Recording) -> None:

@@ -327,6 +327,32 @@ def test_marking_the_order_never_hides_a_revision_that_waits(world):
     assert [news.identifier.external_id for news in world.news("order_revisions")] == [f"{order_id}/2"]
 
 
+def test_marking_the_order_never_hides_a_cancellation_that_waits(world):
+    """Found by simulation, seed 261: the order lived on in the ERP after it was cancelled here (P1, R040)."""
+    requisition_id, order_id = world.ordered()
+    world.coupa.cancel_order(order_id=order_id, by="buyer.1")
+    answer = world.do("mark_exported", world.ask(world.order(requisition_id)))
+    assert answer.facts["skipped"] == "its cancellation waits to be exported"
+    (news,) = world.news("order_revisions")
+    assert news.document.cancels
+
+
+def test_a_cancellation_at_the_very_moment_of_marking_is_shown_to_a_person(world):
+    requisition_id, order_id = world.ordered()
+    ask = world.ask(world.order(requisition_id))
+
+    class Overtaken(Coupa):
+        def _dispatch(self, request):
+            if request.method == "PUT":
+                self.cancel_order(order_id=order_id, by="buyer.1")
+            return super()._dispatch(request)
+
+    world.coupa.__class__ = Overtaken
+    with pytest.raises(BusinessRejection, match="was cancelled in Coupa while it was marked") as refused:
+        world.do("mark_exported", ask)
+    assert refused.value.code == "document_changed"
+
+
 def test_a_revision_at_the_very_moment_of_marking_is_shown_to_a_person(world):
     requisition_id, order_id = world.ordered()
     ask = world.ask(world.order(requisition_id))
@@ -551,6 +577,7 @@ def test_the_system_states_its_operations_and_limits():
         "return_order_number": "set",
         "mark_exported": "set",
         "return_change": "set",
+        "cancel_order": "set",
         "tell_procurement": "create",
         "tell_procurement_closed": "create",
     }

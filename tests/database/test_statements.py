@@ -12,7 +12,11 @@ from sync_engine.database.statements import names, sql
 from tests.conftest import new_cell
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = [path for folder in ("sync_engine", "pages", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+PROGRAM = [
+    path
+    for folder in ("sync_engine", "pages", "benchmarks", "sandbox")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 WORDS = {
     node.value
     for path in PROGRAM

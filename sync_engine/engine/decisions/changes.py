@@ -121,6 +121,12 @@ def await_change_approval(items: Sequence[Item], desk: Desk) -> list[Outcome | N
     return outcomes
 
 
+NOT_YET_AT_LARGE = frozenset({"posted", "committed", "returned"})
+"""The ERP has the order, and procurement has not confirmed its number: a buyer who has seen it there may be quicker."""
+
+AT_LARGE_WAIT_S = 30.0
+
+
 def apply_change(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
     """The ERP has the change: our order follows. One that had been billed in full meanwhile is open again for the rest."""
     orders = desk.linked(items, "changes")
@@ -135,6 +141,11 @@ def apply_change(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
         change = document(item, ChangeOrder)
         order = PurchaseOrder.model_validate_json(row["canonical"])
         activity = "order_cancelled" if change.cancels else "order_changed"
+        if head.state in NOT_YET_AT_LARGE and not change.cancels:
+            outcomes.append(
+                Outcome(Kind.WAIT, wait_s=AT_LARGE_WAIT_S, waiting_for="the order's number to be in procurement")
+            )
+            continue
         if not PURCHASE_ORDER.allows(head.status, activity):
             outcomes.append(Outcome(Kind.DONE, attributes={"order_left_as": head.state}))
             continue

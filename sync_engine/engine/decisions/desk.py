@@ -27,11 +27,12 @@ LOOK_AGAIN_S = 7 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where decisions are taken: inside one transaction, at one time."""
+    """Where decisions are taken: inside one transaction, at one time. `in_hand` are the documents whose own work is decided in it."""
 
     connection: psycopg.Connection
     setup: Setup
     now: datetime
+    in_hand: frozenset[UUID] = frozenset()
 
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """What a named statement of `decide.sql` answers."""
@@ -66,8 +67,9 @@ class Desk:
             store.rows(self.connection, "work.lock_keys", keys=wanted)
 
     def try_lock(self, document_ids: Iterable[UUID]) -> dict[UUID, Head]:
-        """Other documents that a decision moves too; those held elsewhere are missing."""
-        ids = sorted(set(document_ids))
+        """Other documents that a decision moves too. Those held elsewhere are missing, and so are those whose own work is decided
+        here: both would write what the other has not seen."""
+        ids = sorted(set(document_ids) - self.in_hand)
         return (
             {row["document_id"]: store.head_of(row) for row in self.rows("try_lock_documents", document_id=ids)}
             if ids

@@ -1,0 +1,25 @@
+"""I1: no requisition line has two live orders, by the ERP's own ledger (promise P1).
+
+Journeys write their own name on every line, so that the ledger is read without anything the engine has made up.
+"""
+
+from collections import defaultdict
+
+from sandbox.simulation.ended import Ended
+from sandbox.simulation.findings import Finding
+
+
+def one_live_order(ended: Ended) -> list[Finding]:
+    """Every line text that stands in more than one live order, and every reference of ours that does."""
+    by_line: dict[str, list[str]] = defaultdict(list)
+    for order in ended.landscape.s4hana.orders.values():
+        if order.get("PurchasingDocumentDeletionCode"):
+            continue
+        for item in order["_items"]:
+            by_line[item["PurchaseOrderItemText"]].append(order["PurchaseOrder"])
+    by_reference = ended.landscape.s4hana.live_orders_by_reference()
+    return [
+        Finding("one_live_order", what, f"the ERP has {len(numbers)} live orders for it: {', '.join(numbers)}")
+        for what, numbers in [*by_line.items(), *by_reference.items()]
+        if len(numbers) > 1
+    ]

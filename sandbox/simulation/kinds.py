@@ -1,0 +1,64 @@
+"""The kinds of journeys, as tables: the acts of people in their order, and what has to come of them in a calm world.
+
+An act is the name of a method of `stories.People`, with its arguments. `documents` is how many documents the journey brings
+into being at least.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Act = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of journey."""
+
+    acts: tuple[Act, ...]
+    documents: int
+    line: dict[str, Any] = field(default_factory=dict)
+    """How its requisition line differs from an ordinary one."""
+    by_hand: bool = False
+    """Somebody changes the ledger behind our back: the books have to differ afterwards, and the comparison has to say so."""
+
+
+def _acts(*acts: str | Act) -> tuple[Act, ...]:
+    return tuple((act, {}) if isinstance(act, str) else act for act in acts)
+
+
+_ORDERED = ("submit", "approve")
+_NO_CONTRACT = {"contract": ""}
+
+# fmt: off
+KINDS: dict[str, Kind] = {
+    "plain":               Kind(_acts(*_ORDERED, "receive", "bill"), 5),
+    "paid":                Kind(_acts(*_ORDERED, "receive", "bill", "pay"), 5),
+    "two_suppliers":       Kind(_acts(("submit", {"suppliers": 2}), "approve", "receive"), 4),
+    "without_contract":    Kind(_acts(*_ORDERED, "agree", "receive", "bill"), 7, _NO_CONTRACT),
+    "refused":             Kind(_acts(*_ORDERED, "refuse"), 3, _NO_CONTRACT),
+    "rejected":            Kind(_acts("submit", "reject"), 1),
+    "withdrawn":           Kind(_acts("submit", "withdraw"), 1),
+    "edited":              Kind(_acts("submit", "edit", "approve", "receive"), 3),
+    "unknown_cost_centre": Kind(_acts(("submit", {"cost_centre": "4799"}), "correct", "approve", "receive"), 3),
+    "unknown_department":  Kind(_acts(("submit", {"department": "Moon Plant"})), 1),
+    "changed_a_little":    Kind(_acts(*_ORDERED, ("revise", {"percent": 5}), "receive"), 4),
+    "changed_a_lot":       Kind(_acts(*_ORDERED, ("revise", {"percent": 50}), "agree", "receive"), 6),
+    "change_refused":      Kind(_acts(*_ORDERED, ("revise", {"percent": 50}), "refuse", "receive"), 6),
+    "cancelled":           Kind(_acts(*_ORDERED, "cancel"), 3),
+    "in_two_deliveries":   Kind(_acts(*_ORDERED, ("receive", {"share": 2}), ("bill", {"share": 2}), ("receive", {"share": 2}), ("bill", {"share": 2, "again": "B"})), 8),
+    "returned_goods":      Kind(_acts(*_ORDERED, "receive", "send_back", "receive", "bill"), 7),
+    "billed_early":        Kind(_acts(*_ORDERED, "bill", "receive"), 5),
+    "billed_dearly":       Kind(_acts(*_ORDERED, "receive", ("bill", {"dearer_percent": 30}), "agree_to_bill", "release"), 6),
+    "bill_refused":        Kind(_acts(*_ORDERED, "receive", ("bill", {"dearer_percent": 50}), "refuse_bill"), 5),
+    "billed_twice":        Kind(_acts(*_ORDERED, "receive", "bill", "bill"), 6),
+    "billed_without_order": Kind(_acts(("bill", {"order": False})), 1),
+    "blocked_cost_centre": Kind(_acts("block", "submit", "approve", "unblock", "ask_to_reprocess", "receive"), 3),
+    "given_up":            Kind(_acts("block", "submit", "approve", "give_up", "unblock"), 1),
+    "half_returned":       Kind(_acts(*_ORDERED, ("receive", {"share": 2}), "send_back", "receive"), 5),
+    "returned_in_part":    Kind(_acts(*_ORDERED, ("receive", {"share": 2}), ("receive", {"share": 2}), "send_back"), 5),
+    "cancelled_too_late":  Kind(_acts(*_ORDERED, ("receive", {"share": 2}), "cancel"), 4),
+    "supplier_news":       Kind(_acts("rename_supplier", *_ORDERED, "receive"), 3),
+    "changed_by_hand":     Kind(_acts(*_ORDERED, "change_by_hand"), 2, by_hand=True),
+    "deleted_by_hand":     Kind(_acts(*_ORDERED, "delete_by_hand"), 2, by_hand=True),
+}
+# fmt: on

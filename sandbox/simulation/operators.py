@@ -1,0 +1,98 @@
+"""People who use our application: they see the exceptions of their units and ask for them to be reprocessed."""
+
+from random import Random
+from uuid import UUID
+
+from sandbox.simulation.arena import Arena
+from sandbox.simulation.clocks import WorldClock
+from sync_engine.control import commands
+from sync_engine.control.access import acting
+from sync_engine.control.roles import Action
+from sync_engine.database.statements import sql
+
+
+class Operators:
+    """Everybody at the exceptions page.
+
+    Args:
+        arena: Their sessions.
+        rng: Makes the ids of their commands.
+        clock: Tells when they ask.
+    """
+
+    def __init__(self, arena: Arena, rng: Random, clock: WorldClock) -> None:
+        self._arena = arena
+        self._rng = rng
+        self._clock = clock
+        self.trespasses: list[UUID] = []
+        """Commands about exceptions their asker may not even know of."""
+        self.have_asked = False
+        """Whether anybody has asked for something since this was last set to False."""
+
+    def reprocess_of(self, requisition: int | None) -> int:
+        """Ask for the open exceptions of a requisition and its orders to be reprocessed; answers how many there are."""
+        return self._reprocess("operations.1", f"{requisition}")
+
+    def sees_open(self, requisition: int | None) -> bool:
+        """Whether anything stands in the way of a requisition or its orders."""
+        return bool(self._open_cases("operations.1", f"{requisition}"))
+
+    def give_up(self, requisition: int | None) -> bool:
+        """Ask for what stands still of a requisition and its orders to be given up; answers whether there was anything."""
+        cases = self._open_cases("operations.1", f"{requisition}")
+        if cases:
+            self._ask("operations.1", cases[:1], action=Action.ABANDON)
+        return bool(cases)
+
+    def tidy_up(self) -> int:
+        """Ask for every open exception to be reprocessed; answers how many there are."""
+        return self._reprocess("operations.1", "")
+
+    def crowd(self) -> int:
+        """Three people see the same exceptions and all ask for them, one of them with two clicks; somebody of another unit has
+        got hold of their ids. Answers how many exceptions there are."""
+        cases = self._open_cases("operations.1", "")
+        if not cases:
+            return 0
+        for who in ("operations.2", "operations.1", "operations.3"):
+            command_id = self._ask(who, cases)
+            if who == "operations.2":
+                self._ask(who, cases, command_id)
+        foreign = {
+            who: [case for case in cases if case not in self._open_cases(who, "")]
+            for who in ("analyst.de-south", "analyst.de-north")
+        }
+        self.trespasses += [self._ask(who, theirs) for who, theirs in foreign.items() if theirs]
+        return len(cases)
+
+    def _reprocess(self, who: str, number: str) -> int:
+        cases = self._open_cases(who, number)
+        if cases:
+            self._ask(who, cases)
+        return len(cases)
+
+    def _open_cases(self, who: str, number: str) -> list[tuple[UUID, int]]:
+        with acting(self._arena.app, self._arena.sessions[who].token) as connection:
+            return connection.execute(sql("simulate.open_cases"), {"number": number}).fetchall()
+
+    def _ask(
+        self,
+        who: str,
+        cases: list[tuple[UUID, int]],
+        command_id: UUID | None = None,
+        action: Action = Action.REPROCESS,
+    ) -> UUID:
+        session = self._arena.sessions[who]
+        self.have_asked = True
+        command_id = command_id or UUID(int=self._rng.getrandbits(128), version=4)
+        commands.ask(
+            self._arena.app,
+            session.token,
+            session.person,
+            command_id=command_id,
+            action=action,
+            arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
+            now=self._clock.database_now(),
+            reason="the cause is repaired",
+        )
+        return command_id

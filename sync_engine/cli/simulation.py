@@ -1,0 +1,72 @@
+"""`finsync simulate`: many seeded schedules of faults against the real engine, and what did not hold."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sync_engine.cli.commands import app
+from sync_engine.cli.speaking import AsJson, expected_errors, print_json
+
+
+@app.command()
+def simulate(
+    schedules: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes to spread them over.")] = 1,
+    replay: Annotated[int | None, typer.Option(min=0, help="Play this one seed and tell what happened last.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Write every failing plan, made small, into this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run seeded schedules of faults against the real engine on a PostgreSQL of their own; ends with 1 if anything did not hold."""
+    with expected_errors():
+        report = _replayed(replay) if replay is not None else _simulated(range(seed, seed + schedules), jobs, keep)
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, dict | list)))
+    raise typer.Exit(1 if report["failed"] else 0)
+
+
+def _simulated(seeds: range, jobs: int, keep: Path | None) -> dict[str, Any]:
+    from sandbox.simulation.report import Report
+    from sandbox.simulation.simulate import results
+
+    report, began = Report(), None
+    for result in results(seeds, jobs=jobs):
+        # Counted from the first result on: starting a server and its workers is no part of a schedule.
+        began = began or time.monotonic()
+        report.add(result)
+        for finding in result.findings:
+            typer.echo(f"seed {result.plan.seed}: {finding.invariant}: {finding.document}: {finding.says}", err=True)
+    if keep is not None and report.failed:
+        _keep(report.failed, keep)
+    return report.as_json(seconds=time.monotonic() - (began or 0.0))
+
+
+def _keep(failed: list[Any], folder: Path) -> None:
+    from sandbox.simulation.simulate import keep, stage
+
+    with stage() as alone:
+        for result in failed:
+            plan = alone.smallest(result)
+            path = keep(folder, result.findings[0].invariant, plan, alone.play(plan))
+            typer.echo(
+                f"seed {plan.seed}: {len(plan.stories)} journeys and {plan.faults_max} faults are enough: {path}",
+                err=True,
+            )
+
+
+def _replayed(seed: int) -> dict[str, Any]:
+    from sandbox.simulation.plan import draw
+    from sandbox.simulation.simulate import stage
+
+    with stage() as alone:
+        result = alone.play(draw(seed))
+    return {
+        "failed": int(bool(result.findings)),
+        **result.as_json(),
+        "plan": result.plan.as_json(),
+        "last": list(result.last),
+    }

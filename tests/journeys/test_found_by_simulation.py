@@ -1,0 +1,247 @@
+"""Bugs that the simulator found, each told as the shortest story that shows it."""
+
+import copy
+from decimal import Decimal
+from uuid import uuid4
+
+import httpx2
+
+from sync_engine.control import commands
+from sync_engine.control.execute import execute_commands
+from sync_engine.control.roles import Action, Role
+
+
+def read_and_apply(house, system, feed):
+    """Take in what a system has to tell, and decide nothing yet."""
+    collector = house.engine.collectors[system]
+    collector.collect(house.connection, collector.system.feed(feed), hinted=True)
+    house.engine.apply(house.connection)
+
+
+def ask_to_reprocess(house, session):
+    """Ask for every open exception, and have it carried out before anything else happens."""
+    cases = house.connection.execute("SELECT case_id, version FROM exception_case WHERE closed_at IS NULL").fetchall()
+    app = house.database.engine("finsync_app", pool_size=1)
+    commands.ask(
+        app,
+        session.token,
+        session.person,
+        command_id=uuid4(),
+        action=Action.REPROCESS,
+        arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
+        now=house.clock.now(),
+        reason="the cause is repaired",
+    )
+    app.dispose()
+    execute_commands(house.connection, house.engine.setup, engine_id="engine-1", now=house.clock.now())
+
+
+def test_a_reprocessing_ends_with_its_exception_when_a_reviewer_refuses_at_the_same_moment(house):
+    """Seeds 101 and 106 (R101, F18): it stayed "on its way" for ever."""
+    _, order = house.order_one()
+    house.receive(order)
+    house.run(hours=1)
+    house.invoice(order, price="30.00")
+    house.run(hours=1)
+    session = house.put_person("ap.1", Role.FINANCE_OPERATIONS)
+    house.decide_in_servicenow("fin.1", "rejected", "ask for a credit note")
+    read_and_apply(house, "servicenow", "approvals")
+    ask_to_reprocess(house, session)
+    house.run(hours=1)
+    assert house.documents("invoice")[0][1] == "rejected"
+    assert house.redrive_results() == [("refused", "The exception was closed meanwhile: cancelled.")]
+    assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
+
+
+def test_a_lost_answer_is_settled_even_if_the_document_has_another_version_by_then(house):
+    """Seeds 119, 123 and 125 (R082, F1): the send under the earlier version's key stayed unknown for ever."""
+    requisition = house.submit(house.line(cost_centre="4719"))
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_replies_lost = 1
+    for _ in range(20):
+        house.run(seconds=30)
+        if house.connection.execute("SELECT count(*) FROM intent WHERE outcome = 'unknown'").fetchone() == (1,):
+            break
+    house.coupa.edit_requisition(
+        requisition_id=requisition, by="planner.de-south", lines=[house.line(cost_centre="4718")]
+    )
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(hours=1)
+    assert len(house.servicenow.tables["incident"]) >= 1
+    unsettled = house.connection.execute("SELECT step FROM intent WHERE outcome IN ('open', 'unknown')").fetchall()
+    assert unsettled == []
+
+
+def test_a_repaired_record_settles_its_exception_even_if_it_says_nothing_new(house):
+    """Seed 159 (R127, F15): an order had been made already, so the repaired requisition came "too late", and its exception stayed
+    open for ever."""
+    requisition, _ = house.order_one()
+    right = house.coupa.ledger.table("requisition").rows[str(requisition)]
+    spoiled = {**copy.deepcopy(right), "total": "two hundred"}
+    house.clock.advance(60)
+    house.coupa._changed(house.coupa.ledger.table("requisition"), spoiled)
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+    house.clock.advance(60)
+    house.coupa._changed(house.coupa.ledger.table("requisition"), right)
+    house.run(minutes=10)
+    assert house.cases() == []
+
+
+def test_a_late_record_that_can_be_read_does_not_settle_a_newer_one_that_cannot(house):
+    """Seed 159, the other way round (F4): what is older than the unreadable version says nothing about it."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    house.run(minutes=10)
+    table = house.coupa.ledger.table("requisition")
+    right = copy.deepcopy(table.rows[str(requisition)])
+    house.clock.advance(60)
+    house.coupa._changed(table, {**copy.deepcopy(right), "total": "two hundred"})
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+    right["req-title"] = "an older title"
+    house.coupa._restored(table, right)
+    house.run(minutes=10)
+    assert [case[0] for case in house.cases()] == ["field_invalid"]
+
+
+def test_a_requisition_changed_while_a_dead_engine_held_it_begins_anew(house):
+    """Seed 231 (R080, F9): whoever took the abandoned step over did not know of the new version, and it was parked for good."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    house.engine.decide(house.connection)
+    dead = house.new_engine()
+    dead.register(house.connection, release="test")
+    [held] = dead.lanes["coupa"].claim(house.connection, 10)
+    assert held.step.name == "read_budget"
+    house.clock.advance(5)
+    house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="11")])
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(minutes=30)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_requisition_changed_while_an_answer_was_being_lost_begins_anew(house):
+    """Seed 231 once more (R082, F1): first what became of the request for approval is looked up, then the flow begins again."""
+    house.run(minutes=5)
+    requisition = house.submit(house.line(contract=""))
+    house.servicenow.faults.outage = True
+    house.run(minutes=10)
+    house.servicenow.faults.outage = False
+    lane = house.engine.lanes["servicenow"]
+    while not (held := lane.claim(house.connection, 10)):
+        house.clock.advance(30)
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_replies_lost = 1
+    results = [lane.ask(item) for item in held]
+    assert [result.outcome.kind for result in results] == ["unknown"]
+    house.clock.advance(5)
+    house.coupa.edit_requisition(
+        requisition_id=requisition, by="planner.de-south", lines=[house.line(contract="", quantity="11")]
+    )
+    read_and_apply(house, "coupa", "requisitions")
+    lane.record(house.connection, results)
+    house.run(minutes=60)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_change_that_overtakes_the_return_of_the_orders_number_is_in_our_books_too(house):
+    """Seeds 111 and 271 (P3, R040, F1): procurement had the number, we did not know it yet, and our order stayed as it was."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    real, lost = house.transport.handle_request, []
+
+    def loses_the_answer(request):
+        answer = real(request)
+        if request.method == "PUT" and b"4500000001" in request.content and len(lost) < 15:
+            lost.append(request)
+            raise httpx2.ReadTimeout("no reply", request=request)
+        return answer
+
+    house.transport.handle_request = loses_the_answer
+    house.approve_in_coupa(requisition)
+    while not lost:
+        house.run(seconds=10)
+    [order] = house.coupa.orders()
+    house.coupa.revise_order(order_id=order["id"], by="head.de-south", changes={1: {"unit-price": "21.00"}})
+    read_and_apply(house, "coupa", "order_revisions")
+    house.run(hours=2)
+    assert len(lost) == 15
+    assert house.documents("change_order")[0][1] == "returned"
+    amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
+    assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
+    assert house.documents("purchase_order")[0][1] == "ordered"
+
+
+def test_an_order_cancelled_while_a_call_about_it_is_under_way_is_not_made_again(house):
+    """Seed 80 (P1, R010, R040, I1): the call's outcome met a newer version of the order, and its flow began again: a second order."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    house.approve_in_coupa(requisition)
+    read_and_apply(house, "coupa", "approvals")
+    read_and_apply(house, "coupa", "requisitions")
+    held = []
+    while not held:
+        house.engine.decide(house.connection)
+        for lane in house.engine.lanes.values():
+            items = lane.claim(house.connection, 10)
+            results = [lane.ask(item) for item in items]
+            if any(item.step.name == "mark_exported" for item in items):
+                held = results
+            else:
+                lane.record(house.connection, results)
+        house.clock.advance(1)
+    [order] = house.coupa.orders()
+    house.coupa.cancel_order(order_id=order["id"], by="head.de-south")
+    read_and_apply(house, "coupa", "order_revisions")
+    house.engine.decide(house.connection)
+    house.engine.call(house.connection, house.engine.lanes["s4hana"], 10)
+    house.engine.decide(house.connection)
+    assert house.documents("purchase_order")[0][1] == "cancelled"
+    house.engine.lanes["coupa"].record(house.connection, held)
+    house.run(hours=2)
+    assert len(house.s4hana.orders) == 1
+    assert house.live_orders() == []
+    assert house.documents("purchase_order")[0][1] == "cancelled"
+
+
+def test_a_change_and_a_delivery_decided_at_the_same_moment_are_both_in_our_books(house):
+    """Seed 75 (P3, R040): decided in one batch, the delivery wrote the order as it had been before the change."""
+    _, number = house.order_one()
+    house.run(minutes=30)
+    [order] = house.coupa.orders()
+    house.coupa.revise_order(order_id=order["id"], by="head.de-south", changes={1: {"unit-price": "21.00"}})
+    read_and_apply(house, "coupa", "order_revisions")
+    house.engine.decide(house.connection)
+    house.receive(number)
+    read_and_apply(house, "s4hana", "goods_receipts")
+    house.engine.decide(house.connection)
+    house.engine.call(house.connection, house.engine.lanes["s4hana"], 10)
+    due = "SELECT step FROM work_item WHERE status = 'due' AND system = 'finsync' AND due_at <= %s ORDER BY step"
+    steps = [step for (step,) in house.connection.execute(due, [house.clock.now()])]
+    assert {"apply_change", "await_fulfilment"} <= set(steps)
+    house.run(hours=1)
+    amounts = "SELECT amount FROM document WHERE document_type = 'purchase_order'"
+    assert house.connection.execute(amounts).fetchall() == [(Decimal("210.00"),)]
+    assert house.documents("purchase_order")[0][1] == "received"
+
+
+def test_what_stands_in_the_way_of_a_requisition_is_over_when_it_is_rejected(house):
+    """Seed 112 (R101, F16, F18): its exceptions stayed open, and what somebody had reprocessed stayed on its way, for ever."""
+    house.run(minutes=5)
+    house.s4hana.faults.outage = True
+    requisition = house.submit()
+    house.run(hours=2)
+    assert [case[0] for case in house.cases()] == ["system_unavailable"]
+    ask_to_reprocess(house, house.put_person("support.1", Role.INTEGRATION_SUPPORT))
+    approval, by = house.coupa.pending_approval(requisition)
+    house.coupa.reject(approval_id=approval, by=by, comment="not this year")
+    read_and_apply(house, "coupa", "requisitions")
+    house.run(hours=1)
+    assert house.documents("requisition")[0][1] == "rejected"
+    assert house.cases() == []
+    assert [status for status, _ in house.redrive_results()] == ["refused"]
+    assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)

@@ -1,0 +1,23 @@
+"""Plans that once failed, made small, and played for ever: one file per failure (RELIABILITY 4.1)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sandbox.simulation.plan import Plan
+from sandbox.simulation.simulate import stage
+
+FILES = sorted(Path(__file__).parent.glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    with stage() as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_what_once_failed_holds(alone, path):
+    plan = Plan.of_json(json.loads(path.read_text(encoding="utf-8"))["plan"])
+    assert alone.play(plan).findings == ()
