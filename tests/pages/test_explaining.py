@@ -93,6 +93,7 @@ def test_every_chart_of_the_cycle_time_draws_with_its_table_and_its_ways_out(boo
     app = books.look("cycle-time", person=LEADER, chart=chart, clock=clock)
     assert not app.exception
     assert not app.warning
+    assert not app.error
     labels = [button.label for button in app.button]
     assert "Picture (PNG)" in labels or chart == "weeks", "each chart can leave the page"
 
