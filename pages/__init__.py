@@ -23,7 +23,19 @@ if PagesManager.uses_pages_directory:
             )
         )
 
-from pages import alerts, audit, cycle_time, exception_rate, exceptions, health, overview, service_levels, stuck, trace
+from pages import (
+    alerts,
+    audit,
+    cycle_time,
+    exception_rate,
+    exceptions,
+    health,
+    overview,
+    process_map,
+    service_levels,
+    stuck,
+    trace,
+)
 from pages.context import Context
 from sync_engine.control.roles import Role
 
@@ -46,6 +58,7 @@ PAGES: tuple[Page, ...] = (
     overview,
     alerts,
     cycle_time,
+    process_map,
     stuck,
     exception_rate,
     exceptions,

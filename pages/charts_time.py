@@ -296,3 +296,50 @@ def mark_versions(figure: go.Figure, versions: Sequence[tuple[object, str]], *, 
             font={"color": style.quiet, "size": 11},
         )
     return figure
+
+
+def promise(
+    frame: pd.DataFrame, *, x: str, y: str, words: Sequence[str], at: tuple[float, float], target: float, style: Look, height: int = 260,
+) -> go.Figure:  # fmt: skip
+    """The share that would have been in time against what is promised (log axis), the target across, and where one stands.
+
+    Args:
+        frame: A row per promise, ascending.
+        x: The column with the promise in seconds.
+        y: The column with the share, 0 to 1.
+        words: The promises as people say them.
+        at: The promise looked at, and its share.
+        target: The share that is asked for.
+        style: Light or dark.
+        height: In pixels.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=frame[x],
+        y=frame[y].astype(float) * 100,
+        mode="lines+markers",
+        line={"color": style.accent, "width": 2.2},
+        marker={"size": 6},
+        customdata=list(words),
+        hovertemplate="%{customdata}: %{y:.2f} %<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[at[0]],
+        y=[at[1] * 100],
+        mode="markers",
+        marker={
+            "size": 14,
+            "color": OK if at[1] >= target else STUCK,
+            "symbol": "diamond",
+            "line": {"color": style.surface, "width": 1},
+        },
+        hoverinfo="skip",
+    )
+    figure.add_hline(y=target * 100, line={"color": style.quiet, "dash": "dash", "width": 1}, annotation={"text": f"target {target * 100:g} %", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+    layout(figure, style, height=height)
+    few = max(1, len(frame) // 6)
+    figure.update_xaxes(
+        type="log", showgrid=False, tickmode="array", tickvals=list(frame[x])[::few], ticktext=list(words)[::few]
+    )
+    figure.update_yaxes(ticksuffix=" %")
+    return figure

@@ -102,7 +102,8 @@ def _gather(ctx: Context, chosen: Filters, source: str, around: Surroundings) ->
     )
     cohort, weeks = ask.cohort(reports, units, since=since, until=until, zone=zone, source=source)
     honest = ask.honest(reports, units, since=since, until=until, as_of=ctx.moment.as_of, clock=clock, source=source)
-    return Facts(chosen, stop, clock, found, cohort, weeks, honest, source, around.versions)
+    promised_s = around.promised_s.get(clock) if stop == "ordered" else None
+    return Facts(chosen, stop, clock, found, cohort, weeks, honest, source, around.versions, promised_s)
 
 
 def _answer(facts: Facts) -> str:

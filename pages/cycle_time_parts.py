@@ -37,6 +37,8 @@ class Facts:
     honest: Honest
     source: str = OWN_LOG
     versions: tuple[tuple[str, datetime], ...] = ()
+    promised_s: float | None = None
+    """What is promised for the way that is looked at, in its clock; None: nothing is."""
 
     def spoken(self, seconds: float | None) -> str:
         """A duration in the clock chosen; below a minute both are the same."""

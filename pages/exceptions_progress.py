@@ -25,7 +25,7 @@ REASONS = {
 }
 UNDER_WAY = ("queued", "sent", "accepted")
 STATUS = {
-    "waiting": "waits for its turn",
+    "waiting": "not sent yet",
     "queued": "queued",
     "sent": "sent",
     "accepted": "accepted by the system",
@@ -215,6 +215,7 @@ def _errors(items: pd.DataFrame) -> None:
 def _items(ctx: Context, items: pd.DataFrame) -> None:
     shown = items.assign(
         standing=[STATUS.get(status, status) for status in items["status"]],
+        wave=[wave or None for wave in items["wave"]],
         trace=[
             ctx.href("trace", document=str(document_id)) if document_id else None
             for document_id in items["document_id"]

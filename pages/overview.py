@@ -1,28 +1,23 @@
 """The finance leader's thirty seconds: six figures, what holds the money up, what needs attention, what has changed."""
 
-from decimal import Decimal
-from functools import partial
-
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, overview_alerts, overview_parts
+from pages import filters, frame, overview_alerts, overview_parts, switches
+from pages import overview_figures as figures
 from pages.context import Context
 from pages.format import (
     count,
-    duration,
     money_short,
-    percent,
     plain,
-    working_time,
+    words,
 )
-from pages.frame import Definition, Figure, Said
 from pages.overview_parts import Facts
+from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
-from sync_engine.insight.reports import cycle_time, service_levels
+from sync_engine.insight.reports import audit, cycle_time, service_levels
 from sync_engine.insight.reports import overview as ask
-from sync_engine.insight.statistics import FEW
 
 TITLE = "Overview"
 QUESTION = "Does the money flow, and where does it stand still?"
@@ -31,25 +26,15 @@ ROLES = frozenset(Role)
 SECTION = "Today"
 ICON = ":material/space_dashboard:"
 
-ARROW = ":material/arrow_forward:"
-SHORT = {"working days": "d", "working hours": "h", "working minutes": "min"}
-SHOWN = ("gap", "stuck", "risk")
-
-DEFINITIONS = (
-    Definition("Finality gap", "value of what the business has approved and the ledger has not accepted", "requisitions approved, every order of which is not yet in the ERP", "open now; the line shows each day's end", "wall"),
-    Definition("Stuck", "value of documents that stand longer in their stage than 95 % of their peers, past the step's objective, or behind a blocking exception", "open requisitions, orders, change orders and invoices; a requisition whose orders are drafted counts through its orders; peers: same type and stage, last 90 days, at least 30 of them", "open now", "each unit's working calendar"),
-    Definition("Requisition to order", "median from first submit to the ERP's order number back in procurement; half took no longer", "requisitions ordered in the period", "completed in the period", "each unit's working calendar; a working day has 8 hours"),
-    Definition("Exception rate", "documents that ever met an exception, of those that entered; one document counts once", "requisitions, orders, change orders and invoices submitted in the period", "entered in the period"),
-    Definition("Objectives met", "objectives whose share of documents done by their deadline reaches the target; open past its deadline counts as missed", "documents whose deadline fell in the window", "each objective's own rolling window", "wall or working hours, as the objective says"),
-    Definition("Invoices at risk", f"value of invoices due within {ask.RISK_DAYS} days, or past due, and not ready for payment", "open invoices", "due by then", "calendar days"),
-)  # fmt: skip
+SHOWN = ("gap", "stuck", "risk", "ledger")
 
 
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx)
-    facts = _gather(ctx, chosen)
+    view = _view(ctx)
+    facts = _gather(ctx, chosen, view)
     if (
         facts.documents is not None
         and facts.documents.empty
@@ -61,33 +46,31 @@ def render(ctx: Context) -> None:
         frame.no_data(ctx, said)
         return
     said.answer(_answer(facts))
-    frame.figures(
-        [
-            figure
-            for figure in (
-                _gap(ctx, facts, said),
-                _stuck(ctx, facts, said),
-                _speed(facts, chosen),
-                _exceptions(ctx, facts, chosen),
-                _objectives(ctx, facts),
-                _risk(ctx, facts, said),
-            )
-            if figure
-        ]
-    )
+    frame.figures(figures.shown(ctx, facts, said, chosen, view))
     _rows(ctx, facts)
     left, right = st.columns([3, 2], gap="large")
     with left, frame.part("What holds the money up"):
         overview_parts.holds_up(ctx, facts)
     with right, frame.part("Alerts"):
         overview_alerts.draw(ctx, chosen.units)
+    overview_parts.two_facts(ctx, facts)
     with frame.part("What changed"):
         overview_parts.changed(ctx, chosen)
     frame.refresh_when_moved(ctx)
-    frame.explain(ctx, DEFINITIONS)
+    frame.explain(ctx, figures.DEFINITIONS)
 
 
-def _gather(ctx: Context, chosen: filters.Filters) -> Facts:
+def _view(ctx: Context) -> Role:
+    """Whose six figures are shown: those of the person's own first role, or of the one the address names."""
+    own = next((role for role in Role if role in ctx.person.roles), Role.FINANCE_LEADER)
+    order = [own, *(role for role in Role if role is not own)]
+    view = Switch("view", "Figures for", {role.value: figures.NAMES[role] for role in order})
+    switches.draw(view)
+    switches.complain({"view": view.options})
+    return Role(switches.read(view))
+
+
+def _gather(ctx: Context, chosen: filters.Filters, view: Role) -> Facts:
     facts, reports, units, period, now = Facts(), ctx.reports, chosen.units, chosen.period, ctx.moment.as_of
     with frame.part("Finality gap"):
         facts.gap = ask.finality_gap(reports, units, since=period.since, as_of=now)
@@ -106,11 +89,15 @@ def _gather(ctx: Context, chosen: filters.Filters) -> Facts:
         facts.objectives = service_levels.service_levels(reports, units, as_of=now)
     with frame.part("Invoices at risk"):
         facts.risk = ask.invoices_at_risk(reports, units, as_of=now)
+    with frame.part("What the business agreed and the ledger accepted"):
+        facts.ledger = ask.ledger(reports, units, as_of=now)
+    if view in {Role.FINANCE_OPERATIONS, Role.INTEGRATION_SUPPORT}:
+        with frame.part("Unresolved exceptions"):
+            facts.unresolved = ask.unresolved(reports, units, as_of=now)
+    if view is Role.AUDITOR:
+        with frame.part("Controls"):
+            facts.controls = audit.controls(reports, units, since=period.since, until=period.until)
     return facts
-
-
-def _value(rows: pd.DataFrame) -> Decimal:
-    return sum((Decimal(value) for value in rows["group_amount"].dropna()), Decimal(0))
 
 
 def _answer(facts: Facts) -> str:
@@ -129,7 +116,7 @@ def _answer(facts: Facts) -> str:
         )
         most = f", {money_short(by_reason.iloc[0])} of it: {plain(by_reason.index[0])}" if by_reason.iloc[0] > 0 else ""
         parts.append(
-            f"{count(len(stuck), 'document')} worth {money_short(_value(stuck))} {'is' if len(stuck) == 1 else 'are'} stuck{most}."
+            f"{count(len(stuck), 'document')} worth {money_short(overview_parts.value_of(stuck))} {'is' if len(stuck) == 1 else 'are'} stuck{most}."
         )
     if facts.gap is not None and facts.gap.documents:
         parts.append(f"{money_short(facts.gap.value)} is approved and not yet in the ERP.")
@@ -137,140 +124,9 @@ def _answer(facts: Facts) -> str:
         parts.append("Everything approved is in the ERP.")
     if facts.risk is not None and len(facts.risk):
         parts.append(
-            f"{count(len(facts.risk), 'invoice')} worth {money_short(_value(facts.risk))} may miss the due date."
+            f"{count(len(facts.risk), 'invoice')} worth {money_short(overview_parts.value_of(facts.risk))} may miss the due date."
         )
     return " ".join(parts)
-
-
-# -- the six figures ------------------------------------------------------------------------------------------------------
-
-
-def _silent(said: Said, *systems: str) -> str:
-    return "; ".join(
-        f"{source.title} has been silent for {duration(source.age_s)}"
-        for source in said.stale
-        if source.system in systems
-    )
-
-
-def _gap(ctx: Context, facts: Facts, said: Said) -> Figure | None:
-    gap = facts.gap
-    if gap is None:
-        return None
-    values = [float(value) for value in gap.by_day["value"]]
-    change = float(gap.value) - values[0] if len(values) > 1 else 0.0
-    return Figure(
-        "Not in the ERP yet",
-        money_short(gap.value),
-        n=f"oldest {duration(gap.oldest_h * 3600)}" if gap.oldest_h is not None else "",
-        change=_signed(change) if change else "",
-        better=change < 0,
-        trend=values,
-        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(gap.documents, 'requisition')}", show="gap")
-        if gap.documents
-        else None,
-        stale=_silent(said, "coupa", "s4hana"),
-        help="Finality gap: what the business has agreed and the ledger has not accepted.",
-    )
-
-
-def _signed(change: float) -> str:
-    return f"{'+' if change > 0 else '-'}{money_short(abs(change)).removeprefix('EUR ')}"
-
-
-def _stuck(ctx: Context, facts: Facts, said: Said) -> Figure | None:
-    stuck = facts.stuck
-    if stuck is None:
-        return None
-    oldest = stuck["age_wall_s"].max() if len(stuck) else None
-    return Figure(
-        "Stuck",
-        money_short(_value(stuck)),
-        n=f"oldest {duration(oldest)}" if oldest is not None else "",
-        target="target: none",
-        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(stuck), 'document')}", show="stuck")
-        if len(stuck)
-        else None,
-        stale=_silent(said, "coupa", "s4hana", "servicenow", "basware"),
-        help="Longer in their stage than 95 % of their peers, past the step's objective, or behind a blocking exception.",
-    )
-
-
-def _speed(facts: Facts, chosen: filters.Filters) -> Figure | None:
-    if facts.speed is None:
-        return None
-    now, before = facts.speed.of("ordered"), facts.speed.of("ordered", before=True)
-    change = (
-        ""
-        if now.p50_s is None or before.p50_s is None or min(now.n, before.n) < FEW
-        else f"{'+' if now.p50_s > before.p50_s else '-'}{working_time(abs(now.p50_s - before.p50_s))}"
-    )
-    number, _, unit = working_time(now.p50_s).partition(" ")
-    return Figure(
-        "Requisition to order",
-        f"{number} {SHORT[unit]}" if now.n >= FEW else "too few" if now.n else "no data",
-        n=f"median in {unit}, n {now.n:,}; 85 % within {working_time(now.p85_s)}" if now.n >= FEW else f"n {now.n}",
-        change=change,
-        better=None if not change else change.startswith("-"),
-        trend=[float(week["p50_s"]) for week in facts.speed.by_week("ordered").to_dict("records") if week["n"] >= FEW],
-        help=f"First submit to order number back in procurement, {chosen.period.name}.",
-    )
-
-
-def _exceptions(ctx: Context, facts: Facts, chosen: filters.Filters) -> Figure | None:
-    now, before = facts.exceptions, facts.exceptions_before
-    if now is None or before is None:
-        return None
-    change = ""
-    if now.share is not None and before.share is not None:
-        points = (now.share - before.share) * 100
-        change = f"{points:+.1f} points"
-    return Figure(
-        "Exception rate",
-        percent(now.share),
-        n=f"{now.part:,} of {count(now.whole, 'document')}",
-        change=change,
-        better=change.startswith("-") if change else None,
-        link=partial(ctx.link, "exceptions", "Open the queue", icon=ARROW),
-        help=f"Documents that entered in the {chosen.period.name} and ever met an exception.",
-    )
-
-
-def _objectives(ctx: Context, facts: Facts) -> Figure | None:
-    if facts.objectives is None:
-        return None
-    measured = [one for one in facts.objectives if one.attained is not None]
-    met = [one for one in measured if one.attained is not None and one.attained >= one.target]
-    worst = min(measured, key=lambda one: one.budget_left if one.budget_left is not None else 1.0, default=None)
-    said = (
-        f"{plain(worst.title)}: {percent(worst.attained)} of {percent(worst.target)}, n {worst.due:,}" if worst else ""
-    )
-    return Figure(
-        "Objectives met",
-        f"{len(met)} of {len(measured)}" if measured else "no data",
-        n=said,
-        target=f"{len(facts.objectives) - len(measured)} without data"
-        if measured and len(measured) < len(facts.objectives)
-        else "",
-        link=partial(ctx.link, "service-levels", "Open objectives"),
-        help="Share of documents done by their deadline, against the objective's target; the one with the least budget left is named.",
-    )
-
-
-def _risk(ctx: Context, facts: Facts, said: Said) -> Figure | None:
-    risk = facts.risk
-    if risk is None:
-        return None
-    return Figure(
-        "Invoices at risk",
-        money_short(_value(risk)),
-        n=f"due within {ask.RISK_DAYS} days, not ready",
-        target="target: none",
-        link=partial(ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(risk), 'invoice')}", show="risk")
-        if len(risk)
-        else None,
-        stale=_silent(said, "basware", "s4hana"),
-    )
 
 
 # -- the rows behind a figure -----------------------------------------------------------------------------------------------
@@ -298,6 +154,16 @@ GAP_COLUMNS = (
     Column("age_s", "Since approval", "age", on_card=True),
     Column("trace", "", "link", display="Trace"),
 )
+LEDGER_COLUMNS = (
+    Column("number", "Document", "id"),
+    Column("business_unit", "Unit"),
+    Column("state", "Stands at", "words", on_card=True),
+    Column("group_amount", "Value (EUR)", "group_money", on_card=True),
+    Column("state_since", "Since", "time"),
+    Column("age_s", "In this state", "age", on_card=True),
+    Column("supplier_name", "Supplier"),
+    Column("trace", "", "link", display="Trace"),
+)
 RISK_COLUMNS = (
     Column("number", "Invoice", "id"),
     Column("supplier_name", "Supplier", on_card=True),
@@ -317,6 +183,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
         if shown:
             st.warning("The address of this page asks for rows that do not exist here.", icon=":material/link_off:")
         return
+    rows: pd.DataFrame | None
     rows, columns, heading = None, STUCK_COLUMNS, ""
     if shown == "stuck":
         heading = "Stuck documents, most money first"
@@ -327,6 +194,8 @@ def _rows(ctx: Context, facts: Facts) -> None:
         )
     elif shown == "risk":
         rows, columns, heading = facts.risk, RISK_COLUMNS, "Invoices at risk, most money first"
+    elif shown == "ledger":
+        rows, columns, heading = _ledger(ctx)
     elif facts.gap is not None:
         with frame.part("Finality gap"):
             rows, columns, heading = (
@@ -350,6 +219,18 @@ def _rows(ctx: Context, facts: Facts) -> None:
         title=_card_title,
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
     )
+
+
+def _ledger(ctx: Context) -> tuple[pd.DataFrame | None, tuple[Column, ...], str]:
+    """The documents behind one line of the two facts, which the address names."""
+    kind, agreed, ledger = (st.query_params.get(name, "") for name in ("kind", "agreed", "ledger"))
+    with frame.part("What the business agreed and the ledger accepted"):
+        rows = ask.ledger_rows(
+            ctx.reports, filters.read(ctx).units, as_of=ctx.moment.as_of, document_type=kind, approval_status=agreed, posting_status=ledger,
+        )  # fmt: skip
+        heading = f"{plain(words(kind)).capitalize()}s: the business says {plain(words(agreed))}, the ledger {plain(words(ledger))}"
+        return rows, LEDGER_COLUMNS, heading
+    return None, LEDGER_COLUMNS, ""
 
 
 def _card_title(row: dict[str, object]) -> str:

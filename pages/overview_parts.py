@@ -1,14 +1,15 @@
 """The parts of the overview that draw: what holds the money up, and what has changed."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from decimal import Decimal
 
 import pandas as pd
 import streamlit as st
 
-from pages import charts, filters, frame
+from pages import charts, filters, frame, switches
 from pages.context import Context
-from pages.format import count, day, duration, money_short, percent, sentence, visible, when
+from pages.format import count, day, duration, money_short, percent, sentence, visible, when, words
+from pages.tables import Column, work_table
 from sync_engine.insight.reports import cycle_time, service_levels
 from sync_engine.insight.reports import overview as ask
 from sync_engine.model.exceptions import kind_of
@@ -25,11 +26,19 @@ class Facts:
     exceptions_before: ask.Share | None = None
     objectives: tuple[service_levels.ServiceLevel, ...] | None = None
     risk: pd.DataFrame | None = None
+    ledger: pd.DataFrame | None = None
+    unresolved: ask.Unresolved | None = None
+    controls: pd.DataFrame | None = None
 
     @property
     def stuck(self) -> pd.DataFrame | None:
         """The open documents that are stuck."""
         return None if self.documents is None else ask.stuck_of(self.documents)
+
+
+def value_of(rows: pd.DataFrame) -> Decimal:
+    """What documents are worth together, in group currency."""
+    return sum((Decimal(value) for value in rows["group_amount"].dropna()), Decimal(0))
 
 
 # -- what holds the money up ----------------------------------------------------------------------------------------------------
@@ -85,15 +94,70 @@ def holds_up(ctx: Context, facts: Facts) -> None:
     )
 
 
+# -- two facts, side by side ---------------------------------------------------------------------------------------------------
+
+AGREED_AND_ACCEPTED = ("approved", "not_required"), ("accepted", "posted", "cleared")
+LEDGER = (
+    Column("kind", "Document", on_card=True, width=130), Column("agreed", "The business says", "words", on_card=True), Column("posting_status", "The ledger says", "words", on_card=True),
+    Column("standing", "So it is", width=210), Column("documents", "Documents", "count"), Column("value", "Value (EUR)", "group_money", on_card=True), Column("oldest_s", "Oldest in its state", "age"),
+    Column("open", "", "link", display="Show"),
+)  # fmt: skip
+
+
+def two_facts(ctx: Context, facts: Facts) -> None:
+    """What the business agreed beside what the ledger accepted, with the money between them (D02)."""
+    if facts.ledger is None or facts.ledger.empty:
+        return
+    rows = facts.ledger.assign(
+        key=facts.ledger["document_type"] + " " + facts.ledger["approval_status"] + " " + facts.ledger["posting_status"],
+        kind=[sentence(words(kind)) for kind in facts.ledger["document_type"]],
+        agreed=facts.ledger["approval_status"],
+        standing=[_standing(a, b) for a, b in zip(facts.ledger["approval_status"], facts.ledger["posting_status"], strict=True)],
+        open=[
+            ctx.href("overview", show="ledger", kind=row["document_type"], agreed=row["approval_status"], ledger=row["posting_status"])
+            for row in facts.ledger.to_dict("records")
+        ],
+    )  # fmt: skip
+    between = rows[rows["standing"] == BETWEEN]
+    st.subheader(
+        f"{money_short(sum((Decimal(value) for value in between['value']), Decimal(0)))} is agreed and not in the ledger"
+        if len(between)
+        else "Nothing that is agreed is missing in the ledger",
+        anchor=False,
+    )
+    st.caption("What the business has agreed and what the ledger has accepted are two facts. Open requisitions and invoices, by both.")  # fmt: skip
+    with switches.folded(ctx, "The two facts"):
+        work_table(
+            ctx, rows, LEDGER, key="overview.ledger", row_id="key", noun="line", title=lambda row: f"**{row['kind']}**: {count(int(row['documents']), 'document')}",
+            card_action=lambda row: ctx.link("overview", "Show", show="ledger", kind=row["document_type"], agreed=row["approval_status"], ledger=row["posting_status"]),
+        )  # fmt: skip
+
+
+BETWEEN = "agreed, not in the ledger"
+
+
+def _standing(agreed: str, ledger: str) -> str:
+    is_agreed, is_accepted = agreed in AGREED_AND_ACCEPTED[0], ledger in AGREED_AND_ACCEPTED[1]
+    if agreed == "conflict":
+        return "systems disagree"
+    if is_agreed and is_accepted:
+        return "final"
+    if is_agreed:
+        return BETWEEN
+    return "in the ledger, not agreed" if is_accepted else "not agreed yet"
+
+
 # -- what changed -------------------------------------------------------------------------------------------------------------------
 
 
 def changed(ctx: Context, chosen: filters.Filters) -> None:
     now = ctx.moment.as_of
-    since = now - timedelta(days=1)
+    since, was_here = ask.last_visit(ctx.reports, as_of=now)
     moved = ask.moved(ctx.reports, chosen.units, since=since, until=now)
     causes = ask.new_causes(ctx.reports, chosen.units, since=since)
-    st.subheader("In the last 24 hours", anchor=False)
+    st.subheader(
+        f"Since you were here on {when(since, ctx.zone)}" if was_here else "In the last 24 hours", anchor=False
+    )
     st.markdown(
         f"{count(moved.ordered, 'order')} accepted by the ERP, {count(moved.posted, 'invoice')} posted, {count(moved.decided, 'approval')} decided. "
         f"{count(moved.raised, 'exception')} came up and {moved.closed:,} were closed, {moved.self_cured:,} of them by themselves."

@@ -1,6 +1,8 @@
 """Whether what was promised was kept: each objective over its own window, how fast its error budget burns, what missed and why."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from functools import partial
 
 import pandas as pd
@@ -8,11 +10,13 @@ import streamlit as st
 
 from pages import filters, frame, service_levels_detail
 from pages.context import Context
-from pages.format import count, duration, percent, plain
+from pages.explaining import Explained, LeftOut, Reported
+from pages.format import count, day, duration, percent, plain
 from pages.frame import Definition, Figure, Said
 from pages.service_levels_detail import BURN_WINDOWS, promise_of
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
+from sync_engine.insight.reports import explain
 from sync_engine.insight.reports import service_levels as ask
 from sync_engine.insight.reports.service_levels import ServiceLevel
 
@@ -60,8 +64,9 @@ COLUMNS = (
     Column("open", "", "link", display="Show"),
 )
 
+_ATTAINED = Definition("Attained", "documents done by their deadline, of those whose deadline fell in the window; open past its deadline counts as missed at its deadline", "documents the objective speaks of", "the objective's own rolling window, up to now", "wall or working hours, as the promise says", "test documents, and documents whose deadline is still ahead")  # fmt: skip
 DEFINITIONS = (
-    Definition("Attained", "documents done by their deadline, of those whose deadline fell in the window; open past its deadline counts as missed at its deadline", "documents the objective speaks of", "the objective's own rolling window, up to now", "wall or working hours, as the promise says", "test documents, and documents whose deadline is still ahead"),
+    _ATTAINED,
     Definition("Error budget", "documents that may miss: (1 - target) x n due. Left: 1 - missed / budget, below zero when more missed", "the same documents", "the same window"),
     Definition("Burn rate", "share of bad documents in a window over the share that is allowed; 1 uses the budget up in one whole window", "documents whose deadline fell in the last hour, 6 hours, day, 3 days", "up to now", "wall"),
     Definition("Alert windows", f"urgent at 14.4 (1 h and 5 min) or 6 (6 h and 30 min), ticket at 3 (1 d and 2 h) or 1 (3 d and 6 h); with fewer than {ask.ENOUGH} due or {ask.ENOUGH_BAD} missed no rate alarms, then {ask.ENOUGH_BAD} missed of the last five do", "the same documents", "up to now", "wall"),
@@ -90,7 +95,7 @@ def render(ctx: Context) -> None:
     days = ask.by_day(
         ctx.reports, chosen.units, since=min(level.since for level in levels), until=levels[0].until, zone=ctx.zone
     )
-    frame.figures([_figure(ctx, said, level, days) for level in levels[:6]])
+    frame.figures([_figure(ctx, said, level, days, chosen.units) for level in levels[:6]])
     _table(ctx, levels, longest)
     level = _opened(levels)
     with frame.part(level.title):
@@ -115,7 +120,7 @@ def _answer(levels: Sequence[ServiceLevel]) -> str:
     )
 
 
-def _figure(ctx: Context, said: Said, level: ServiceLevel, days: pd.DataFrame) -> Figure:
+def _figure(ctx: Context, said: Said, level: ServiceLevel, days: pd.DataFrame, units: Sequence[str] | None) -> Figure:
     own = days[days["objective"] == level.objective]
     points = (
         round((level.attained - level.before) * 100, 1)
@@ -141,7 +146,47 @@ def _figure(ctx: Context, said: Said, level: ServiceLevel, days: pd.DataFrame) -
             ctx.link, URL_PATH, f"Show {level.bad:,} missed" if level.bad else "Open", objective=level.objective
         ),
         stale=silent,
+        explained=_explained(ctx, said, level, units),
         help=f"{promise_of(level)}; the change is against the {level.window_days} days before ({percent(level.before)}, n {level.due_before:,}).",
+    )
+
+
+def _explained(ctx: Context, said: Said, level: ServiceLevel, units: Sequence[str] | None) -> Explained:
+    measures = ("objective_due", "objective_good")
+
+    def reported(evening: date) -> Reported:
+        found = explain.as_reported(
+            ctx.reports, measures, units, since=level.since, until=level.until, evening=evening, part=level.objective
+        )
+
+        def spoken(one: dict[str, explain.Counted]) -> str:
+            due, good = (one.get(name, explain.NOTHING).documents for name in measures)
+            return f"{percent(good / due if due else None, digits=2)}, {good:,} of {due:,}"
+
+        return Reported(
+            spoken(found.then),
+            spoken(found.now),
+            f"deadlines from {day(found.since_on)} to {day(found.until_on - timedelta(days=1))} (UTC days, nothing left out)",
+            [
+                (learned_on, n, "in time" if measure == "objective_good" else "due")
+                for learned_on, measure, n in found.restated
+            ],
+        )
+
+    definition = replace(_ATTAINED, name=plain(level.title), window=f"deadline in the last {level.window_days} days")
+    left_out = LeftOut("an exclusion says that their deadline does not count", level.left_out, partial(ctx.link, URL_PATH, "Show what does not count", objective=level.objective, open="left-out"))  # fmt: skip
+    return Explained(
+        ctx,
+        level.objective,
+        definition,
+        f"good / due = {level.good:,} / {level.due:,}; promise: {promise_of(level)}",
+        level.due,
+        "document",
+        period=filters.Period(level.since, level.until, f"last {level.window_days} days"),
+        link=partial(ctx.link, URL_PATH, f"Show {level.bad:,} missed", objective=level.objective),
+        left_out=(left_out,),
+        sources=[source for source in said.sources if source.system in SOURCES.get(level.document_type, ())],
+        reported=reported,
     )
 
 

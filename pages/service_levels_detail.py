@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, filters, frame
+from pages import charts, filters, frame, service_levels_what_if, switches
 from pages.charts import Line, Part
 from pages.context import Context
 from pages.format import count, day, duration, percent, plain, system, visible, working_time
@@ -69,9 +69,10 @@ def draw(ctx: Context, chosen: filters.Filters, level: ServiceLevel, days: pd.Da
         else "none without documents"
     )
     st.markdown(
-        f"Promise: {promise_of(level)}. Attained: {percent(level.attained, digits=2)}. Budget: {budget}. Owner: {plain(level.owner_team)}.",
+        f"Promise: {promise_of(level)}. Attained: {percent(level.attained, digits=2)}. Budget: {budget}. Owner: {plain(level.owner_team)}.{service_levels_what_if.said_of(level)}",
         anchors=False,
     )
+    service_levels_what_if.draw(ctx, chosen, level)
     if not level.due:
         frame.nothing_happened(
             f"Nothing was due in the last {level.window_days} days, so there is nothing to judge: no data, not 100 %."
@@ -188,12 +189,47 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
         "Why: "
         + "; ".join(f"{n:,} {visible(why)[0].lower()}{visible(why)[1:]}" for why, n in reasons.head(5).items())
         + ("; others" if len(reasons) > 5 else "")
+        + (f" (of the latest {len(rows):,})" if there > len(rows) else "")
     )
+    if len(rows) > 1:
+        _pareto(ctx, level, rows)
     work_table(
         ctx, rows, MISSED, key="service_levels.missed", row_id="document_id", noun="document", title=_card_title,
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])), there=there,
         everything=lambda: _reasoned(ctx, ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=ask.EVERY_ROW)) if there > len(rows) else rows,
     )  # fmt: skip
+
+
+def _pareto(ctx: Context, level: ServiceLevel, rows: pd.DataFrame) -> None:
+    """Which reasons, and which of them in which unit, most documents missed for: the few that are worth repairing first."""
+    whole = len(rows)
+    reasons = (
+        rows.groupby("why").agg(documents=("document_id", "nunique"), units=("business_unit", _units_of)).reset_index()
+    )
+    reasons = reasons.sort_values(["documents", "why"], ascending=[False, True])
+    reasons["up_to"] = reasons["documents"].cumsum() / whole
+    reasons["text"] = [
+        f"{row.documents:,}" + ("" if ctx.narrow else f"  ·  {percent(row.up_to, digits=0)} with those above")
+        for row in reasons.itertuples()
+    ]
+    reasons["hover"] = [f"{visible(row.why)}: {count(row.documents, 'document')} ({percent(row.documents / whole)})<br>{visible(row.units)}" for row in reasons.itertuples()]  # fmt: skip
+    reasons["label"] = [switches.label(ctx, visible(why)) for why in reasons["why"]]
+    first = reasons.iloc[0]
+    frame.chart(
+        charts.bars(
+            reasons, label="label", value="documents", text="text", hover="hover", style=charts.look(dark=ctx.dark), colour=charts.STUCK,
+            height=switches.bars_height(ctx, len(reasons)),
+        ),
+        f"{percent(float(first['documents']) / whole, digits=0)} missed for one reason: {visible(first['why'])[0].lower()}{visible(first['why'])[1:]}",
+        reasons[["why", "documents", "up_to", "units"]].assign(up_to=[percent(value) for value in reasons["up_to"]]).rename(columns={"why": "Why", "documents": "Missed", "up_to": "With those above", "units": "Where"}),
+        key="service_levels.reasons",
+        note="Documents that missed, by the first reason found between start and end; one document counts once.",
+        exported=frame.Exported(ctx, f"{level.title}: why documents missed, {level.window_days} days", f"why-{level.objective}"),
+    )  # fmt: skip
+
+
+def _units_of(units: pd.Series) -> str:
+    return ", ".join(f"{unit} {n:,}" for unit, n in units.value_counts().head(4).items())
 
 
 def _reasoned(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,9 @@ CREATE TABLE journey_stage (
     CONSTRAINT parts_within_the_stage CHECK (wall_s < 0 OR touch_s >= 0 AND transfer_s >= 0 AND touch_s + transfer_s <= wall_s)
 ) WITH (fillfactor = 80);
 
+-- Journeys that ended without an order, by when: what left what is under way, beside those that were ordered.
+CREATE INDEX journey_ended ON journey (source, closed_at) WHERE ordered_at IS NULL AND closed_at IS NOT NULL;
+
 -- Deadlines that are left out of an objective (a closed period, an announced maintenance): once from one moment to another, or
 -- every week between two times of a zone. Nothing is ever removed: what was left out for a while and no longer is stays written
 -- down. objective '': all of them; business_unit '': every one.

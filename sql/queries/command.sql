@@ -72,3 +72,21 @@ UPDATE work_item
        unknown_since = NULL, waiting_for = '', facts = :facts::jsonb, finished_at = NULL, wakes = wakes + 1
  WHERE document_id = :document_id AND flow = 'order_cancellation' AND subject_id IS NULL AND status = 'cancelled'
 RETURNING work_item_id;
+
+-- name: leave_out(exclusion_id, objective, business_unit, starts_at, ends_at, weekday, from_time, to_time, time_zone, reason, author, now)!
+-- Deadlines no longer count towards an objective.
+INSERT INTO objective_exclusion (exclusion_id, objective, business_unit, starts_at, ends_at, weekday, from_time, to_time, time_zone, reason, author, written_at)
+VALUES (:exclusion_id, :objective, :business_unit, :starts_at, :ends_at, :weekday, :from_time, :to_time, :time_zone, :reason, :author, :now);
+
+-- name: lock_exclusion(exclusion_id)
+-- One exclusion, held until the transaction ends.
+SELECT business_unit, withdrawn_at, withdrawn_by FROM objective_exclusion WHERE exclusion_id = :exclusion_id FOR UPDATE;
+
+-- name: count_again(exclusion_id, actor, now)!
+-- What was left out counts again.
+UPDATE objective_exclusion SET withdrawn_at = :now, withdrawn_by = :actor WHERE exclusion_id = :exclusion_id;
+
+-- name: is_known(objective, business_unit)
+-- Whether an objective and a business unit exist; empty names stand for all of them.
+SELECT :objective = '' OR EXISTS (SELECT 1 FROM objective WHERE name = :objective) AS objective_is,
+       :business_unit = '' OR EXISTS (SELECT 1 FROM business_unit WHERE code = :business_unit) AS unit_is;

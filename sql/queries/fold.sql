@@ -253,6 +253,50 @@ ON CONFLICT (document_id, stage) DO UPDATE
        touch_s = j.touch_s + excluded.touch_s, touch_business_s = j.touch_business_s + excluded.touch_business_s,
        transfer_s = j.transfer_s + excluded.transfer_s, transfer_business_s = j.transfer_business_s + excluded.transfer_business_s;
 
+-- name: paths(recordings, first_at, last_at, source)!
+-- What each document of the batch went through, put in order with what is known of it. Events that name a document beside the one
+-- they moved are steps of both. An object of another maker's log ends with its last event.
+WITH e AS MATERIALIZED (
+    SELECT e.recording_id, e.ordinal, e.recorded_at, e.document_id, e.source, e.activity, e.event_at,
+           CASE WHEN e.source = 'finsync' THEN r.written_order * 1000000 + e.ordinal ELSE e.seq END AS place,
+           -- A tool reports a decision under its own name; somebody took it.
+           e.actor NOT IN ('', r.engine_id, e.system) OR e.activity IN ('approval_granted', 'approval_denied') AS by_person
+      FROM event e JOIN recording r USING (recording_id)
+     WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND (:source::text IS NULL OR e.source = :source)
+), met AS (
+    SELECT document_id, activity, event_at, place, by_person FROM e
+    UNION ALL
+    SELECT DISTINCT o.document_id, e.activity, e.event_at, e.place, e.by_person
+      FROM e JOIN event_object o USING (recording_id, ordinal, recorded_at)
+     WHERE o.document_id <> e.document_id
+), step AS MATERIALIZED (
+    SELECT m.*, d.source, d.document_type, d.business_unit, d.closed_at
+      FROM met m JOIN document d USING (document_id) WHERE NOT d.is_test
+), person AS (
+    SELECT document_id, count(*) FILTER (WHERE by_person) AS by_people FROM step GROUP BY document_id
+), known AS (
+    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.closed_at, s.activity, s.event_at, s.place FROM step s
+    UNION ALL
+    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.closed_at, u.activity, u.event_at, u.place
+      FROM (SELECT DISTINCT document_id, source, document_type, business_unit, closed_at FROM step) s
+      JOIN document_path p USING (document_id)
+     CROSS JOIN LATERAL unnest(p.activities, p.times, p.places) AS u(activity, event_at, place)
+), ordered AS (
+    SELECT document_id, source, document_type, business_unit, closed_at,
+           array_agg(activity ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS activities,
+           array_agg(event_at ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS times,
+           array_agg(place ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS places,
+           min(event_at) AS first_at, max(event_at) AS last_at
+      FROM known GROUP BY document_id, source, document_type, business_unit, closed_at
+)
+INSERT INTO document_path AS p (document_id, source, document_type, business_unit, activities, times, places, by_people, first_at, last_at, ended_at)
+SELECT o.document_id, o.source, o.document_type, o.business_unit, o.activities, o.times, o.places, n.by_people, o.first_at, o.last_at,
+       CASE WHEN o.source = 'finsync' THEN o.closed_at ELSE o.last_at END
+  FROM ordered o JOIN person n USING (document_id)
+ON CONFLICT (document_id) DO UPDATE
+   SET business_unit = excluded.business_unit, document_type = excluded.document_type, activities = excluded.activities, times = excluded.times, places = excluded.places,
+       by_people = p.by_people + excluded.by_people, first_at = excluded.first_at, last_at = excluded.last_at, ended_at = excluded.ended_at;
+
 -- name: close_periods(smaller, larger, until)!
 -- Add up the days of months (months of years) that are over: those that begin before :until and are not added up yet. From then on
 -- whatever is added to one of their days is added to them too.
@@ -294,6 +338,7 @@ milestones AS (DELETE FROM document_milestone WHERE :source::text IS NULL OR sou
 journeys AS (DELETE FROM journey WHERE :source::text IS NULL OR source = :source),
 stages AS (DELETE FROM journey_stage WHERE :source::text IS NULL OR source = :source),
 results AS (DELETE FROM objective_result WHERE :source::text IS NULL OR source = :source),
+paths AS (DELETE FROM document_path WHERE :source::text IS NULL OR source = :source),
 opened AS (UPDATE rollup_closed SET months_until = '0001-01-01', years_until = '0001-01-01' WHERE :source::text IS NULL)
 SELECT true;
 

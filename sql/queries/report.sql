@@ -39,17 +39,6 @@ SELECT document_id, number, business_unit, currency, amount, group_amount, state
  WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])
  ORDER BY group_amount DESC NULLS LAST, document_id;
 
--- name: finality_gap_by_day(units, since, until)
--- The gap as it was at the end of each day (and at :until, on the last): count and value of requisitions approved by then and
--- neither ordered nor ended by then.
-SELECT day::date AS day, count(c.document_id) AS documents, coalesce(sum(c.group_amount), 0) AS value
-  FROM generate_series(date_trunc('day', :since::timestamptz), :until::timestamptz, interval '1 day') AS day
-  LEFT JOIN (SELECT document_id, group_amount, approved_at, coalesce(ordered_at, closed_at, 'infinity') AS settled_at
-               FROM cycle_time
-              WHERE approved_at IS NOT NULL AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) c
-    ON c.approved_at < least(day + interval '1 day', :until) AND c.settled_at >= least(day + interval '1 day', :until)
- GROUP BY day ORDER BY day;
-
 -- name: stuck(units, document_types, as_of, peers_since)
 -- Everything open, with its business age in its present stage against the stays its peers ended since :peers_since: same type and
 -- stage in the same unit, or in every unit where that is fewer than 30 (peer_unit says which; fewer than 30 there too: no pace).

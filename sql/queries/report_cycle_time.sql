@@ -2,13 +2,17 @@
 -- period holds, not what history does. Percentiles are of those rows, so that a figure is exactly that of the rows it opens.
 
 -- name: surroundings()
--- The logs there are figures of ('log', its name, when it was first folded), and the versions of the configuration that followed an
--- earlier one ('version', its kind, when it came into force): what a curve may break at.
-SELECT 'log' AS kind, source AS name, learned_on::timestamptz AS at FROM rollup_begun
+-- The logs there are figures of ('log', its name, when it was first folded), the versions of the configuration that followed an earlier
+-- one ('version', its kind, when it came into force): what a curve may break at, and the promise for the way from requisition to
+-- order ('promise', its clock, its seconds in `s`).
+SELECT 'log' AS kind, source AS name, learned_on::timestamptz AS at, NULL::float8 AS s FROM rollup_begun
 UNION ALL
-SELECT 'version', kind, promoted_at
+SELECT 'version', kind, promoted_at, NULL
   FROM (SELECT kind, promoted_at, row_number() OVER (PARTITION BY kind ORDER BY promoted_at, version) AS place FROM config_version) v
  WHERE place > 1
+UNION ALL
+SELECT 'promise', clock, NULL, threshold_s FROM objective
+ WHERE document_type = 'requisition' AND start_activity = 'requisition_received' AND 'orders_confirmed' = ANY (good_activities)
  ORDER BY 1, 3, 2;
 
 -- name: figures(units, before, since, until, clock, zone, source)
@@ -192,7 +196,7 @@ SELECT business_unit, split_part(part, ':', 2) AS stage, in_period, sum(held)::b
 WITH mine AS (
     SELECT submitted_at, least(ordered_at, closed_at) AS left_at, ordered_at FROM journey
      WHERE source = :source AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-       AND (submitted_at >= :since OR ordered_at >= :since OR closed_at >= :since OR ordered_at IS NULL AND closed_at IS NULL)
+       AND (submitted_at >= :since OR ordered_at >= :since OR ordered_at IS NULL AND closed_at >= :since OR ordered_at IS NULL AND closed_at IS NULL)
 ), day AS (
     SELECT generate_series((:since AT TIME ZONE :zone)::date, (:as_of AT TIME ZONE :zone)::date, interval '1 day')::date AS day
 ), entered AS (

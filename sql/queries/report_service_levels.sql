@@ -83,3 +83,28 @@ SELECT business_unit, count(*) AS due, count(*) FILTER (WHERE is_good) AS good, 
  WHERE objective = :objective AND source = :source AND deadline_at > :since AND deadline_at <= :until AND NOT is_excluded
    AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
  GROUP BY 1 ORDER BY bad DESC, due DESC, 1;
+
+-- name: exclusions(objective)
+-- What does not count towards an objective, and what did not for a while, newest first.
+SELECT exclusion_id, objective, business_unit, starts_at, ends_at, weekday, from_time, to_time, time_zone, reason, author, written_at, withdrawn_at, withdrawn_by
+  FROM objective_exclusion WHERE objective IN ('', :objective) ORDER BY withdrawn_at NULLS FIRST, written_at DESC LIMIT 200;
+
+-- name: took(objective, units, since, as_of, source)
+-- How long documents took whose deadline fell between :since and :as_of, in seconds of the objective's clock, per log bucket: from start
+-- to done (is_done), or the age they have. What does not count is left out.
+SELECT is_done, rollup_bucket(s) AS bucket, count(*) AS documents
+  FROM (SELECT t.good_at IS NOT NULL AS is_done,
+               CASE o.clock WHEN 'wall' THEN extract(epoch FROM coalesce(t.good_at, :as_of) - t.started_at)
+                            ELSE coalesce(done.worked_s, 0) - coalesce(begun.worked_s, 0) END AS s
+          FROM objective o
+          JOIN objective_outcome t ON t.objective = o.name
+          LEFT JOIN business_unit b ON b.code = t.business_unit
+          LEFT JOIN LATERAL (
+              SELECT i.worked_before_s + extract(epoch FROM least(t.started_at, i.closes_at) - i.opens_at) AS worked_s
+                FROM calendar_interval i WHERE o.clock = 'business' AND i.calendar = b.calendar AND i.opens_at <= t.started_at ORDER BY i.opens_at DESC LIMIT 1) begun ON true
+          LEFT JOIN LATERAL (
+              SELECT i.worked_before_s + extract(epoch FROM least(coalesce(t.good_at, :as_of), i.closes_at) - i.opens_at) AS worked_s
+                FROM calendar_interval i WHERE o.clock = 'business' AND i.calendar = b.calendar AND i.opens_at <= coalesce(t.good_at, :as_of) ORDER BY i.opens_at DESC LIMIT 1) done ON true
+         WHERE o.name = :objective AND t.source = :source AND t.deadline_at > :since AND t.deadline_at <= :as_of AND NOT t.is_excluded
+           AND (:units::text[] IS NULL OR t.business_unit = ANY (:units::text[]))) d
+ GROUP BY 1, 2 ORDER BY 1, 2;

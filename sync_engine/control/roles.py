@@ -36,6 +36,8 @@ class Action(StrEnum):
     SNOOZE_ALERT = "snooze_alert"
     RESOLVE_ALERT = "resolve_alert"
     SAVE_ALERT_RULE = "save_alert_rule"
+    LEAVE_OUT = "leave_out"
+    COUNT_AGAIN = "count_again"
     VIEW_PAYLOAD = "view_payload"
     EXPORT = "export"
 
@@ -69,6 +71,8 @@ RULES: dict[Action, Rule] = {
     Action.SNOOZE_ALERT:      Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "put an alert aside"),
     Action.RESOLVE_ALERT:     Rule(frozenset({_OPS, _SUPPORT}),           True,  "say that an alert is over"),
     Action.SAVE_ALERT_RULE:   Rule(frozenset({_OPS, _SUPPORT}),           True,  "change an alert rule"),
+    Action.LEAVE_OUT:         Rule(frozenset({_OPS, _SUPPORT}),           True,  "leave deadlines out of an objective"),
+    Action.COUNT_AGAIN:       Rule(frozenset({_OPS, _SUPPORT}),           True,  "count deadlines that were left out"),
     Action.VIEW_PAYLOAD:      Rule(frozenset({_OPS, _SUPPORT, _AUDITOR}), False, "open a payload"),
     Action.EXPORT:            Rule(_EVERYBODY,                            False, "export a list"),
 }

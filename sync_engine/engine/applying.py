@@ -15,14 +15,13 @@ from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, 
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import remediate
+from sync_engine.engine.sketching import sketched
 from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
 from sync_engine.model.documents import ApprovalStatus, DocumentType
-from sync_engine.model.errors import MappingError
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import FLOW_OF
 from sync_engine.model.lifecycles import LIFECYCLES, Status
-from sync_engine.model.money import currencies, parse_amount
 from sync_engine.model.ports import Identifier, News, Sketch
 
 
@@ -434,27 +433,7 @@ class Batch:
 
     def _begin_sketch(self, understood: Understood, sketch: Sketch, document_id: UUID) -> Head:
         """A document of which we know little more than its number, so that its trouble has a place to be shown."""
-        initial = LIFECYCLES[sketch.document_type].initial
-        head = blank(
-            document_id,
-            sketch.document_type,
-            understood.system,
-            sketch.number or sketch.identifier.external_id,
-            initial,
-            self.recording.now,
-        )
-        head.title = sketch.title[:2000]
-        head.business_unit = self._unit(sketch.business_unit)
-        head.company_code = sketch.company_code
-        head.submitted_at = self.recording.now
-        if sketch.currency in currencies():
-            try:
-                head.amount, head.currency = parse_amount(sketch.amount), sketch.currency
-                head.group_amount = self.setup.mappings.in_group_currency(
-                    head.amount, head.currency, self.recording.now.date()
-                ).amount
-            except (ValueError, MappingError):
-                head.amount = head.currency = head.group_amount = None
+        head = sketched(sketch, document_id, understood.system, self.setup.mappings, now=self.recording.now)
         self.recording.begin(head)
         self.heads[document_id] = head
         self.recording.identify(head, sketch.identifier)
@@ -466,14 +445,3 @@ class Batch:
             attributes={"readable": "false"},
         )
         return head
-
-    def _unit(self, told: str) -> str:
-        """The business unit that a department or code of the source means; none when no table knows it, and then only those
-        who see every unit see the document."""
-        mappings = self.setup.mappings
-        if told in mappings.business_units:
-            return told
-        try:
-            return mappings.unit_of_department(told, system="finsync").code
-        except MappingError:
-            return ""

@@ -86,6 +86,7 @@ def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, sourc
     [moved] = _rows(connection, "fold.documents", **values, final=_FINAL)
     _run(connection, "fold.journeys", **values, also=moved["journeys"])
     _run(connection, "fold.objectives", **values, also=moved["documents"])
+    _run(connection, "fold.paths", **values)
     for measure in MEASURES:
         _run(connection, measure, **values)
 

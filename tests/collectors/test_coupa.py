@@ -577,6 +577,7 @@ def test_the_system_states_its_operations_and_limits():
         "return_order_number": "set",
         "mark_exported": "set",
         "return_change": "set",
+        "cancel_order": "set",
         "tell_procurement": "create",
         "tell_procurement_closed": "create",
     }

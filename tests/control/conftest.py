@@ -222,5 +222,5 @@ def desk(database: Database, pools: list[sa.Engine]) -> Iterator[Desk]:
 
 _WRITTEN = (
     "alert", "alert_event", "alert_rule_version", "app_session", "app_user", "budget_reservation", "case_event", "command", "document", "document_payload", "event", "exception_case",
-    "recording", "redrive", "redrive_item", "work_item",
+    "objective_exclusion", "recording", "redrive", "redrive_item", "work_item",
 )  # fmt: skip

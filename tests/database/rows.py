@@ -40,6 +40,9 @@ SAYS: dict[str, Any] = {
     "last_event_seq": 1,
     "last_event_at": TUESDAY,
     "fired_at": TUESDAY,
+    "starts_at": TUESDAY,
+    "ends_at": "2030-01-01T00:00:00Z",
+    "deadline_at": TUESDAY,
 }
 SAYS_IN = {
     ("work_item", "status"): "due",
@@ -61,6 +64,7 @@ SAYS_IN = {
     ("produced_past", "single"): True,
     ("rollup", "grain"): "day",
     ("event_log_file", "phase"): "ready",
+    ("journey_stage", "transfer_s"): 0,
 }
 SHARED = {
     "produced_past",

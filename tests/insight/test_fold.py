@@ -53,6 +53,7 @@ FOLDED = {
     "journey": "SELECT * FROM journey ORDER BY document_id",
     "journey_stage": "SELECT * FROM journey_stage ORDER BY document_id, stage",
     "objective_result": "SELECT * FROM objective_result ORDER BY objective, document_id",
+    "document_path": "SELECT * FROM document_path ORDER BY document_id",
 }
 
 

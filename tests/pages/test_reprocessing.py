@@ -38,7 +38,7 @@ def test_one_that_stopped_by_itself_says_why_and_goes_on_when_told(own_world):
     said = words_of(app)
     assert "stopped by itself" in said
     assert "1 of 1 were refused, more than 20 %; 2 have not been sent" in said.replace("\\", "")
-    assert "waits for its turn" in said
+    assert "not sent yet" in said
     own_world.house.s4hana.unblock_cost_centre(code="4711")
     own_world.house.s4hana.unblock_cost_centre(code="4101")
     with own_world.engine_at_work():

@@ -29,6 +29,7 @@ def test_every_figure_is_the_share_of_the_rows_that_missed(asked):
         "approval-propagation",
         "invoice-status",
         "order-creation",
+        "requisition-to-order",
         "requisition-validation",
     }
     for level in levels:
@@ -144,3 +145,49 @@ def test_the_page_is_drawn_on_a_phone(world, monkeypatch):
     app = world.look(PAGE, person=LEADER, objective="order-creation")
     assert not app.exception
     assert "Late by:" in words_of(app)
+
+
+def test_what_does_not_count_is_in_no_figure_and_shown_with_and_without(own_world):
+    """4.4: exclusions with reason and author; the documents they take out can still be seen."""
+    world = own_world
+    with asking(world) as reports:
+        [before] = [one for one in ask.service_levels(reports, None, as_of=world.house.clock.now()) if one.objective == "order-creation"]  # fmt: skip
+    world.connection.execute(
+        "INSERT INTO objective_exclusion (exclusion_id, objective, business_unit, starts_at, ends_at, reason, author, written_at)"
+        " VALUES (gen_random_uuid(), 'order-creation', 'DE-SOUTH', %(now)s::timestamptz - interval '1 day', %(now)s::timestamptz + interval '1 day', 'period close', %(by)s, %(now)s)",
+        {"now": world.house.clock.now(), "by": SUPPORT},
+    )
+    with asking(world) as reports:
+        [level] = [one for one in ask.service_levels(reports, None, as_of=world.house.clock.now()) if one.objective == "order-creation"]  # fmt: skip
+        rows = ask.missed(reports, level.objective, None, since=level.since, until=level.until)
+    assert before.due == level.due + level.left_out
+    assert level.left_out > 0
+    assert len(rows) == level.bad
+    assert set(rows["business_unit"]) == {"DE-NORTH"}
+    assert level.attained_with_all == before.attained
+    said = words_of(world.look(PAGE, person=LEADER, objective="order-creation", open="left-out"))
+    assert "period close" in said
+    assert f"{level.left_out} deadlines left out" in said or f"{level.left_out} deadline left out" in said
+
+
+def test_what_if_agrees_with_the_present_promise_and_more_time_is_never_worse(world):
+    from sync_engine.insight.reports import what_if
+
+    with asking(world) as reports:
+        for level in ask.service_levels(reports, None, as_of=world.house.clock.now()):
+            found = what_if.took(reports, level.objective, None, as_of=world.house.clock.now())
+            good, due = found.at(level.threshold_s)
+            assert (good, due) == (level.good, level.due), level.objective
+            shares = [found.at(level.threshold_s * factor)[0] for factor in (0.1, 1, 10)]
+            assert shares == sorted(shares)
+    app = world.look(PAGE, person=LEADER, objective="requisition-validation", open="what-if", factor="2")
+    assert not app.exception
+
+
+def test_whoever_may_leaves_a_deadline_out_on_the_page(own_world):
+    app = own_world.look(PAGE, person=SUPPORT, objective="order-creation", open="left-out")
+    app.text_input(key="service_levels.leave_out.why").set_value("period close")
+    with own_world.engine_at_work():
+        next(button for button in app.button if button.label.startswith("Leave these deadlines out")).click().run()
+    assert own_world.one("SELECT reason FROM objective_exclusion") == "period close"
+    assert "leave deadlines out" in words_of(own_world.look(PAGE, person=LEADER, objective="order-creation", open="left-out"))  # fmt: skip

@@ -65,7 +65,7 @@ def finality_gap(reports: Reports, units: Units, *, since: datetime, as_of: date
     """The gap now, and as it stood on each day since `since`."""
     rows = reports.remembered("finality_gap", units=_units(units), as_of=as_of)
     by_day = reports.frame(
-        "finality_gap_by_day", ["day", "documents", "value"], units=_units(units), since=since, until=as_of
+        "report_overview.gap_by_day", ["day", "documents", "value"], units=_units(units), since=since, until=as_of
     )
     oldest = [float(row["oldest_h"]) for row in rows if row["oldest_h"] is not None]
     return Gap(
@@ -169,3 +169,53 @@ CAUSE_COLUMNS = ("fingerprint", "code", "category", "system", "raised", "open", 
 def new_causes(reports: Reports, units: Units, *, since: datetime) -> pd.DataFrame:
     """Causes of exceptions that were first seen since a moment, most money first."""
     return reports.frame("new_causes", CAUSE_COLUMNS, units=_units(units), since=since)
+
+
+LEDGER_COLUMNS = ("document_type", "approval_status", "posting_status", "documents", "value", "oldest_s")
+
+
+def ledger(reports: Reports, units: Units, *, as_of: datetime) -> pd.DataFrame:
+    """What the business agreed beside what the ledger accepted (PRODUCT.md D02): a row per document type and pair of facts that something
+    open has, most money first; oldest_s in its present state, wall seconds."""
+    return reports.frame("report_overview.ledger", LEDGER_COLUMNS, units=_units(units), as_of=as_of)
+
+
+LEDGER_ROW_COLUMNS = (
+    "document_id", "document_type", "number", "business_unit", "supplier_name", "state", "currency", "amount", "group_amount", "posting_status", "state_since", "age_s",
+)  # fmt: skip
+
+
+def ledger_rows(
+    reports: Reports, units: Units, *, as_of: datetime, document_type: str, approval_status: str, posting_status: str
+) -> pd.DataFrame:
+    """The documents behind one line of the ledger, most money first."""
+    return reports.frame(
+        "report_overview.ledger_rows", LEDGER_ROW_COLUMNS, units=_units(units), as_of=as_of, document_type=document_type, approval_status=approval_status, posting_status=posting_status,
+    )  # fmt: skip
+
+
+LONGEST_ABSENCE = timedelta(days=14)
+
+
+def last_visit(reports: Reports, *, as_of: datetime) -> tuple[datetime, bool]:
+    """(since when "what has changed" is told, whether that is the person's last visit): a day without one, two weeks at most."""
+    row = reports.row("report_overview.visited_before")
+    at = row["at"] if row else None
+    if at is None or at >= as_of:
+        return as_of - timedelta(days=1), False
+    return max(at, as_of - LONGEST_ABSENCE), True
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """What is open in the queue: exceptions, their different causes, the worth of their documents, and the oldest in seconds."""
+
+    exceptions: int
+    causes: int
+    value: Decimal
+    oldest_s: float | None
+
+
+def unresolved(reports: Reports, units: Units, *, as_of: datetime) -> Unresolved:
+    """The queue in four numbers."""
+    return Unresolved(**reports.remembered("report_overview.unresolved", units=_units(units), as_of=as_of)[0])
