@@ -14,7 +14,14 @@ import plotly.graph_objects as go
 MAX_POINTS = 1500
 OK, WATCH, STUCK, WAITING, UNKNOWN = "#009E73", "#E69F00", "#D55E00", "#0072B2", "#999999"
 CATEGORY = {"master_data": "#56B4E9", "policy": "#CC79A7", "erp_posting": "#D55E00", "external_outage": "#999999"}
-LEVEL = {"stuck": STUCK, "watch": WATCH, "moving": WAITING}
+LEVEL = {
+    "stuck": STUCK,
+    "silent": "#CC79A7",
+    "unknown": "#8a929c",
+    "watch": WATCH,
+    "waiting": "#56B4E9",
+    "moving": WAITING,
+}
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 

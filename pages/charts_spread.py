@@ -77,10 +77,10 @@ def ageing(
         stage: The column with the name of the stage.
         at: See `frame`.
         y: The age, above zero, in `unit`.
-        level: "stuck", "watch" or "moving".
+        level: One of charts.LEVEL.
         size: See `frame`.
         hover: A column of words.
-        bands: stage, p50, p85, p95 of its peers; a stage without peers has no row.
+        bands: stage, p50, p70, p85, p95 of its peers; a stage without peers has no row.
         style: Light or dark.
         unit: Of the ages, for the axis.
         height: In pixels.
@@ -93,8 +93,10 @@ def ageing(
     floor, ceiling = min(lowest, 1.0) / 1.6, max(highest, float(bands["p95"].max()) if len(bands) else 0.0) * 1.8
     for shape in _peer_bands(bands, place, floor, style):
         figure.add_shape(**shape)
-    for name in ("moving", "watch", "stuck"):
+    for name in reversed(LEVEL):
         part = shown[shown[level] == name]
+        if part.empty and name not in {"moving", "watch", "stuck"}:
+            continue
         figure.add_scatter(
             x=[place[value] + 0.36 * float(offset) for value, offset in zip(part[stage], part[at], strict=True)],
             y=part[y].astype(float),
@@ -103,7 +105,7 @@ def ageing(
             marker={
                 "color": LEVEL[name],
                 "size": part[size],
-                "opacity": 0.85 if name != "moving" else 0.55,
+                "opacity": 0.85 if name not in {"moving", "waiting"} else 0.55,
                 "line": {"color": style.surface, "width": 1},
             },
             customdata=part[hover],
@@ -128,12 +130,17 @@ def ageing(
 
 
 def _peer_bands(bands: pd.DataFrame, place: Mapping[str, int], floor: float, style: Look) -> Iterator[dict[str, Any]]:
-    """The shapes behind the marks of each stage: what half, 85 % and 95 % of the peers took there."""
+    """The shapes behind the marks of each stage: what half, 70 %, 85 % and 95 % of the peers took there."""
     for band in bands.itertuples(index=False):
         if band.stage not in place:
             continue
         across = {"x0": place[band.stage] - 0.42, "x1": place[band.stage] + 0.42}
-        for low, high, strength in ((floor, band.p50, 0.10), (band.p50, band.p85, 0.20), (band.p85, band.p95, 0.34)):
+        for low, high, strength in (
+            (floor, band.p50, 0.08),
+            (band.p50, band.p70, 0.15),
+            (band.p70, band.p85, 0.24),
+            (band.p85, band.p95, 0.36),
+        ):
             if high > max(low, floor):
                 yield {
                     "type": "rect",

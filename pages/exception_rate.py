@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages import exception_rate_compare as compare
 from pages import exception_rate_parts as parts
+from pages import exception_rate_times as times
 from pages import filters, frame, switches
 from pages.context import Context
 from pages.exception_rate_parts import Facts
@@ -82,6 +84,8 @@ DEFINITIONS = (
     Definition("Time to close", "raised until closed, half took no longer; open ones count with the age they have (Kaplan-Meier)", "exceptions of these documents", "entered in the period", "each unit's working calendar; a working day has 8 hours"),
     Definition("Came back", "exceptions that met the same document with the same cause again within 30 days of being closed, of all closed", "exceptions of these documents", "entered in the period"),
     Definition("More than chance explains", "outside the 95 % lines: a unit of that size, like all others, would lie there once in twenty times. The table shows Wilson's 95 % interval and ranks by its lower end, so that 2 of 3 does not lead", "business units", "entered in the period"),
+    Definition("At the same mix", "the rates of this period, each unit weighted as in the period before, so that a shift between units does not pass for a change in them", "units that have documents in both periods", "entered in the period"),
+    Definition("Times the others' rate", "the rate of the documents with this value over that of all others, with its 95 % interval (logarithmic); would vanish: exceptions above the others' rate. Cannot be told from: more than 80 % of the smaller one's documents are the other's too", "values with 10 documents and more", "entered in the period"),
     Definition("Failed calls", "attempts that were not sent, failed or got no answer, of all attempts: about calls, never mixed with the above; one document can have forty", "attempts of the chosen units, and those about no document", "made in the period", "none"),
 )  # fmt: skip
 
@@ -105,8 +109,13 @@ def render(ctx: Context) -> None:
         _rows(ctx, facts)
     if now.with_exception:
         parts.where(ctx, facts, now)
+        compare.mix(facts)
         parts.why(ctx, facts, now)
+        with frame.part("What exceptions go with"):
+            compare.goes_with(ctx, facts)
         parts.better_or_worse(ctx, facts, now)
+        times.categories(ctx, facts)
+        times.hours(ctx, facts)
     else:
         frame.nothing_happened(
             f"None of {count(now.entered, 'document')} that entered in the {chosen.period.name} met an exception."

@@ -22,15 +22,13 @@ from pages.format import (
     percent,
     plain,
     sentence,
-    visible,
-    working_time,
 )
 from pages.frame import Definition, Figure, Said
 from pages.stuck_parts import by_reason, kept_filters, worth
 from pages.stuck_rows import NARROWED
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import stuck as ask
-from sync_engine.insight.reports.overview import PEERS_DAYS, STUCK_TYPES
+from sync_engine.insight.reports.overview import PEERS_DAYS, SILENT_DAYS, STUCK_TYPES
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS, WAYS
 from sync_engine.model.exceptions import KINDS
 
@@ -55,8 +53,11 @@ TREND_DAYS = 30
 
 DEFINITIONS = (
     Definition("Stuck", "an exception stops it; or it waits by agreement and the date has passed (goods: need-by, invoice: 20 working days, payment: due date); or it has stood longer than 95 % of its peers; or past its step's objective", "open requisitions, orders, change orders and invoices", "open now", "each unit's working calendar", "test documents; what waits by agreement until its date; requisitions whose orders are drafted, which count through their orders"),
-    Definition("Watch", "longer in its stage than 85 % of its peers, and not stuck", "the same", "open now", "the same"),
-    Definition("Peers", f"stays of the same type in the same stage that ended in the last {PEERS_DAYS} days: of the same unit where there are 30 of them, else of all units you may see; with fewer there is no pace", "finished stays", f"last {PEERS_DAYS} days", "the same", "stays that are not over"),
+    Definition("Watch", "longer in its stage than 85 % of its peers, and neither stuck nor silent", "the same", "open now", "the same"),
+    Definition("Silent", f"nothing at all heard of it for {SILENT_DAYS} working days although the system it stands in answers in time; where that system has not been heard of it is not known", "the same, without what waits by agreement", "open now", "the same"),
+    Definition("Peers", f"stays of the same type in the same stage that ended in the last {PEERS_DAYS} days and the rest of the month these begin in: of the same unit where there are 30 of them, else of all units you may see; with fewer there is no pace. From histograms whose durations are to 1 %", "finished stays", f"last {PEERS_DAYS} days and the rest of their first month (UTC)", "the same", "stays that are not over, stays whose clocks contradict each other"),
+    Definition("On time", "of the peers that had stood as long, the share that left the stage by its deadline: needed by (goods), due (payment), else the step's objective; 0 % when that has passed", "open documents with a deadline and 30 peers of which one stood longer", "open now", "the same"),
+    Definition("Waiting by agreement", "for goods until they are needed, for the invoice 20 working days, for payment until it is due: not stuck before that", "open documents", "open now", "the same"),
     Definition("Stands because", "the first reason that holds, so that every document has one: " + ", ".join(WAYS), "open documents", "open now", "none"),
     Definition("Value-days", "value times the working days since it should have moved, added up", "stuck documents", "open now", "each unit's working calendar; a working day has 8 hours"),
     Definition("Stopped by an exception", "documents with an open exception that blocks them; the line shows the end of each day", "the same", f"open now; the line: last {TREND_DAYS} days", "none"),
@@ -78,7 +79,8 @@ def render(ctx: Context) -> None:
         return
     stuck = rows[rows["level"] == "stuck"]
     said.answer(_answer(rows, stuck))
-    frame.figures(_figures(ctx, chosen, rows, said))
+    days = _days(ctx, chosen)
+    frame.figures(_figures(ctx, chosen, rows, days, said))
     asked_for_rows = any(name in st.query_params for name in NARROWED)
     if asked_for_rows:
         stuck_rows.draw(ctx, chosen, rows)
@@ -89,6 +91,8 @@ def render(ctx: Context) -> None:
     else:
         parts.reasons(ctx, chosen, rows)
     parts.ages(ctx, rows)
+    if days is not None:
+        parts.pile(ctx, days)
     if not asked_for_rows:
         stuck_rows.draw(ctx, chosen, rows)
     frame.refresh_when_moved(ctx)
@@ -125,7 +129,7 @@ def _answer(rows: pd.DataFrame, stuck: pd.DataFrame) -> str:
 # -- the figures -----------------------------------------------------------------------------------------------------------
 
 
-def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, said: Said) -> list[Figure]:
+def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFrame | None, said: Said) -> list[Figure]:
     stuck, watch = rows[rows["level"] == "stuck"], rows[rows["level"] == "watch"]
     stopped = stuck[stuck["because"] == "exception"]
     silent = "; ".join(f"{source.title} has been silent for {duration(source.age_s)}" for source in said.stale)
@@ -154,7 +158,7 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, said: Said) -> l
             link=show(watch, level="watch"),
             stale=silent,
         ),
-        _stopped(ctx, chosen, stopped, show(stopped, level="stuck", because="exception"), silent),
+        _stopped(stopped, days, show(stopped, level="stuck", because="exception"), silent),
     ]
     nobody = stopped[stopped["owner"].isna()]
     shown += [
@@ -174,8 +178,7 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, said: Said) -> l
             stale=silent,
         ),
     ]
-    if len(stuck) and stuck["over_limit_s"].notna().any():
-        shown.append(_longest(ctx, stuck.loc[stuck["over_limit_s"].idxmax()], silent))
+    shown.append(_silent(rows, show, silent))
     return shown
 
 
@@ -187,27 +190,36 @@ def _value_days(stuck: pd.DataFrame) -> float:
     return (values * stuck["over_limit_s"].fillna(0) / WORKING_DAY_S).sum()
 
 
-def _longest(ctx: Context, worst: pd.Series, silent: str) -> Figure:
+def _silent(rows: pd.DataFrame, show: Any, stale: str) -> Figure:
+    quiet, unknown = rows[rows["level"] == "silent"], rows[rows["level"] == "unknown"]
     return Figure(
-        "Longest past its limit",
-        switches.brief(ctx, working_time(worst["over_limit_s"])),
-        n=f"{'working time; ' if ctx.narrow else ''}{money_short(worst['group_amount'])}, {plain(worst['business_unit'])}",
-        link=partial(ctx.link, "trace", f"Open {visible(worst['number'])}", document=str(worst["document_id"])),
-        stale=silent,
+        "Silent",
+        f"{len(quiet):,}",
+        n=f"{money_short(worth(quiet))}; nothing heard for {SILENT_DAYS} working days"
+        + (f". {len(unknown):,} more not known: their system has not been heard of" if len(unknown) else ""),
+        target="target: 0",
+        link=show(quiet, level="silent") if len(quiet) else show(unknown, level="unknown"),
+        stale=stale,
     )
 
 
-def _stopped(ctx: Context, chosen: Filters, stopped: pd.DataFrame, link: Any, silent: str) -> Figure:
+def _days(ctx: Context, chosen: Filters) -> pd.DataFrame | None:
+    """Stops by day; None under filters that a day's stops cannot be divided by."""
+    if any(chosen.of(name) for name in ("reason", "team")):
+        return None
+    now = ctx.moment.as_of
+    return ask.stopped_by_day(
+        ctx.reports,
+        chosen.units,
+        since=now - pd.Timedelta(days=TREND_DAYS),
+        until=now,
+        types=chosen.of("type") or STUCK_TYPES,
+    )
+
+
+def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent: str) -> Figure:
     change, better, trend = "", None, []
-    if not any(chosen.of(name) for name in ("reason", "team")):
-        now = ctx.moment.as_of
-        days = ask.stopped_by_day(
-            ctx.reports,
-            chosen.units,
-            since=now - pd.Timedelta(days=TREND_DAYS),
-            until=now,
-            types=chosen.of("type") or STUCK_TYPES,
-        )
+    if days is not None:
         trend = [float(value) for value in days["stopped"]]
         if len(trend) > 7:
             gap = int(trend[-1] - trend[-8])

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_spread, frame, switches
+from pages import charts, charts_pile, charts_spread, frame, switches
 from pages.context import Context
 from pages.filters import Filters
-from pages.format import DOCUMENT_TYPES, count, money_short, percent, plain, sentence, visible, words, working_time
+from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
 from pages.tables import Column, work_table
 from sync_engine.insight.reports.stuck import LEVELS
 
@@ -71,18 +71,13 @@ def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         else "What stands is without a value"
     )
     st.subheader(finding, anchor=False)
-    st.caption("Value of what is stuck by what it stands for, in EUR; below, who moves it and how.")
+    st.caption(
+        "Value of what is stuck by what it stands for"
+        + (", in EUR" if ctx.narrow else " and by business unit, in EUR; the area is the value")
+        + ". Below, who moves it and how."
+    )
     st.plotly_chart(
-        charts.bars(
-            drawn,
-            label="label",
-            value="value",
-            text="text",
-            hover="hover",
-            style=charts.look(dark=ctx.dark),
-            colour=charts.STUCK,
-            height=switches.bars_height(ctx, len(drawn)),
-        ),
+        _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, rows[rows["level"] == "stuck"]),
         theme=None,
         key="stuck.reasons",
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
@@ -114,15 +109,94 @@ def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         )
 
 
+def _bars(ctx: Context, drawn: pd.DataFrame) -> Any:
+    return charts.bars(
+        drawn,
+        label="label",
+        value="value",
+        text="text",
+        hover="hover",
+        style=charts.look(dark=ctx.dark),
+        colour=charts.STUCK,
+        height=switches.bars_height(ctx, len(drawn)),
+    )
+
+
+def _blocks(ctx: Context, stuck: pd.DataFrame) -> Any:
+    """The stuck money by reason and, within each, by unit."""
+    money = stuck.assign(value=pd.to_numeric(stuck["group_amount"]).fillna(0.0).astype(float))
+    by = money.groupby(["reason", "business_unit"], sort=False)
+    cells = by.agg(value=("value", "sum"), documents=("document_id", "count"), oldest_s=("age_business_s", "max"))
+    cells = cells[cells["value"] > 0].reset_index()
+    cells["name"] = [sentence(visible(reason)) for reason in cells["reason"]]
+    cells["unit"] = [visible(unit) for unit in cells["business_unit"]]
+    cells["text"] = [f"{money_short(row.value)}<br>{count(row.documents, 'document')}" for row in cells.itertuples()]
+    cells["hover"] = [
+        f"{row.name}, {row.unit}: {money_short(row.value)} in {count(row.documents, 'document')}, {percent(row.value / cells['value'].sum(), digits=0)} of the stuck money; oldest {working_time(row.oldest_s)}"
+        for row in cells.itertuples()
+    ]
+    return charts_pile.blocks(
+        cells, outer="name", inner="unit", value="value", text="text", hover="hover", style=charts.look(dark=ctx.dark)
+    )
+
+
+# -- is the pile growing ---------------------------------------------------------------------------------------------------
+
+
+def pile(ctx: Context, days: pd.DataFrame) -> None:
+    """What exceptions stopped and what was let go on each day, those that cured themselves told apart: a pile that shrinks by a
+    bulk close is told by how it shrank (PRODUCT.md section 6, traps 12 and 13).
+    """
+    begun, ended, cured = (int(days[name].sum()) for name in ("begun", "ended", "self_cured"))
+    if not (begun or ended or int(days["stopped"].max() or 0)):
+        return
+    gap = begun - ended
+    verdict = (
+        "as many were stopped as let go"
+        if not gap
+        else f"{abs(gap):,} {'more' if gap > 0 else 'fewer'} {'was' if abs(gap) == 1 else 'were'} stopped than let go"
+    )
+    finding = f"In {count(len(days), 'day')} {verdict}"
+    told = days.assign(
+        hover=[
+            f"{day(row.day)}: {row.begun:,} stopped, {row.ended:,} let go ({row.self_cured:,} by themselves); {count(row.stopped, 'document')} stopped at the end of the day"
+            for row in days.itertuples()
+        ]
+    )
+    figure = charts_pile.inflow(
+        told,
+        x="day",
+        up="begun",
+        down="ended",
+        stands="stopped",
+        names=("stopped", "let go", "stopped at the end of the day"),
+        hover="hover",
+        style=charts.look(dark=ctx.dark),
+    )
+    table = days.rename(
+        columns={
+            "day": "Day",
+            "stopped": "Documents stopped at its end",
+            "begun": "Stops begun",
+            "ended": "Stops ended",
+            "self_cured": "Of these by themselves",
+        }
+    )
+    frame.chart(
+        figure,
+        finding,
+        table,
+        key="stuck.pile",
+        note=f"Stops by exceptions. {begun:,} began and {ended:,} ended, {cured:,} of these by themselves.",
+    )
+
+
 # -- against whom it is slow -----------------------------------------------------------------------------------------------
 
 
 def ages(ctx: Context, rows: pd.DataFrame) -> None:
     """The documents by stage and age on what their peers took; the stages with most stuck in them, on a phone fewer."""
-    on_time = rows["reason"].isin(["waiting for goods", "waiting for payment", "waiting for the invoice"]) & (
-        rows["level"] == "moving"
-    )
-    aged = rows[(rows["age_business_s"] > 0) & ~on_time].copy()
+    aged = rows[(rows["age_business_s"] > 0) & (rows["level"] != "waiting")].copy()
     if aged.empty:
         return
     aged["stage"] = [
@@ -144,10 +218,10 @@ def ages(ctx: Context, rows: pd.DataFrame) -> None:
     drawn = _dots(aged, order)
     bands = (
         drawn[drawn["stage_p95_s"].notna()]
-        .drop_duplicates("stage")[["stage", "stage_p50_s", "stage_p85_s", "stage_p95_s"]]
-        .set_axis(["stage", "p50", "p85", "p95"], axis=1)
+        .drop_duplicates("stage")[["stage", "stage_p50_s", "stage_p70_s", "stage_p85_s", "stage_p95_s"]]
+        .set_axis(["stage", "p50", "p70", "p85", "p95"], axis=1)
     )
-    bands[["p50", "p85", "p95"]] /= 3600
+    bands[["p50", "p70", "p85", "p95"]] /= 3600
     figure = charts_spread.ageing(
         drawn,
         stage="stage",
@@ -160,7 +234,7 @@ def ages(ctx: Context, rows: pd.DataFrame) -> None:
         style=charts.look(dark=ctx.dark),
         unit="working hours",
     )
-    note = "A dot is a document, its size its value. Shaded is what the stage took elsewhere and before: half, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
+    note = "A dot is a document, its size its value. Shaded is what the stage took elsewhere and before, to 1 %: half, 70 %, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
     left_out = len(aged) - len(drawn)
     table = (
         aged.groupby(["stage", "level"])

@@ -15,9 +15,20 @@ from pages.stuck_parts import URL_PATH, kept_filters, worth
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
+from sync_engine.insight.reports.overview import PEERS_DAYS
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
 
 NARROWED = ("level", "because", "taken")
+NAMES = {
+    "stuck": "Stuck",
+    "silent": "Silent",
+    "unknown": "Not known",
+    "watch": "To watch",
+    "waiting": "Waiting by agreement",
+    "moving": "Moving",
+}
+"""The levels as the page calls them."""
+
 MOST_PICKED = 60
 """So many cases fit into an address."""
 
@@ -29,16 +40,24 @@ COLUMNS = (
     Column("group_amount", "Value (EUR)", "group_money", on_card=True),
     Column("age_business_s", "In this stage", "working", on_card=True),
     Column("pace", "Older than", "share", help="The share of its peers' stays in this stage that were shorter."),
+    Column(
+        "p_on_time",
+        "On time",
+        "share",
+        help="Of the peers that had stood as long, the share that left the stage by its deadline: needed by, due, or the step's objective. Nothing without a deadline or 30 peers.",
+    ),
     Column("who", "Who moves it", width=190, on_card=True),
     Column("next_step", "Next step", width=300),
     Column("why", "Counts as stuck because", width=180),
+    Column("until", "Waits until", "date", help="The end of what it waits for by agreement."),
+    Column("last_event_at", "Last heard of", "time"),
     Column("business_unit", "Unit", width=110),
     Column("document_type", "Type", "words"),
     Column("over_limit_s", "Past the limit", "working", help="Working time since it should have moved."),
     Column(
         "peers_said",
         "Compared with",
-        help="Stays of the same type in the same stage, in the last 90 days; those of the same unit where there are 30, of all units else.",
+        help=f"Stays of the same type in the same stage, in the last {PEERS_DAYS} days and the rest of the month these begin in; those of the same unit where there are 30, of all units else.",
     ),
     Column("need_by_on", "Needed by", "date"),
     Column("due_on", "Due", "date"),
@@ -56,18 +75,18 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     level = Switch(
         "level",
         "Rows",
-        {name: f"{'To watch' if name == 'watch' else name.capitalize()} {sizes[name]:,}" for name in LEVELS}
+        {
+            name: f"{NAMES[name]} {sizes[name]:,}"
+            for name in LEVELS
+            if sizes[name] or name == LEVELS[0] or name == st.query_params.get("level")
+        }
         | {"all": f"All {len(rows):,}"},
     )
     because = switches.one_of("because", BECAUSE)
     wanted = switches.read(level)
     shown = rows if wanted == "all" else rows[rows["level"] == wanted]
-    heading = {
-        "stuck": "Stuck, most money first",
-        "watch": "To watch, most money first",
-        "moving": "Moving, most money first",
-        "all": "Everything open, most money first",
-    }[wanted]
+    heading = {"all": "Everything open"}.get(wanted) or NAMES[wanted]
+    heading += ", most money first"
     if because is not None:
         shown = shown[shown["because"] == because]
         heading = f"{heading}: {BECAUSE[because]}"
@@ -104,6 +123,12 @@ def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(
         who=[f"{team}: {on}" if on else team for team, on in zip(rows["team"], rows["waits_on"], strict=True)],
         why=[BECAUSE.get(because, "") if isinstance(because, str) else "" for because in rows["because"]],
+        until=[
+            (row["due_on"] if row["reason"] == "waiting for payment" else row["need_by_on"])
+            if row["reason"] in {"waiting for payment", "waiting for goods"}
+            else None
+            for row in rows.to_dict("records")
+        ],
         peers_said=[
             "fewer than 30 peers" if pd.isna(peers) else f"{peers:,.0f} in {unit or 'all units'}"
             for peers, unit in zip(rows["peers"], rows["peer_unit"], strict=True)
@@ -117,7 +142,7 @@ def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _title(row: dict[str, Any]) -> str:
     known = f" ({plain(row['known_as'])})" if isinstance(row["known_as"], str) else ""
-    return f"**{plain(row['number'])}**{known} · {plain(row['business_unit'])} · {row['level']}"
+    return f"**{plain(row['number'])}**{known} · {plain(row['business_unit'])} · {NAMES[row['level']].lower()}"
 
 
 def _card(ctx: Context, row: dict[str, Any]) -> None:

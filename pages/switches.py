@@ -43,7 +43,9 @@ def one_of(name: str, known: Collection[str]) -> str | None:
 
 def draw(*switches: Switch) -> None:
     """Draw switches side by side."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="finsync.switches"):
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="medium", key=f"finsync.switches.{switches[0].name}"
+    ):
         for switch in switches:
             key = f"finsync.switch.{switch.name}"
             st.session_state[key] = read(switch)

@@ -88,7 +88,7 @@ def test_every_picture_is_there():
 
 def test_every_command_it_names_exists():
     click = typer.main.get_command(app)
-    for words in re.findall(r"finsync ((?:[a-z]+ ?)+)", README):
+    for words in re.findall(r"finsync ((?:[a-z]+(?:-[a-z]+)* ?)+)", README):
         first, *more = words.split()
         assert first in click.commands, words
         if more and hasattr(click.commands[first], "commands"):

@@ -19,6 +19,24 @@ import psycopg
 from sandbox.company.company import FEED_TABLES
 from sandbox.simulation.actors import COLLISIONS, Actor, Crash
 from sandbox.simulation.arena import Arena
+from sandbox.simulation.bounds import (
+    ASIDE,
+    CHAOS_PASSES,
+    CHAOS_S,
+    CLOCK_FACTOR,
+    CLOCKS_DIFFER_S,
+    CRASH_FACTOR,
+    CROWD_FACTOR,
+    GRIDS_S,
+    HEEDED_WITHIN_S,
+    HEEDS_ANEW,
+    IDLE_S,
+    LOOKS_ROUND,
+    PARTS_OF_QUIET,
+    QUIET_S,
+    ROUNDS_MAX,
+    STEP_S,
+)
 from sandbox.simulation.clocks import EngineClock, WorldClock
 from sandbox.simulation.faults import Faults
 from sandbox.simulation.findings import Finding
@@ -34,6 +52,8 @@ from sync_engine.engine.outcomes import Item
 from sync_engine.engine.results import Moment, Result
 from sync_engine.model.flows import Role
 
+<<<<<<< HEAD
+=======
 CHAOS_S = 2 * 86_400.0
 """So long faults may last; people who are quick are done before."""
 
@@ -74,6 +94,7 @@ CRASH_FACTOR, CLOCK_FACTOR, CROWD_FACTOR = 0.15, 0.02, 0.1
 ASIDE = 0.04
 """How often another engine does something in the middle of a step of this one."""
 
+>>>>>>> main
 OPEN_POINTS = frozenset({"before_intent", "after_intent", "before_call", "after_call", "after_cursor"})
 """Boundaries at which an engine holds nothing in the database that another could wait for."""
 
@@ -261,11 +282,13 @@ class Schedule:
         now = self.clock.database_now()
         steps: list[tuple[str, Any]] = [("collect", feed) for feed, due in self._feed_due.items() if due <= now]
         pulse = store.rows(self.eyes, "work.pulse", now=now)[0]
-        self._next_due, self._is_due = pulse["next_at"], bool(pulse["lanes"] or pulse["messages"])
+        self._next_due, self._is_due = pulse["next_at"], bool(pulse["lanes"] or pulse["messages"] or pulse["rereads"])
         if pulse["commands"]:
             steps.append(("command", None))
         if pulse["messages"]:
             steps.append(("apply", None))
+        if pulse["rereads"]:
+            steps.append(("reread", None))
         return steps + [
             ("decide", None) if lane == Role.FINSYNC.value else ("claim", lane) for lane in sorted(pulse["lanes"])
         ]
@@ -321,6 +344,9 @@ class Schedule:
 
     def _command(self, actor: Actor, _: None) -> int:
         return actor.command()
+
+    def _reread(self, actor: Actor, _: None) -> int:
+        return actor.engine.reread(actor.connection)
 
     def _claim(self, actor: Actor, lane: str) -> int:
         items = actor.claim(lane, self._rng.choice((1, 50, 50, 50)))

@@ -39,67 +39,6 @@ SELECT document_id, number, business_unit, currency, amount, group_amount, state
  WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])
  ORDER BY group_amount DESC NULLS LAST, document_id;
 
--- name: stuck(units, document_types, as_of, peers_since)
--- Everything open, with its business age in its present stage against the stays its peers ended since :peers_since: same type and
--- stage in the same unit, or in every unit where that is fewer than 30 (peer_unit says which; fewer than 30 there too: no pace).
--- pace: the share of those stays that were shorter. because, the first that holds: "exception" (one stops it), "date" (it waits by
--- agreement, for goods until the need-by date, for the invoice 20 working days, for payment until the due date, and that has
--- passed), "pace" (over the peers' P95; P85 for watch), "deadline" (past the step's objective). level: stuck, watch, moving.
--- over_limit_s: business seconds of a stuck one since it should have moved. stage_p..: percentiles of the stage in every unit.
--- known_as: what the ERP and the approval tool call it.
-WITH open AS MATERIALIZED (
-    SELECT o.*, coalesce(now_s.worked, 0) - coalesce(since_s.worked, 0) AS age_business_s, extract(epoch FROM :as_of - o.state_since) AS age_wall_s
-      FROM open_document o
-      LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(o.state_since, i.closes_at) - i.opens_at) AS worked
-            FROM calendar_interval i WHERE i.calendar = o.calendar AND i.opens_at <= o.state_since ORDER BY i.opens_at DESC LIMIT 1) since_s ON true
-      LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(:as_of, i.closes_at) - i.opens_at) AS worked
-            FROM calendar_interval i WHERE i.calendar = o.calendar AND i.opens_at <= :as_of ORDER BY i.opens_at DESC LIMIT 1) now_s ON true
-     WHERE o.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR o.business_unit = ANY (:units::text[]))
-), peer AS MATERIALIZED (
-    SELECT document_type, stage, business_unit, count(*) AS n, percentile_cont(ARRAY[0.5, 0.85, 0.95]) WITHIN GROUP (ORDER BY business_s) AS p,
-           array_agg(business_s::float8 ORDER BY business_s) AS stays
-      FROM stage_time
-     WHERE left_at >= :peers_since AND (document_type, stage) IN (SELECT document_type, state FROM open) AND business_s >= 0
-     GROUP BY GROUPING SETS ((document_type, stage), (document_type, stage, business_unit))
-    HAVING count(*) >= 30
-), aged AS (
-    SELECT o.*, coalesce(u.n, a.n) AS peers, CASE WHEN u.n IS NOT NULL THEN o.business_unit END AS peer_unit,
-           coalesce(u.p, a.p) AS p, a.p AS p_all, width_bucket(o.age_business_s::float8, coalesce(u.stays, a.stays)) AS shorter,
-           CASE o.reason WHEN 'waiting for goods' THEN o.need_by_on < :as_of::date
-                         WHEN 'waiting for payment' THEN o.due_on < :as_of::date
-                         WHEN 'waiting for the invoice' THEN o.age_business_s > 20 * 8 * 3600 END AS agreed_date_passed,
-           o.reason IN ('waiting for goods', 'waiting for payment', 'waiting for the invoice') AS waits_by_agreement
-      FROM open o
-      LEFT JOIN peer u ON u.document_type = o.document_type AND u.stage = o.state AND u.business_unit = o.business_unit
-      LEFT JOIN peer a ON a.document_type = o.document_type AND a.stage = o.state AND a.business_unit IS NULL
-), judged AS (
-    SELECT *, CASE WHEN case_blocks THEN 'exception'
-                   WHEN waits_by_agreement THEN CASE WHEN agreed_date_passed THEN 'date' END
-                   WHEN age_business_s > p[3] AND age_business_s > 3600 THEN 'pace'
-                   WHEN objective_at < :as_of THEN 'deadline' END AS stuck_because
-      FROM aged
-)
-SELECT document_id, document_type, number, title, business_unit, supplier_name, requester, state, approval_status, posting_status, currency, amount, group_amount,
-       state_since, need_by_on, due_on, step, system, waiting_for, objective_at, tries, case_id, case_code, case_category, case_message, case_version, owner_team, owner,
-       reason, age_business_s, age_wall_s, peers, p[1] AS peer_p50_s, p[2] AS peer_p85_s, p[3] AS peer_p95_s, peer_unit, shorter::float8 / peers AS pace,
-       CASE WHEN stuck_because IS NOT NULL THEN 'stuck'
-            WHEN NOT waits_by_agreement AND age_business_s > p[2] AND age_business_s > 1800 THEN 'watch'
-            ELSE 'moving' END AS level,
-       p_all[1] AS stage_p50_s, p_all[2] AS stage_p85_s, p_all[3] AS stage_p95_s,
-       (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
-          FROM document_identifier i JOIN system_state s USING (system)
-         WHERE i.document_id = judged.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> judged.number) AS known_as,
-       coalesce(stuck_because, CASE WHEN NOT waits_by_agreement AND age_business_s > p[2] AND age_business_s > 1800 THEN 'pace' END) AS because,
-       CASE stuck_because WHEN 'exception' THEN business_s(calendar, case_raised_at, :as_of)
-                          WHEN 'date' THEN CASE reason WHEN 'waiting for the invoice' THEN age_business_s - 20 * 8 * 3600
-                                                       ELSE business_s(calendar, (CASE reason WHEN 'waiting for goods' THEN need_by_on ELSE due_on END + 1)::timestamptz, :as_of) END
-                          WHEN 'pace' THEN age_business_s - p[3]
-                          WHEN 'deadline' THEN business_s(calendar, objective_at, :as_of) END AS over_limit_s
-  FROM judged
- ORDER BY CASE WHEN case_blocks THEN 0 ELSE 1 END, group_amount DESC NULLS LAST, document_id;
-
 -- name: exception_rate_by_unit(units, since, until, document_types)
 -- Documents that entered in the period and how many of them ever met an exception, by business unit, in count and value.
 SELECT d.business_unit, count(*) AS entered, count(*) FILTER (WHERE x.document_id IS NOT NULL) AS with_exception,
@@ -675,18 +614,6 @@ SELECT recording_id, recorded_at, event_count, merkle_root FROM recording WHERE 
 SELECT recording_id, ordinal, document_id, activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, approval_status, posting_status, document_version, attributes
   FROM event WHERE recorded_at >= :since AND recorded_at < :until AND recording_id = ANY (:recording_id::uuid[]) AND source = 'finsync'
  ORDER BY recording_id, ordinal;
-
--- name: stopped_by_day(units, document_types, since, until)
--- Per day: how many documents an exception stopped at its end (and at :until, on the last), and how many stops began and ended in it.
-SELECT day::date AS day,
-       count(DISTINCT x.document_id) FILTER (WHERE x.raised_at < least(day + interval '1 day', :until) AND coalesce(x.closed_at, 'infinity') >= least(day + interval '1 day', :until)) AS stopped,
-       count(*) FILTER (WHERE x.raised_at >= day AND x.raised_at < day + interval '1 day') AS begun,
-       count(*) FILTER (WHERE x.closed_at >= day AND x.closed_at < day + interval '1 day') AS ended
-  FROM generate_series(date_trunc('day', :since::timestamptz), :until::timestamptz - interval '1 microsecond', interval '1 day') AS day
-  LEFT JOIN (SELECT document_id, raised_at, closed_at FROM exception_case
-              WHERE blocks AND document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))) x
-    ON x.raised_at < day + interval '1 day' AND coalesce(x.closed_at, 'infinity') >= day
- GROUP BY day ORDER BY day;
 
 -- name: exception_rate(units, before, since, until, document_types, categories, zone)
 -- Documents that entered between :before and :until and how many of them ever met an exception (of the :categories), in count and

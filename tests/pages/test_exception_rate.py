@@ -2,12 +2,17 @@
 
 import doctest
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 
-from sync_engine.insight import statistics
+from pages import exception_rate_compare as compare
+from pages import exception_rate_times as times
+from sync_engine.insight import comparison, statistics
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports import overview
 from sync_engine.insight.reports.exception_rate import Population
@@ -38,11 +43,84 @@ def rows_of(app):
     return next((frame.value for frame in app.dataframe if "causes" in frame.value.columns), None)
 
 
+def halves(now, before):
+    """Rates of units as the statement answers them: unit -> (with an exception, entered), now and in the period before."""
+    rows = []
+    for in_period, units in ((True, now), (False, before)):
+        for unit, (part, whole) in [*units.items(), (None, tuple(map(sum, zip(*units.values(), strict=True))))]:
+            rows.append((in_period, unit, None, None, whole, part, Decimal(whole), Decimal(part)))
+    return ask.Rates(pd.DataFrame(rows, columns=list(ask.RATE_COLUMNS), dtype=object))
+
+
+def test_a_rate_that_falls_while_that_of_every_unit_rises_is_told(monkeypatch):
+    """PRODUCT.md section 6, trap 11 (Simpson): at the mix of the period before the rate has risen."""
+    rates = halves(now={"EASY": (11, 100), "HARD": (6, 10)}, before={"EASY": (5, 50), "HARD": (25, 50)})
+    assert rates.of().share < rates.of(before=True).share
+    assert compare.at_former_mix(rates) == pytest.approx((0.11 * 50 + 0.6 * 50) / 100)
+    assert compare.at_former_mix(rates) > rates.of(before=True).share
+    said = []
+    monkeypatch.setattr(compare.st, "warning", lambda text, **_: said.append(text))
+    compare.mix(SimpleNamespace(rates=rates))
+    assert said == [
+        "Against the period before the rate moved by -14.5 points. With the units' shares of that period it would be 35.5 %, a move of +5.5 points. The mix of units hides that the units themselves became worse."
+    ]
+
+
+def test_what_exceptions_go_with_is_told_only_beyond_chance():
+    """PRODUCT.md section 6, trap 10: two of three do not lead; and two names of the same documents are told as such."""
+    columns = list(ask.ATTRIBUTE_COLUMNS)
+    found = compare.compared(
+        pd.DataFrame(
+            [
+                ("unit", "SMALL", 3, 2, 303, 52, []),
+                ("supplier", "Kranz", 100, 30, 303, 52, ["unit DE-SOUTH"]),
+            ],
+            columns=columns,
+        )
+    )
+    assert list(found["title"]) == ["Supplier Kranz"]
+    assert found.loc[0, "ratio"] == pytest.approx((30 / 100) / (22 / 203))
+    assert found.loc[0, "vanishing"] == pytest.approx(30 - 100 * 22 / 203)
+    assert found.loc[0, "together"] == "unit DE-SOUTH"
+
+
+def facts_of(reports):
+    return SimpleNamespace(causes=ask.causes(reports, WANTED), rows=ask.rows(reports, WANTED, zone="Europe/Berlin"))
+
+
+def test_weeks_and_categories_add_up_to_the_documents_with_an_exception(reports):
+    """A document that met two categories counts once, under the first (trap 5)."""
+    facts = facts_of(reports)
+    weeks = times.by_week(facts)
+    assert weeks.drop(columns="week").to_numpy().sum() == len(facts.rows)
+    by = facts.rows.groupby("week").size()
+    assert list(weeks.drop(columns="week").sum(axis=1)) == list(by)
+
+
+def test_hours_are_those_of_the_reader_s_zone_on_the_night_the_clocks_change():
+    """PRODUCT.md section 6, trap 7: one in the morning UTC is two in Berlin before and after the hour that is there twice."""
+    raised = [datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)]
+    cells = times.by_hour(SimpleNamespace(causes=pd.DataFrame({"raised_at": raised})), ZoneInfo("Europe/Berlin"))
+    assert cells.to_dict("records") == [{"day": 6, "hour": 2, "n": 2}]
+
+
+def test_attributes_count_documents_once_and_name_what_cannot_be_told_apart(reports, books):
+    """Test documents and repeated exceptions count nowhere (traps 5 and 17)."""
+    found = ask.attributes(reports, WANTED)
+    assert (found["all_entered"] == 23).all()
+    assert (found["all_with_exception"] == 5).all()
+    assert (found["entered"] >= 10).all()
+    south = found.set_index(["attribute", "value"]).loc[("unit", "DE-SOUTH")]
+    rates_of = rates(reports).by("business_unit").set_index("business_unit").loc["DE-SOUTH"]
+    assert (south["entered"], south["with_exception"]) == (rates_of["entered"], rates_of["with_exception"])
+
+
 # -- what is measured ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_examples_in_the_statistics_hold():
     assert doctest.testmod(statistics).failed == 0
+    assert doctest.testmod(comparison).failed == 0
 
 
 def test_the_rate_is_that_of_the_rows_by_count_and_value(reports):

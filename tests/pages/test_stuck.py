@@ -6,11 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import numpy as np
 import pandas as pd
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from sql import VIEWS
+from sync_engine.database.statements import sql
 from sync_engine.insight.reports import stuck as ask
+from sync_engine.insight.reports.overview import STUCK_TYPES, about_open
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS, WAYS
 from tests.conftest import _server
 from tests.pages.asking import asking
@@ -81,6 +86,10 @@ def _slow(_servers):
             due_on=date(2026, 9, 14),
             amount=600,
         )
+        last_week = datetime(2026, 9, 4, 6, 0, tzinfo=UTC)
+        slow.quiet = slow.document(
+            "invoice", "R-2", "DE-SOUTH", [("invoice_received", None, "received", last_week, last_week)], amount=70
+        )
         slow.through_orders = slow.document(
             "requisition", "4007", "DE-SOUTH", [("orders_drafted", None, "ordering", MONDAY, MONDAY)], amount=77777
         )
@@ -136,7 +145,7 @@ def test_every_reason_of_the_view_has_somebody_who_moves_it():
     ("name", "level", "because"),
     [
         ("pace", "stuck", "pace"), ("north", "stuck", "pace"), ("watch", "watch", "pace"), ("moving", "moving", None), ("stopped", "stuck", "exception"),
-        ("annoyed", "moving", None), ("late", "stuck", "date"), ("in_time", "moving", None), ("bill", "stuck", "date"),
+        ("annoyed", "moving", None), ("late", "stuck", "date"), ("in_time", "waiting", None), ("bill", "stuck", "date"), ("quiet", "silent", "silence"),
     ],
 )  # fmt: skip
 def test_each_rule_by_itself(slow, found, name, level, because):
@@ -161,6 +170,60 @@ def test_pace_is_the_share_of_peers_that_took_less(slow, found):
     assert found.loc[slow.moving, "pace"] == pytest.approx(1 / 40)
     assert found.loc[slow.pace, "pace"] == 1
     assert found.loc[slow.pace, "peer_p50_s"] == pytest.approx(20.5 * 360)
+
+
+def test_peers_are_read_from_histograms_to_one_percent(slow, found):
+    """PRODUCT.md section 6, trap 20: merged from buckets, not from percentiles of units or days."""
+    exact = [360.0 * n for n in range(1, 41)]
+    for name, share in (("peer_p50_s", 0.5), ("peer_p85_s", 0.85), ("peer_p95_s", 0.95)):
+        assert found.loc[slow.pace, name] == pytest.approx(np.quantile(exact, share), rel=0.01)
+
+
+def told(slow):
+    """The rows by document, as the statement answers them within the test's own transaction."""
+    slow.stop_the_clock()
+    with slow.connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(sql("report_stuck.open"), about_open(None, STUCK_TYPES, as_of=NOW))
+        return {row["document_id"]: row for row in cursor}
+
+
+def test_silence_of_a_document_whose_system_is_silent_too_is_not_known(slow, found):
+    """PRODUCT.md 4.2: silent only while the source is fresh; afterwards nobody can say."""
+    assert found.loc[slow.quiet, "level"] == "silent"
+    with slow.connection.transaction() as transaction:
+        slow.connection.execute("UPDATE feed_state SET last_success_at = last_success_at - interval '1 day'")
+        rows = told(slow)
+        raise psycopg.Rollback(transaction)
+    assert rows[slow.quiet]["level"] == "unknown"
+    assert rows[slow.late]["level"] == "stuck"
+
+
+@pytest.mark.parametrize(
+    ("since", "objective", "on_time"),
+    [
+        (NOW - 10 * MINUTE, NOW + 120 * MINUTE, 20 / 39),
+        (datetime(2026, 9, 14, 14, 20, tzinfo=UTC), NOW + 30 * MINUTE, 5 / 24),
+        (NOW - 10 * MINUTE, NOW - 5 * MINUTE, 0),
+        (NOW - 10 * MINUTE, NOW + 5 * DAY, 1),
+    ],
+)
+def test_the_chance_to_be_on_time_is_that_of_the_peers_that_stood_as_long(slow, since, objective, on_time):
+    """D04: forty stays of 6, 12 ... 240 minutes. After 10 minutes 39 are left, of which 20 end within 130; after 100 minutes (40
+    yesterday, 60 today) 24, of which 5 do."""
+    moves = [
+        ("requisition_received", None, "received", since, since),
+        ("validated", "received", "awaiting_approval", since, since),
+    ]
+    with slow.connection.transaction() as transaction:
+        document_id = slow.document("requisition", "9000", "DE-SOUTH", moves)
+        slow.connection.execute(
+            "INSERT INTO work_item (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at)"
+            " VALUES (%(id)s, %(id)s, 'DE-SOUTH', 'requisition', 'await_approval', 'servicenow', 'due', %(now)s, %(since)s, %(objective)s, %(since)s)",
+            {"id": document_id, "now": NOW, "since": since, "objective": objective},
+        )
+        found = told(slow)[document_id]
+        raise psycopg.Rollback(transaction)
+    assert float(found["p_on_time"]) == pytest.approx(on_time)
 
 
 def test_time_past_the_limit_is_working_time_since_it_should_have_moved(slow, found):
@@ -190,6 +253,19 @@ def test_stops_are_counted_at_the_end_of_each_day(slow):
         days = ask.stopped_by_day(reports, None, since=NOW - 3 * DAY, until=NOW).set_index("day")
     assert list(days["stopped"]) == [0, 0, 1, 1]
     assert days.loc[date(2026, 9, 14), "begun"] == 1
+
+
+def test_stops_that_cured_themselves_are_told_apart_from_those_that_people_ended(slow):
+    """PRODUCT.md section 6, traps 12 and 13: inflow, outflow and how it ended stand together."""
+    asked = {"units": None, "document_types": list(STUCK_TYPES), "since": NOW - 3 * DAY, "until": NOW}
+    with slow.connection.transaction() as transaction:
+        for code, how in (("system_unavailable", "self_cured"), ("cost_centre_blocked", "fixed")):
+            slow.exception(slow.moving, code, raised=NOW - DAY - HOUR, closed=NOW - DAY, how=how)
+        with slow.connection.cursor(row_factory=dict_row) as cursor:
+            days = {row["day"]: row for row in cursor.execute(sql("report_stuck.stopped_by_day"), asked)}
+        raise psycopg.Rollback(transaction)
+    monday = days[date(2026, 9, 14)]
+    assert (monday["begun"], monday["ended"], monday["self_cured"]) == (3, 2, 1)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sync_engine.insight.reports.overview import STUCK_TYPES
 from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.statistics import FEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,18 @@ ROW_COLUMNS = (
     "document_id", "document_type", "number", "title", "business_unit", "supplier_name", "requester", "currency", "amount", "group_amount", "state", "submitted_at", "week",
     "exceptions", "open", "closed", "self_cured", "codes", "categories", "raised_at", "case_id", "known_as",
 )  # fmt: skip
+ATTRIBUTE_COLUMNS = (
+    "attribute",
+    "value",
+    "entered",
+    "with_exception",
+    "all_entered",
+    "all_with_exception",
+    "goes_with",
+)
+ATTRIBUTES_COMPARED = 40
+"""So many values of attributes are compared with each other; nobody reads more."""
+
 ATTEMPT_COLUMNS = ("system", "attempts", "failed", "throttled", "repeats", "last_failed_at")
 
 
@@ -121,6 +134,19 @@ def rates(reports: Reports, wanted: Population, *, before: datetime, zone: str) 
 def causes(reports: Reports, wanted: Population) -> pd.DataFrame:
     """Each document with each cause it met: so many exceptions, open, closed, self_cured, came_back (again within 30 days)."""
     return reports.frame("exception_rate_causes", CAUSE_COLUMNS, **wanted.arguments())
+
+
+def attributes(reports: Reports, wanted: Population) -> pd.DataFrame:
+    """By attribute and value: documents that entered and met an exception, the same of all documents, and the values that mean
+    nearly the same documents; those with most exceptions above the others' rate first.
+    """
+    return reports.frame(
+        "report_exception_rate.attributes",
+        ATTRIBUTE_COLUMNS,
+        fewest=FEW,
+        most=ATTRIBUTES_COMPARED,
+        **wanted.arguments(),
+    )
 
 
 def rows(reports: Reports, wanted: Population, *, zone: str) -> pd.DataFrame:

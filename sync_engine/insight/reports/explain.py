@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
+import pandas as pd
+
+from sync_engine.insight.reports import rolled
 from sync_engine.insight.reports.reading import OWN_LOG, Reports
 
 
@@ -49,17 +52,24 @@ def as_reported(
     """
     since_on = since.astimezone(UTC).date()
     until_on = min(until.astimezone(UTC).date(), evening) + timedelta(days=1)
-    seen = list(units) if units else ["*"] if reports.person.sees_all else list(reports.person.units)
-    asked = {
-        "source": source, "measures": list(measures), "part": part, "units": seen, "since_on": since_on, "until_on": until_on, "evening": evening,
-    }  # fmt: skip
-    found = {row["measure"]: row for row in reports.remembered("report_explain.as_reported", **asked)}
-    late = reports.remembered("report_explain.restated", **asked)
-    return AsReported(
-        evening,
-        since_on,
-        until_on,
-        {name: Counted(row["reported"], row["reported_p50_s"]) for name, row in found.items()},
-        {name: Counted(row["now"], row["now_p50_s"]) for name, row in found.items()},
-        tuple((row["known_on"], row["measure"], row["documents"]) for row in late),
+    begin, end = (datetime.combine(on, time(), UTC) for on in (since_on, until_on))
+    if end <= begin:
+        return AsReported(evening, since_on, until_on, {}, {}, ())
+
+    def known(reported_on: date | None) -> dict[str, Counted]:
+        found = rolled.figures(
+            reports, measures, units, since=begin, until=end, parts=[part], source=source, reported_on=reported_on, shares=(0.5,)
+        )  # fmt: skip
+        return {
+            str(row["measure"]): Counted(int(row["n"]), None if pd.isna(row["p50_s"]) else float(row["p50_s"]))
+            for row in found.to_dict("records")
+        }
+
+    late = rolled.restated(
+        reports, measures, units, since=begin, until=end, parts=[part], source=source, reported_on=evening
     )
+    by_day: dict[tuple[date, str], int] = {}
+    for row in late.to_dict("records"):
+        by_day[row["learned_on"], row["measure"]] = by_day.get((row["learned_on"], row["measure"]), 0) + int(row["n"])
+    restated = tuple((on, measure, n) for (on, measure), n in sorted(by_day.items()) if n)
+    return AsReported(evening, since_on, until_on, known(evening), known(None), restated)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,12 @@ STUCK_TYPES = ("requisition", "purchase_order", "change_order", "invoice")
 """The documents that can stand still; the others are evidence about these."""
 
 PEERS_DAYS = 90
-"""Ages are judged against what the same stage took in this many days before."""
+"""Ages are judged against what the same stage took in this many days before, and in the rest of the month these begin in."""
+
+SILENT_DAYS = 5
+"""A document of which nothing at all has been heard for so many working days is silent."""
+
+WORKING_DAY_S = 8 * 3600
 
 RISK_DAYS = 5
 """An invoice that is due within so many days and not ready for payment is at risk."""
@@ -105,15 +111,21 @@ STUCK_COLUMNS = (
 def open_documents(
     reports: Reports, units: Units, *, as_of: datetime, types: Sequence[str] = STUCK_TYPES
 ) -> pd.DataFrame:
-    """Everything open with its age in its stage and `level`: stuck, watch or moving. Ages in business and wall seconds."""
-    return reports.frame(
-        "stuck",
-        STUCK_COLUMNS,
-        units=_units(units),
-        document_types=list(types),
-        as_of=as_of,
-        peers_since=_day(as_of) - timedelta(days=PEERS_DAYS),
-    )
+    """Everything open with its age in its stage and `level` (stuck, watch, moving and others). Ages in business and wall seconds."""
+    return reports.frame("report_stuck.open", STUCK_COLUMNS, **about_open(units, types, as_of=as_of))
+
+
+def about_open(units: Units, types: Sequence[str], *, as_of: datetime) -> dict[str, Any]:
+    """What the statement on open documents is asked with: peers from the first day of the month PEERS_DAYS ago, because whole
+    months are one row of the rollups each.
+    """
+    return {
+        "units": _units(units),
+        "document_types": list(types),
+        "as_of": as_of,
+        "peers_since": (as_of - timedelta(days=PEERS_DAYS)).date().replace(day=1),
+        "silent_s": SILENT_DAYS * WORKING_DAY_S,
+    }
 
 
 def stuck_of(documents: pd.DataFrame) -> pd.DataFrame:
@@ -122,10 +134,6 @@ def stuck_of(documents: pd.DataFrame) -> pd.DataFrame:
     """
     through_orders = (documents["document_type"] == "requisition") & (documents["state"] == "ordering")
     return documents[(documents["level"] == "stuck") & ~through_orders]
-
-
-def _day(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def exception_share(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Share:

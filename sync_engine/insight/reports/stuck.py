@@ -2,23 +2,26 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 
-from sync_engine.insight.reports.overview import PEERS_DAYS, STUCK_COLUMNS, STUCK_TYPES
+from sync_engine.insight.reports.overview import STUCK_COLUMNS, STUCK_TYPES, about_open
 from sync_engine.insight.reports.reading import Reports
 from sync_engine.model.exceptions import kind_of
 
-LEVELS = ("stuck", "watch", "moving")
+LEVELS = ("stuck", "silent", "unknown", "watch", "waiting", "moving")
+"""Silent: nothing heard of it although its system answers; unknown: nothing heard, and the system does not answer either. Waiting: by
+agreement, until a date that has not come."""
 
 BECAUSE = {
     "exception": "an exception stops it",
     "date": "the agreed date has passed",
     "pace": "slower than its peers",
     "deadline": "past the step's objective",
+    "silence": "nothing has been heard of it",
 }
-"""Why a document counts as stuck (or, for pace, as one to watch)."""
+"""Why a document counts as stuck; for pace also as one to watch, for silence as silent or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,16 @@ COLUMNS = (
     "because",
     "over_limit_s",
     "stage_p50_s",
+    "stage_p70_s",
     "stage_p85_s",
     "stage_p95_s",
     "known_as",
+    "last_event_at",
+    "silent_business_s",
+    "limit_at",
+    "p_on_time",
 )
-DAY_COLUMNS = ("day", "stopped", "begun", "ended")
+DAY_COLUMNS = ("day", "stopped", "begun", "ended", "self_cured")
 
 
 def open_documents(
@@ -92,15 +100,7 @@ def open_documents(
     over_limit_s in seconds. A requisition whose orders have been drafted counts through its orders: the same money stands still
     once, not twice.
     """
-    midnight = as_of.replace(hour=0, minute=0, second=0, microsecond=0)
-    frame = reports.frame(
-        "stuck",
-        COLUMNS,
-        units=list(units) if units else None,
-        document_types=list(types),
-        as_of=as_of,
-        peers_since=midnight - timedelta(days=PEERS_DAYS),
-    )
+    frame = reports.frame("report_stuck.open", COLUMNS, **about_open(units, types, as_of=as_of))
     frame = frame[(frame["document_type"] != "requisition") | (frame["state"] != "ordering")].reset_index(drop=True)
     numbers = (
         "age_business_s",
@@ -111,8 +111,11 @@ def open_documents(
         "pace",
         "over_limit_s",
         "stage_p50_s",
+        "stage_p70_s",
         "stage_p85_s",
         "stage_p95_s",
+        "silent_business_s",
+        "p_on_time",
     )
     frame = frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in numbers})
     frame["team"] = [
@@ -134,9 +137,9 @@ def stopped_by_day(
     until: datetime,
     types: Sequence[str] = STUCK_TYPES,
 ) -> pd.DataFrame:
-    """Per day: documents an exception stopped at its end, and stops that began and ended in it."""
+    """Per day: documents an exception stopped at its end, and stops that began and ended in it, self_cured of these by themselves."""
     return reports.frame(
-        "stopped_by_day",
+        "report_stuck.stopped_by_day",
         DAY_COLUMNS,
         units=list(units) if units else None,
         document_types=list(types),
