@@ -4,7 +4,7 @@ and the steps between them. Pure, as `pages.charts` is. What is drawn is chosen 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, log1p
+from math import ceil, hypot, log1p
 from textwrap import wrap
 from typing import Any
 
@@ -25,6 +25,10 @@ OTHERS = (WAITING, OK, STUCK, "#CC79A7", WATCH, "#56B4E9", UNKNOWN, "#8C6D31")
 
 LANE, RARE, ROW = 1.75, 1.15, 11
 """Between two lanes, down to the row of what is rare, and how many activities the row of the usual ones holds at most."""
+
+
+BESIDE = 0.1
+"""How far from an activity its lines begin."""
 
 
 def colour_of(document_type: str, place: int) -> str:
@@ -247,6 +251,8 @@ def _curve(start: Spot, end: Spot, row: tuple[bool, bool], *, narrow: bool) -> W
 
 
 def _bend(start: Spot, end: Spot, over: Spot, n: int = 12) -> Way:
-    """Points of a quadratic Bezier curve."""
-    ts = [i / n for i in range(n + 1)]
-    return tuple([(1 - t) ** 2 * start[i] + 2 * t * (1 - t) * over[i] + t**2 * end[i] for t in ts] for i in (0, 1))  # type: ignore[return-value]
+    """Points of a quadratic Bezier curve, from beside its start to beside its end: what is clicked on an activity is the activity."""
+    beside = min(0.3, BESIDE / max(hypot(end[0] - start[0], end[1] - start[1]), BESIDE))
+    ts = [beside + (1 - 2 * beside) * i / n for i in range(n + 1)]
+    xs, ys = ([(1 - t) ** 2 * start[i] + 2 * t * (1 - t) * over[i] + t**2 * end[i] for t in ts] for i in (0, 1))
+    return xs, ys

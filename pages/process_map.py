@@ -193,7 +193,7 @@ def _hidden(drawn: Drawn, metric: str) -> str:
         if drawn.too_many
         else ""
     )
-    return f"{said}. Numbers: {METRIC.options[metric].lower()}. A click on an arrow or a point opens its documents; two points of one type (with Shift) the time between them."
+    return f"{said}. Numbers: {METRIC.options[metric].lower()}. A click on an arrow or a point opens its documents, and from a point the time to any other."
 
 
 def _sliders(default_nodes: int) -> tuple[int, int]:
@@ -228,13 +228,8 @@ def _clicked() -> None:
         return
     for name in parts.MARK:
         put(name, None)
-    marks = [one for one in named if one[1] is None]
     kind, before, activity = named[-1][:3]
     put("of", kind)
-    if len(marks) == 2 and marks[0][0] == marks[1][0]:
-        put("step", marks[0][2])
-        put("then", marks[1][2])
-        return
     put("step", activity)
     put("before", before)
 

@@ -12,7 +12,7 @@ import streamlit as st
 from pages import charts, frame, switches
 from pages.context import Context
 from pages.filters import put
-from pages.format import DOCUMENT_TYPES, NOTHING, count, duration, money_short, percent, plain, sentence, words
+from pages.format import DOCUMENT_TYPES, NOTHING, count, duration, money_short, percent, plain, sentence, visible, words
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import process_map as ask
@@ -102,7 +102,29 @@ def opened(ctx: Context, facts: Facts) -> None:
             return
         heading, rows = found
         st.subheader(f"{heading}: {count(len(rows), 'document')}", anchor=False)
+        if at["step"] is not None and at["before"] is None:
+            _offer_time(facts, str(at["of"]), str(at["step"]))
         _table(ctx, rows)
+
+
+def _offer_time(facts: Facts, of: str, step: str) -> None:
+    """From an activity that is open to the time until another."""
+    here = facts.steps[(facts.steps["document_type"] == of) & facts.steps["from_activity"].isna()]
+    others = [name for name in here.sort_values("place", kind="stable")["activity"] if name != step]
+    st.selectbox(
+        f"Time from “{plain(activity(step))}” to",
+        others,
+        index=None,
+        key="process.then",
+        format_func=lambda name: visible(activity(name)),
+        placeholder="Choose an activity",
+        on_change=_choose_then,
+        width=320,
+    )
+
+
+def _choose_then() -> None:
+    put("then", st.session_state["process.then"])
 
 
 def _rows(ctx: Context, facts: Facts, at: dict[str, str | None]) -> tuple[str, pd.DataFrame] | None:

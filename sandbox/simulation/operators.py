@@ -1,6 +1,7 @@
 """People who use our application: they see the exceptions of their units and ask for them to be reprocessed."""
 
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from sandbox.simulation.arena import Arena
@@ -66,10 +67,22 @@ class Operators:
         return len(cases)
 
     def _reprocess(self, who: str, number: str) -> int:
+        self._settle_what_stands()
         cases = self._open_cases(who, number)
         if cases:
             self._ask(who, cases)
         return len(cases)
+
+    def _settle_what_stands(self) -> None:
+        """A reprocessing that has halted is given up, so that its exceptions can be asked for again; one that waits for a second
+        person gets one."""
+        with acting(self._arena.app, self._arena.sessions["operations.1"].token) as connection:
+            standing = connection.execute(sql("simulate.standing_redrives")).fetchall()
+        for redrive_id, state in standing:
+            if state == "awaiting_confirmation":
+                self._command("operations.3", Action.CONFIRM, {"redrive_id": str(redrive_id)})
+            else:
+                self._command("operations.1", Action.STEER, {"redrive_id": str(redrive_id), "to": "cancel"})
 
     def _open_cases(self, who: str, number: str) -> list[tuple[UUID, int]]:
         with acting(self._arena.app, self._arena.sessions[who].token) as connection:
@@ -82,6 +95,10 @@ class Operators:
         command_id: UUID | None = None,
         action: Action = Action.REPROCESS,
     ) -> UUID:
+        named = [{"case_id": str(case_id), "version": version} for case_id, version in cases]
+        return self._command(who, action, {"cases": named}, command_id)
+
+    def _command(self, who: str, action: Action, arguments: dict[str, Any], command_id: UUID | None = None) -> UUID:
         session = self._arena.sessions[who]
         self.have_asked = True
         command_id = command_id or UUID(int=self._rng.getrandbits(128), version=4)
@@ -91,7 +108,7 @@ class Operators:
             session.person,
             command_id=command_id,
             action=action,
-            arguments={"cases": [{"case_id": str(case_id), "version": version} for case_id, version in cases]},
+            arguments=arguments,
             now=self._clock.database_now(),
             reason="the cause is repaired",
         )

@@ -19,6 +19,24 @@ import psycopg
 from sandbox.company.company import FEED_TABLES
 from sandbox.simulation.actors import COLLISIONS, Actor, Crash
 from sandbox.simulation.arena import Arena
+from sandbox.simulation.bounds import (
+    ASIDE,
+    CHAOS_PASSES,
+    CHAOS_S,
+    CLOCK_FACTOR,
+    CLOCKS_DIFFER_S,
+    CRASH_FACTOR,
+    CROWD_FACTOR,
+    GRIDS_S,
+    HEEDED_WITHIN_S,
+    HEEDS_ANEW,
+    IDLE_S,
+    LOOKS_ROUND,
+    PARTS_OF_QUIET,
+    QUIET_S,
+    ROUNDS_MAX,
+    STEP_S,
+)
 from sandbox.simulation.clocks import EngineClock, WorldClock
 from sandbox.simulation.faults import Faults
 from sandbox.simulation.findings import Finding
@@ -33,46 +51,6 @@ from sync_engine.engine import store
 from sync_engine.engine.outcomes import Item
 from sync_engine.engine.results import Moment, Result
 from sync_engine.model.flows import Role
-
-CHAOS_S = 2 * 86_400.0
-"""So long faults may last; people who are quick are done before."""
-
-CHAOS_PASSES = 200
-"""And so many passes in which something was done: beyond that a storm only repeats itself."""
-
-QUIET_S = 3 * 86_400.0
-"""So long everything has, after the last fault, to come to rest (the liveness bound)."""
-
-PARTS_OF_QUIET = 3
-"""After each but the last, operators reprocess what is still open."""
-
-ROUNDS_MAX = 3_000
-"""A schedule that needs more passes than this goes round in circles."""
-
-GRIDS_S = (5.0, 60.0, 300.0)
-"""How finely time is cut; drawn for each schedule."""
-
-STEP_S = 0.001
-"""What every step takes at least: no two things happen at one instant."""
-
-IDLE_S = 1.0
-"""How far time moves when something is due and could not be done: a rate limit fills up, an engine's clock is a little behind."""
-
-HEEDED_WITHIN_S = 120.0
-"""How long news may wait for its feed's next turn."""
-
-HEEDS_ANEW = 0.2
-"""How often an engine that comes back reads every feed at once; the others wait for news, which brings the same."""
-
-CLOCKS_DIFFER_S = 2.0
-"""What two engines' readings of the database's time may differ by."""
-
-LOOKS_ROUND = 0.4
-"""How often engines that hold something look for more before they go on with it."""
-
-CRASH_FACTOR, CLOCK_FACTOR, CROWD_FACTOR = 0.15, 0.02, 0.1
-ASIDE = 0.04
-"""How often another engine does something in the middle of a step of this one."""
 
 OPEN_POINTS = frozenset({"before_intent", "after_intent", "before_call", "after_call", "after_cursor"})
 """Boundaries at which an engine holds nothing in the database that another could wait for."""
@@ -261,11 +239,13 @@ class Schedule:
         now = self.clock.database_now()
         steps: list[tuple[str, Any]] = [("collect", feed) for feed, due in self._feed_due.items() if due <= now]
         pulse = store.rows(self.eyes, "work.pulse", now=now)[0]
-        self._next_due, self._is_due = pulse["next_at"], bool(pulse["lanes"] or pulse["messages"])
+        self._next_due, self._is_due = pulse["next_at"], bool(pulse["lanes"] or pulse["messages"] or pulse["rereads"])
         if pulse["commands"]:
             steps.append(("command", None))
         if pulse["messages"]:
             steps.append(("apply", None))
+        if pulse["rereads"]:
+            steps.append(("reread", None))
         return steps + [
             ("decide", None) if lane == Role.FINSYNC.value else ("claim", lane) for lane in sorted(pulse["lanes"])
         ]
@@ -321,6 +301,9 @@ class Schedule:
 
     def _command(self, actor: Actor, _: None) -> int:
         return actor.command()
+
+    def _reread(self, actor: Actor, _: None) -> int:
+        return actor.engine.reread(actor.connection)
 
     def _claim(self, actor: Actor, lane: str) -> int:
         items = actor.claim(lane, self._rng.choice((1, 50, 50, 50)))

@@ -253,6 +253,25 @@ ON CONFLICT (document_id, stage) DO UPDATE
        touch_s = j.touch_s + excluded.touch_s, touch_business_s = j.touch_business_s + excluded.touch_business_s,
        transfer_s = j.transfer_s + excluded.transfer_s, transfer_business_s = j.transfer_business_s + excluded.transfer_business_s;
 
+-- name: foreign(recordings, first_at, last_at, source, left_out, learned_on)$
+-- Imported logs, by the log's own times: ours only say when the file was read. Measures: entered and stay_wall as above (a log names
+-- no business calendar), and suspect: events whose time cannot be right, divided by type. Those are in no duration, neither as
+-- its end nor as its beginning.
+WITH e AS MATERIALIZED (
+    SELECT e.*, e.attributes ? 'suspect' AS is_suspect
+      FROM event e
+     WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND e.source <> 'finsync'
+       AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[])
+)
+SELECT add_to_rollups(array_agg(ROW(e.source, c.measure, c.part, e.business_unit, e.event_at, c.s, 1)::rollup_contribution), :learned_on::date)
+  FROM e
+ CROSS JOIN LATERAL (VALUES
+     ('entered', e.document_type || ':' || e.state_to, NULL::numeric, e.state_from IS DISTINCT FROM e.state_to AND NOT e.is_suspect),
+     ('stay_wall', e.document_type || ':' || e.state_from, extract(epoch FROM e.event_at - e.state_from_since), e.state_from <> e.state_to AND NOT e.is_suspect AND NOT EXISTS (
+         SELECT FROM event b WHERE b.document_id = e.document_id AND b.seq < e.seq AND b.event_at = e.state_from_since AND b.attributes ? 'suspect')),
+     ('suspect', e.document_type, NULL, e.is_suspect)) AS c(measure, part, s, is_meant)
+ WHERE c.is_meant;
+
 -- name: paths(recordings, first_at, last_at, source)!
 -- What each document of the batch went through, put in order with what is known of it. Events that name a document beside the one
 -- they moved are steps of both. An object of another maker's log ends with its last event.

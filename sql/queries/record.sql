@@ -304,9 +304,10 @@ UPDATE system_state s SET tokens = s.tokens - u.spent
   FROM unnest(:system::text[], :spent::int[]) AS u(system, spent)
  WHERE s.system = u.system;
 
--- name: note_systems(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent, breaker_failures, breaker_pause_s, now)!
+-- name: note_systems(system, succeeded, failed, error, paused_until, probe_until, quota_limit, quota_remaining, quota_reset_at, spent, breaker_failures, breaker_pause_s, now)!
 -- What calls said about the health of their systems. After :breaker_failures failures in a row the breaker opens and
--- documents wait; the first success closes it and ends its pause.
+-- documents wait; the first success closes it. A probe ends the pause it was claimed under, and nothing else does: what the system
+-- has asked for (Retry-After) is longer, and stands whatever calls that were under way still bring.
 UPDATE system_state s
    SET last_success_at = CASE WHEN u.succeeded > 0 THEN :now ELSE s.last_success_at END,
        last_failure_at = CASE WHEN u.failed > 0 THEN :now ELSE s.last_failure_at END,
@@ -318,17 +319,18 @@ UPDATE system_state s
                               OR (u.succeeded = 0 AND s.breaker = 'closed' AND s.consecutive_failures + u.failed >= :breaker_failures)
                             THEN :now ELSE s.breaker_since END,
        paused_until = CASE WHEN u.paused_until IS NOT NULL THEN greatest(s.paused_until, u.paused_until)
-                           WHEN u.succeeded > 0 AND s.breaker = 'open' THEN NULL
+                           WHEN u.succeeded > 0 AND s.paused_until = u.probe_until THEN NULL
                            WHEN u.succeeded = 0 AND u.failed > 0 AND s.consecutive_failures + u.failed >= :breaker_failures
-                           THEN :now + make_interval(secs => :breaker_pause_s) ELSE s.paused_until END,
+                           THEN greatest(nullif(s.paused_until, u.probe_until), :now + make_interval(secs => :breaker_pause_s))
+                           ELSE s.paused_until END,
        tokens = s.tokens - u.spent,
        quota_limit = coalesce(u.quota_limit, s.quota_limit),
        quota_remaining = coalesce(u.quota_remaining, s.quota_remaining),
        quota_reset_at = coalesce(u.quota_reset_at, s.quota_reset_at),
        quota_seen_at = CASE WHEN u.quota_limit IS NOT NULL OR u.quota_remaining IS NOT NULL THEN :now ELSE s.quota_seen_at END
   FROM unnest(:system::text[], :succeeded::int[], :failed::int[], :error::text[], :paused_until::timestamptz[],
-              :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[], :spent::int[])
-       AS u(system, succeeded, failed, error, paused_until, quota_limit, quota_remaining, quota_reset_at, spent)
+              :probe_until::timestamptz[], :quota_limit::bigint[], :quota_remaining::bigint[], :quota_reset_at::timestamptz[], :spent::int[])
+       AS u(system, succeeded, failed, error, paused_until, probe_until, quota_limit, quota_remaining, quota_reset_at, spent)
  WHERE s.system = u.system;
 
 -- name: open_cases(case_id, document_id, message_id, work_item_id, flow, step, system, category, code, origin, retryable, fingerprint, message, facts, number, document_type, business_unit, currency, amount, group_amount, due_on, blocks, owner_team, now)
@@ -418,11 +420,15 @@ WITH over AS (
     RETURNING i.redrive_id
 )
 UPDATE redrive r
-   SET finished_at = :now
-  FROM (SELECT DISTINCT redrive_id FROM over) ended
- WHERE r.redrive_id = ended.redrive_id AND r.finished_at IS NULL
-   AND NOT EXISTS (SELECT 1 FROM redrive_item o
-                    WHERE o.redrive_id = r.redrive_id AND o.status IN ('queued', 'sent', 'accepted') AND NOT o.case_id = ANY (:case_id::uuid[]));
+   SET finished_at = CASE WHEN o.is_over THEN :now::timestamptz END,
+       state = CASE WHEN o.is_over AND r.state <> 'cancelled' THEN 'finished' ELSE r.state END,
+       state_at = CASE WHEN o.is_over THEN :now ELSE r.state_at END,
+       look_at = greatest(r.next_wave_at, :now)
+  FROM (SELECT ended.redrive_id, NOT EXISTS (
+                   SELECT 1 FROM redrive_item i WHERE i.redrive_id = ended.redrive_id
+                      AND (i.status = 'waiting' OR i.status IN ('queued', 'sent', 'accepted') AND NOT i.case_id = ANY (:case_id::uuid[]))) AS is_over
+          FROM (SELECT DISTINCT redrive_id FROM over) ended) o
+ WHERE r.redrive_id = o.redrive_id AND r.finished_at IS NULL;
 
 -- name: insert_movements(source_document_id, source_line, kind, order_document_id, order_line, quantity, amount, moved_on, business_unit, now)!
 -- What was ordered, received, billed. Said again with other figures, the newer figures count.

@@ -182,7 +182,7 @@ SELECT c.document_id, d.number, c.business_unit, c.at, c.s, c.found, EXISTS (SEL
 WITH held AS (
     SELECT r.business_unit, r.part, r.starts_on >= :since_on AS in_period, u.bucket, sum(u.held)::integer AS held
       FROM rolled_up r CROSS JOIN LATERAL unnest(r.buckets, r.counts) AS u(bucket, held)
-     WHERE r.source = :source AND r.measure = CASE :clock WHEN 'wall' THEN 'stay_wall' ELSE 'stay_business' END AND r.part LIKE 'requisition:%' AND r.business_unit <> '*'
+     WHERE r.source = :source AND r.measure = CASE :clock WHEN 'wall' THEN 'stay_wall' ELSE 'stay_business' END AND starts_with(r.part, 'requisition:') AND r.business_unit <> '*'
        AND r.grain = 'day' AND r.starts_on >= :before_on AND r.starts_on < :until_on AND (:units::text[] IS NULL OR r.business_unit = ANY (:units::text[]))
      GROUP BY 1, 2, 3, 4
 )

@@ -127,7 +127,9 @@ SELECT 'system ' || system, 'its breaker is open' FROM system_state WHERE breake
 UNION ALL
 SELECT 'command', action || ' has not been carried out' FROM command WHERE status = 'asked'
 UNION ALL
-SELECT 'reprocessing', 'asked by ' || asked_by || ' and not finished' FROM redrive WHERE finished_at IS NULL;
+SELECT 'reprocessing', 'asked by ' || asked_by || ' and not finished' FROM redrive WHERE finished_at IS NULL AND state = 'running'
+UNION ALL
+SELECT 'record ' || external_id, 'is still to be asked for again' FROM reread_wanted;
 
 -- name: forgotten()
 -- Documents of which something is still expected, and for which nothing is due, waits or is parked.
@@ -169,3 +171,7 @@ SELECT number, message || ' ' || right(facts->>'dump', 300) AS says FROM excepti
 -- name: names()
 -- What each document is called in each system.
 SELECT system, kind, external_id, document_id FROM document_identifier ORDER BY system, kind, external_id;
+
+-- name: standing_redrives()
+-- Reprocessings that wait for a person.
+SELECT redrive_id, state FROM redrive WHERE finished_at IS NULL AND state IN ('awaiting_confirmation', 'paused', 'halted') ORDER BY redrive_id;

@@ -18,7 +18,7 @@ WITH stop AS (
       JOIN event e ON e.document_id = f.document_id
                   AND e.activity IN ('approval_completed', 'order_accepted', 'orders_confirmed', 'goods_received', 'goods_received_in_full',
                                      'invoice_received', 'invoice_posted', 'invoice_blocked')
-     WHERE r.document_type = 'requisition' AND NOT r.is_test
+     WHERE r.document_type = 'requisition' AND r.source = 'finsync' AND NOT r.is_test
      GROUP BY r.document_id
 )
 SELECT r.document_id, r.number, r.business_unit, r.requester, r.supplier_name, r.state, r.approval_status, r.posting_status, r.group_amount, r.currency, r.amount,
@@ -46,4 +46,4 @@ SELECT r.document_id, r.number, r.business_unit, r.requester, r.supplier_name, r
   LEFT JOIN LATERAL (
       SELECT i.worked_before_s + extract(epoch FROM least(s.posted_at, i.closes_at) - i.opens_at) AS worked_s
         FROM calendar_interval i WHERE i.calendar = b.calendar AND i.opens_at <= s.posted_at ORDER BY i.opens_at DESC LIMIT 1) p ON true
- WHERE r.document_type = 'requisition' AND NOT r.is_test;
+ WHERE r.document_type = 'requisition' AND r.source = 'finsync' AND NOT r.is_test;

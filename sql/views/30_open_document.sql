@@ -36,5 +36,5 @@ SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.sup
   LEFT JOIN LATERAL (SELECT * FROM exception_case x
                       WHERE x.document_id = d.document_id AND x.closed_at IS NULL
                       ORDER BY x.blocks DESC, x.raised_at LIMIT 1) c ON true
- WHERE d.closed_at IS NULL AND NOT d.is_test
+ WHERE d.closed_at IS NULL AND NOT d.is_test AND d.source = 'finsync'
    AND d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice', 'goods_receipt', 'supplier');

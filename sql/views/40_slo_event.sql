@@ -13,7 +13,7 @@ SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.cl
              min(CASE WHEN e.seq = 1 THEN e.recorded_at ELSE e.event_at END) FILTER (WHERE e.activity = o.start_activity) AS started_at,
              min(e.recorded_at) FILTER (WHERE e.activity = ANY (o.good_activities)) AS good_at
         FROM event e
-       WHERE e.document_type = o.document_type AND (e.activity = o.start_activity OR e.activity = ANY (o.good_activities))
+       WHERE e.source = 'finsync' AND e.document_type = o.document_type AND (e.activity = o.start_activity OR e.activity = ANY (o.good_activities))
        GROUP BY e.document_id) t ON t.started_at IS NOT NULL
   JOIN document d ON d.document_id = t.document_id AND NOT d.is_test
   JOIN business_unit b ON b.code = d.business_unit

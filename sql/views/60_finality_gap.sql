@@ -4,4 +4,4 @@ CREATE VIEW finality_gap WITH (security_invoker = true) AS
 SELECT d.document_id, d.number, d.business_unit, d.group_amount, d.currency, d.amount, d.state, d.posting_status, d.state_since,
        (SELECT max(e.event_at) FROM event e WHERE e.document_id = d.document_id AND e.activity IN ('approval_completed', 'procurement_approved')) AS approved_at
   FROM document d
- WHERE d.document_type = 'requisition' AND d.approval_status = 'approved' AND d.posting_status <> 'accepted' AND d.closed_at IS NULL AND NOT d.is_test;
+ WHERE d.document_type = 'requisition' AND d.source = 'finsync' AND d.approval_status = 'approved' AND d.posting_status <> 'accepted' AND d.closed_at IS NULL AND NOT d.is_test;

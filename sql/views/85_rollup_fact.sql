@@ -41,4 +41,13 @@ SELECT t.source, m.measure, t.document_type || ':' || t.stage, t.business_unit, 
 UNION ALL
 SELECT e.source, 'entered', e.document_type || ':' || e.state_to, e.business_unit, e.recorded_at, NULL, e.document_id
   FROM event e JOIN recording r USING (recording_id) JOIN document d ON d.document_id = e.document_id
- WHERE r.folded_at IS NOT NULL AND NOT d.is_test AND e.source = 'finsync' AND e.state_from IS DISTINCT FROM e.state_to;
+ WHERE r.folded_at IS NOT NULL AND NOT d.is_test AND e.source = 'finsync' AND e.state_from IS DISTINCT FROM e.state_to
+UNION ALL
+SELECT e.source, c.measure, c.part, e.business_unit, e.event_at, c.s, e.document_id
+  FROM event e JOIN recording r USING (recording_id)
+ CROSS JOIN LATERAL (VALUES
+     ('entered', e.document_type || ':' || e.state_to, NULL::numeric, e.state_from IS DISTINCT FROM e.state_to AND NOT e.attributes ? 'suspect'),
+     ('stay_wall', e.document_type || ':' || e.state_from, extract(epoch FROM e.event_at - e.state_from_since), e.state_from <> e.state_to AND NOT e.attributes ? 'suspect' AND NOT EXISTS (
+         SELECT FROM event b WHERE b.document_id = e.document_id AND b.seq < e.seq AND b.event_at = e.state_from_since AND b.attributes ? 'suspect')),
+     ('suspect', e.document_type, NULL, e.attributes ? 'suspect')) AS c(measure, part, s, is_meant)
+ WHERE r.folded_at IS NOT NULL AND e.source <> 'finsync' AND c.is_meant;

@@ -3,7 +3,6 @@
 
 def main() -> None:
     """What the `finsync` command runs."""
-    from sync_engine.cli import rollups, simulation  # noqa: F401 - makes their commands known
     from sync_engine.cli.commands import app
 
     app()

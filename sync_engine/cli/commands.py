@@ -8,6 +8,8 @@ import typer
 
 from sync_engine.cli.event_logs import event_logs
 from sync_engine.cli.measuring import bench
+from sync_engine.cli.rollups import rollups
+from sync_engine.cli.simulation import simulation
 from sync_engine.cli.speaking import AsJson
 from sync_engine.cli.speaking import expected_errors as _expected_errors
 from sync_engine.cli.speaking import give_up as _give_up
@@ -26,6 +28,8 @@ sandbox = typer.Typer(
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(bench, name="bench")
 app.add_typer(event_logs)
+app.add_typer(rollups)
+app.add_typer(simulation)
 
 
 def _version(asked: bool) -> None:

@@ -189,12 +189,14 @@ def forget_log(
     import getpass
 
     from sync_engine.eventlog import known
+    from sync_engine.insight import fold
 
     with expected_errors():
         known.checked_name(source)
     if not yes:
         typer.confirm(f"Remove the log {source!r} with all its events and objects?", abort=True)
-    with _engine_connection() as connection:
+    with _engine_connection() as connection, connection.transaction():
+        fold.forget(connection, source)
         events = known.forget(connection, source, by_whom=getpass.getuser(), why=reason)
     typer.echo(f"{source} is forgotten: {events} events.")
 

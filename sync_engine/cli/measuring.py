@@ -87,3 +87,16 @@ def bench_outage(
     from benchmarks.outage import measure
 
     _measure(measure, as_json=as_json, documents=documents, hours=hours)
+
+
+@bench.command("views")
+def bench_views(
+    events: Annotated[
+        int, typer.Option(min=10_000, help="How many, over three years and 50 business units.")
+    ] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """How long the pages' questions take over years of events, beside plain SQL, pandas and DuckDB in the same run."""
+    from benchmarks.views import run
+
+    _measure(run, as_json=as_json, events=events)

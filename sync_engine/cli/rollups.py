@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from sync_engine.cli.commands import app
 from sync_engine.cli.speaking import AsJson, expected_errors, print_json, read_settings
 
+rollups = typer.Typer()
 
-@app.command()
+
+@rollups.command()
 def rebuild_rollups(
     source: Annotated[str | None, typer.Option(help="Of one log only, by its name.")] = None, as_json: AsJson = False
 ) -> None:

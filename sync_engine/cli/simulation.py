@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sync_engine.cli.commands import app
 from sync_engine.cli.speaking import AsJson, expected_errors, print_json
 
+simulation = typer.Typer()
 
-@app.command()
+
+@simulation.command()
 def simulate(
     schedules: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,

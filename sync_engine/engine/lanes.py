@@ -119,19 +119,21 @@ class Lane:
     def claim(self, connection: psycopg.Connection, wanted: int) -> list[Item]:
         """Take up to `wanted` due items and commit what they are about to do outside."""
         now = self._now()
+        lease_until = now + timedelta(seconds=LEASE_S)
         rows = store.rows(
             connection,
             "work.claim_calls",
             system=self.system.name,
             wanted=wanted,
             engine_id=self.engine_id,
-            lease_until=now + timedelta(seconds=LEASE_S),
+            lease_until=lease_until,
             now=now,
         )
         items = [item_of(row) for row in rows]
         if items:
             recording = Recording(self.engine_id, now, self.setup.new_id)
             for item in items:
+                item.lease_until = lease_until
                 recording_status(recording, item, "sent", "On its way.")
                 operation = self.system.operations[item.step.does]
                 if operation.effect is not Effect.READ:

@@ -87,6 +87,8 @@ class Item:
     subject: dict[str, Any]
     key: str = ""
     """The idempotency key, once it has been made."""
+    lease_until: datetime | None = None
+    """Until when it is claimed for a call; None for what is decided here."""
     placed: Placed | None = None
     """Where its outcome has put it."""
     _document: Document | None = None

@@ -551,17 +551,18 @@ class Recording:
         ok: bool,
         error: str = "",
         paused_until: datetime | None = None,
+        probe_until: datetime | None = None,
         quota: tuple[int | None, int | None, datetime | None] | None = None,
     ) -> None:
-        """What one call said about its system's health."""
-        told = self.systems.setdefault(
-            system, {"succeeded": 0, "failed": 0, "error": "", "paused_until": None, "quota": (None, None, None)}
-        )
+        """What one call said about its system's health. `probe_until` is until when it was to go alone, if it was a probe."""
+        nothing = {"error": "", "paused_until": None, "probe_until": None, "quota": (None, None, None)}
+        told = self.systems.setdefault(system, {"succeeded": 0, "failed": 0, **nothing})
         told["succeeded" if ok else "failed"] += 1
         if error:
             told["error"] = clean(error)[:500]
         if paused_until is not None:
             told["paused_until"] = max(filter(None, [told["paused_until"], paused_until]))
+        told["probe_until"] = probe_until or told["probe_until"]
         if quota is not None:
             told["quota"] = quota
 

@@ -266,6 +266,7 @@ class Recorder:
                 ok=reached,
                 error="" if reached else attempt.message,
                 paused_until=pause,
+                probe_until=item.lease_until if item.is_probe else None,
                 quota=_quota(quota, recording.now),
             )
         note_attempt(

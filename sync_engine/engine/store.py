@@ -298,6 +298,7 @@ def _calls(together: Together, recording: Recording) -> None:
                 "failed": [one["failed"] for one in told],
                 "error": [one["error"] for one in told],
                 "paused_until": [one["paused_until"] for one in told],
+                "probe_until": [one["probe_until"] for one in told],
                 "quota_limit": list(limit),
                 "quota_remaining": list(remaining),
                 "quota_reset_at": list(reset),

@@ -32,7 +32,7 @@ RECORDINGS_A_BATCH = 5_000
 CLOSE_AFTER = timedelta(days=2)
 """How long after its end a month is added up: what usually comes late has come by then."""
 
-MEASURES = ("fold.stays", "fold.entries", "fold.journey_stages")
+MEASURES = ("fold.stays", "fold.entries", "fold.foreign", "fold.journey_stages")
 """Measures of a batch's events alone; the last needs the milestones too, which `fold.documents` has brought up to date by then."""
 
 _FINAL = [f"{kind}:{state}" for kind, lifecycle in LIFECYCLES.items() for state in sorted(lifecycle.final)]
@@ -123,6 +123,13 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
         if source is None and closed["months_until"] is not None:
             _close(connection, closed["months_until"])
     return counted
+
+
+def forget(connection: psycopg.Connection, source: str) -> None:
+    """Take an imported log out of the rollups, in the caller's transaction, which removes its events too: no folder is at it meanwhile,
+    and none adds what is gone."""
+    _rows(connection, "fold.lock_for_rebuilding")
+    _run(connection, "fold.forget", source=source)
 
 
 def _batches(folded: Iterable[dict[str, Any]], events: int) -> Iterator[tuple[Batch, date]]:

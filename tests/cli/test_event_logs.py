@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sync_engine.insight import fold
+
 ROOT = Path(__file__).parents[2]
 ROWS = "case,activity,timestamp\nA,Create Purchase Order,2026-03-01T08:00:00Z\nA,Pay invoice,2026-03-02T09:30:00.25Z\nB,Pay invoice,soon\n"
+ROLLED_OF_THEIRS = "SELECT (SELECT count(*) FROM rolled_up WHERE source = 'theirs') + (SELECT count(*) FROM document_milestone WHERE source = 'theirs')"
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def finsync(database, server):
     return run
 
 
-def test_a_log_comes_in_answers_goes_out_and_is_forgotten(finsync, tmp_path):
+def test_a_log_comes_in_answers_goes_out_and_is_forgotten(finsync, tmp_path, connection, noon):
     log = tmp_path / "log.csv"
     log.write_text(ROWS, encoding="utf-8")
     done = finsync("import-log", log, "--source", "theirs").stdout
@@ -67,8 +70,11 @@ def test_a_log_comes_in_answers_goes_out_and_is_forgotten(finsync, tmp_path):
         "--overwrite replaces it"
         in finsync("export-log", tmp_path / "out.csv", "--source", "theirs", "--format", "csv", code=2).stderr
     )
+    fold.fold_all(connection, now=noon)
+    assert connection.execute(ROLLED_OF_THEIRS).fetchone()[0] > 0
     assert "2 events" in finsync("forget-log", "theirs", "--reason", "a trial", "--yes").stdout
     assert "There is no log 'theirs'" in finsync("cycle-time", "--source", "theirs", code=2).stderr
+    assert connection.execute(ROLLED_OF_THEIRS).fetchone() == (0,), "and no figure speaks of it any more"
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(finsync, tmp_path):

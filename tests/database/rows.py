@@ -143,6 +143,8 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         "bytea": f"secret of {unit}".encode(),
         "smallint[]": [],
         "integer[]": [],
+        "bigint[]": [1],
+        "timestamp with time zone[]": [TUESDAY],
     }
     if column == "series_id":
         return UNITS.index(unit)

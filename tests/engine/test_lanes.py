@@ -219,6 +219,39 @@ def test_after_five_failures_the_breaker_opens_and_one_probe_closes_it(engine, e
     assert {s for s, _ in state(connection).values()} == {"ordered"}
 
 
+def test_what_a_system_asked_for_outlasts_calls_that_were_under_way(erp, clock, connection, engine):
+    """Found by simulation, seed 19 (F5, R087, I11): an answer to an older call, or the breaker, ended a Retry-After early."""
+    draft(connection, engine, *[f"N{i}" for i in range(12)])
+    other = toy_engine(erp, clock, name="engine-2")
+    lane, theirs = engine.lanes["toy"], other.lanes["toy"]
+    under_way = theirs.claim(connection, 2)
+    erp.fail_with = [TransientError("slow down", system="toy", retry_after_s=900) for _ in range(5)]
+    lane.record(connection, [lane.ask(item) for item in lane.claim(connection, 5)])
+    asked = clock.now() + timedelta(seconds=900)
+    paused = "SELECT breaker, paused_until FROM system_state"
+    assert connection.execute(paused).fetchone() == ("open", asked)
+    theirs.record(connection, [theirs.ask(under_way[0])])
+    assert connection.execute(paused).fetchone() == ("closed", asked)
+    clock.advance(600)
+    assert lane.claim(connection, 10) == []
+    clock.advance(301)
+    assert lane.claim(connection, 10) != []
+
+
+def test_a_breaker_that_opens_does_not_shorten_what_a_system_asked_for(erp, clock, connection, engine):
+    """Found by simulation, seed 19 (F5): thirty seconds of the breaker took the place of fifteen minutes."""
+    draft(connection, engine, *[f"N{i}" for i in range(12)])
+    other = toy_engine(erp, clock, name="engine-2")
+    lane, theirs = engine.lanes["toy"], other.lanes["toy"]
+    under_way = theirs.claim(connection, 5)
+    erp.fail_with = [TransientError("slow down", system="toy", retry_after_s=900)]
+    erp.fail_with += [TransientError("down", system="toy") for _ in range(5)]
+    lane.record(connection, [lane.ask(item) for item in lane.claim(connection, 1)])
+    asked = clock.now() + timedelta(seconds=900)
+    theirs.record(connection, [theirs.ask(item) for item in under_way])
+    assert connection.execute("SELECT breaker, paused_until FROM system_state").fetchone() == ("open", asked)
+
+
 def test_people_are_told_after_five_tries_and_the_case_closes_by_itself(engine, erp, clock, connection):
     erp.fail_with = [TransientError("down", system="toy") for _ in range(6)]
     draft(connection, engine, "A")

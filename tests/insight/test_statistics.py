@@ -13,7 +13,7 @@ def test_a_bound_is_where_the_share_seen_is_just_believable(part, whole):
     """Wilson's bounds are the shares from which the one seen lies exactly z standard errors away (E. B. Wilson, 1927)."""
     for bound in wilson(part, whole):
         if 0 < bound < 1:
-            assert abs(part / whole - bound) == pytest.approx(Z_95 * sqrt(bound * (1 - bound) / whole))
+            assert abs(part / whole - bound) == pytest.approx(Z_95 * sqrt(bound * (1 - bound) / whole), abs=1e-6)
 
 
 def test_a_share_of_nothing_has_no_bounds():

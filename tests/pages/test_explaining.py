@@ -21,9 +21,9 @@ KEYS = {
 def test_every_figure_opens_its_definition_formula_window_population_and_freshness(books, page, key):
     app = books.look(page, person=LEADER, explain=key)
     assert not app.exception
-    said = words_of(app)
+    lines = words_of(app).splitlines()
     for part in ("**Formula:**", "**Window:**", "**Clock:**", "**Population:**", "**In it:**", "**Left out:**", "**Fresh as of:**"):  # fmt: skip
-        assert said.count(part) == 1, (page, key, part)
+        assert sum(line.startswith(part) for line in lines) == 1, (page, key, part)
 
 
 def test_every_figure_of_these_pages_has_the_button(books):
@@ -35,7 +35,7 @@ def test_every_figure_of_these_pages_has_the_button(books):
 def test_the_address_names_the_figure_and_a_wrong_name_opens_nothing(books):
     app = books.look("cycle-time", person=LEADER)
     next(button for button in app.button if button.key == "explain.settled").click().run()
-    assert app.query_params["explain"] == ["settled"]
+    assert app.query_params["explain"] in ("settled", ["settled"])
     assert "**Formula:** (ordered + ended without an order) / submitted" in words_of(app)
     assert "**Formula:**" not in words_of(books.look("cycle-time", person=LEADER, explain="<b>"))
 
@@ -93,6 +93,7 @@ def test_every_chart_of_the_cycle_time_draws_with_its_table_and_its_ways_out(boo
     app = books.look("cycle-time", person=LEADER, chart=chart, clock=clock)
     assert not app.exception
     assert not app.warning
+    assert not app.error
     labels = [button.label for button in app.button]
     assert "Picture (PNG)" in labels or chart == "weeks", "each chart can leave the page"
 

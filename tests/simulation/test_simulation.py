@@ -33,6 +33,7 @@ def says(found):
     return [f"seed {result.plan.seed}: {one}" for result in found for one in result.findings]
 
 
+@pytest.mark.timeout(1500)  # it takes a minute on two idle cores, and many on a machine that has other things to do
 def test_under_a_hundred_and_fifty_seeded_storms_nothing_is_ordered_twice_lost_or_forgotten():
     """P1 to P7 (R010, R080-R082, R143): every invariant on every schedule, two processes."""
     found = list(results(range(1, SCHEDULES + 1), jobs=2))
