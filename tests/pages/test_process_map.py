@@ -73,14 +73,15 @@ def _bought(books, number, needs_goods):
 
 def _theirs(books):
     """Two objects of an imported log; news of an earlier event comes later; one event names the second object too."""
-    box, item = (books.document(kind, f"{kind}-1", "DE-SOUTH", moves) for kind, moves in (
+    box, item = (books.document("posting", f"{kind}-1", "DE-SOUTH", moves) for kind, moves in (
         ("box", [("open", None, "open", MONDAY, NOW - DAY), ("ship", "open", "shipped", MONDAY + 3 * HOUR, NOW - DAY), ("pack <b>", "shipped", "packed", MONDAY + HOUR, NOW - HOUR)]),
         ("item", [("pick", None, "picked", MONDAY + 2 * HOUR, NOW - DAY)]),
     ))  # fmt: skip
     with books.database.connect_owner() as owner:
         owner.execute(f"SET search_path TO {books.database.cell}")
         for table in ("event", "document"):
-            owner.execute(f"UPDATE {table} SET source = %s WHERE document_id IN (%s, %s)", [LOG, box, item])
+            for document, kind in ((box, "box"), (item, "item")):
+                owner.execute(f"UPDATE {table} SET source = %s, document_type = %s WHERE document_id = %s", [LOG, kind, document])  # fmt: skip
         owner.execute(
             "INSERT INTO event_object (recording_id, ordinal, recorded_at, document_id, qualifier, business_unit)"
             " SELECT recording_id, ordinal, recorded_at, %s, 'part', 'DE-SOUTH' FROM event WHERE document_id = %s AND activity = 'ship'",
@@ -147,7 +148,7 @@ def test_time_between_two_activities_is_from_first_to_first(walked):
     with asking(walked) as reports:
         found = ask.between(reports, ASKED, "requisition", "validated", "approval_completed")
     assert len(found) == 14
-    assert found.set_index("document_id")["s"][walked.again] == 3 * 3600 - 60
+    assert found.set_index("document_id")["s"][walked.again] == 3 * 3600 - 120
 
 
 # -- variants -------------------------------------------------------------------------------------------------------------
