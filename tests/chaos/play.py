@@ -1,6 +1,7 @@
 """Puts the stages up, plays the scenarios on them and reports."""
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -31,6 +32,9 @@ def play(
 ) -> dict[str, Any]:
     """Play so many cycles of each kind. Answers the report."""
     ends_at = time.monotonic() + 60 * minutes
+    resource.setrlimit(
+        resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+    )  # a small disk has no room
     report: dict[str, Any] = {
         "seed": seed,
         "cycles": dict.fromkeys(wanted, 0),

@@ -11,6 +11,9 @@ import psycopg
 from tests.chaos.proxy import Trouble
 from tests.chaos.stage import ROOT, Finding, Stage
 
+SPACE_MB = 100
+"""What has to be free for the next cycle to begin with a disk that is not full."""
+
 FULL = "53100"
 """SQLSTATE disk_full."""
 
@@ -64,6 +67,9 @@ def disk_full(stage: Stage) -> None:
     folder = stage.server.home
     ballast = folder / "ballast"
     stage.wait(1.0)
+    free_mb = shutil.disk_usage(folder).free / 1e6
+    if free_mb < SPACE_MB:
+        raise Finding(f"only {free_mb:.0f} MB are free: {_largest(folder)}")
     _fill(ballast, folder)
     refused = 0
     until = time.monotonic() + (3.0 if stage.hurry else 8.0)
@@ -76,6 +82,12 @@ def disk_full(stage: Stage) -> None:
         raise Finding("the disk was full, and nobody noticed")
     stage.server.start()  # running out of space for the log itself ends the server
     stage.reconnected()
+
+
+def _largest(folder: Path) -> list[tuple[int, str]]:
+    """What takes the space: bytes and file."""
+    sizes = [(path.stat().st_size, str(path.relative_to(folder))) for path in folder.rglob("*") if path.is_file()]
+    return sorted(sizes, reverse=True)[:8]
 
 
 def _fill(ballast: Path, folder: Path) -> None:
