@@ -101,7 +101,7 @@ def make(connection: psycopg.Connection, *, events: int, ends_at: datetime, year
         written = connection.execute(_EVENTS, values).rowcount
         documents = connection.execute(_DOCUMENTS, values).rowcount
         connection.execute(_EXCEPTIONS, values)
-        connection.execute("DROP TABLE made; DROP TABLE made_step")
+        connection.execute("DROP TABLE made, made_step; DROP FUNCTION pg_temp.chance, pg_temp.made_id")
     connection.commit()
     return Made(written, documents, recordings, begins_at, ends_at)
 

@@ -64,6 +64,8 @@ def test_a_small_run_answers_every_question(database, monkeypatch):
     figures = views.run(database, events=3000, progress=lambda _: None, now=ENDS_AT)
     assert figures["events"] > 2500
     assert figures["folded_per_s"] > 0
+    unfilled = {name: answer["not_asked"] for name, answer in figures["questions"].items() if "not_asked" in answer}
+    assert {name: why for name, why in unfilled.items() if not why.startswith("needs ")} == {}
     answered = {name: answer for name, answer in figures["questions"].items() if "p95_ms" in answer}
     assert len(answered) > 60
     assert all(answer["p95_ms"] is not None for answer in answered.values())
