@@ -166,6 +166,7 @@ class Stage:
                 FINSYNC_COUPA_WEBHOOK_SECRET=self.sender.secret,
             )
             self.sender.begin()
+            self.until("the API acknowledges hints", lambda: bool(self.sender.acknowledged), 60)
 
     def start_engine(self, source: Path | None = None) -> Process:
         """One more engine."""
