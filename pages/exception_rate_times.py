@@ -73,8 +73,10 @@ def hours(ctx: Context, facts: Facts) -> None:
         f"{row.weekday} {row.hour:02}:00 to {row.hour:02}:59: {row.n:,} of {total:,}, {percent(row.n / total)}"
         for row in cells.itertuples()
     ]
+    # Every hour has its place, or a cell beside an empty hour would be drawn over it.
+    grid = pd.MultiIndex.from_product([DAYS, range(24)], names=["weekday", "hour"])
     figure = charts_spread.matrix(
-        cells.sort_values(["day", "hour"]),
+        cells.set_index(["weekday", "hour"]).reindex(grid).reset_index(),
         row="weekday",
         at="hour",
         share="share",

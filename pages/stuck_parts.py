@@ -45,7 +45,7 @@ def by_reason(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
-    groups = by_reason(rows[rows["level"] != "moving"])
+    groups = by_reason(rows[~rows["level"].isin(["moving", "waiting"])])
     drawn = (
         groups[groups["stuck"] > 0]
         .groupby("reason", sort=False)

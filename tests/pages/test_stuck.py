@@ -378,7 +378,7 @@ def test_what_does_not_exist_in_the_address_is_said_and_left_out(slow):
 def test_nothing_stuck_is_said_with_the_number_that_proves_it(slow):
     app = slow.look(PAGE, person=LEADER, type="purchase_order", reason="waiting for goods", level="waiting")
     assert "None of" not in words_of(app)
-    app = slow.look(PAGE, person=LEADER, reason="in progress")
+    app = slow.look(PAGE, person=LEADER, reason="payment block")
     assert "open documents match" in words_of(app)
 
 
