@@ -25,7 +25,11 @@ def test_every_number_opens_exactly_its_rows(world):
     for show, label in (("stuck", "Stuck"), ("gap", "Not in the ERP yet")):
         app = world.look("overview", person=LEADER, show=show)
         noun = {"stuck": "document", "gap": "requisition"}[show]
-        [link] = [link.label for link in app.page_link if re.fullmatch(rf"\d+ {noun}s?", link.label)]
+        [link] = [
+            link.label
+            for link in app.page_link
+            if f"show={show}" in link.proto.query_string and re.fullmatch(rf"\d+ {noun}s?", link.label)
+        ]
         rows = next(frame.value for frame in app.dataframe if "group_amount" in frame.value.columns)
         assert len(rows) == int(re.search(r"\d+", link)[0])
         assert f"EUR {rows['group_amount'].sum():,.0f}" == figure(app, label).value
