@@ -194,10 +194,10 @@ def _form(ctx: Context, level: ServiceLevel) -> None:
         if not st.form_submit_button(f"Leave these deadlines out of “{plain(level.title)}”", icon=":material/event_busy:"):  # fmt: skip
             return
         if weekly:
-            _send(ctx, Action.LEAVE_OUT, reason, kind="weekly", objective=level.objective, weekday=weekday, from_time=since, to_time=until, time_zone=zone, business_unit=unit)  # fmt: skip
+            _send(ctx, Action.LEAVE_OUT, reason, kind="weekly", objective=level.objective, weekday=weekday, from_time=since.isoformat(), to_time=until.isoformat(), time_zone=zone, unit=unit, business_unit=unit)  # fmt: skip
         else:
             begin, end = (datetime.combine(on, at, ctx.zone) for on, at in ((first, since), (last, until)))
-            _send(ctx, Action.LEAVE_OUT, reason, kind="once", objective=level.objective, starts_at=begin.isoformat(), ends_at=end.isoformat(), business_unit=unit)  # fmt: skip
+            _send(ctx, Action.LEAVE_OUT, reason, kind="once", objective=level.objective, starts_at=begin.isoformat(), ends_at=end.isoformat(), unit=unit, business_unit=unit)  # fmt: skip
 
 
 def said_of(level: ServiceLevel) -> str:

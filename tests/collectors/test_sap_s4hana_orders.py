@@ -457,4 +457,4 @@ def test_an_order_with_receipts_cannot_be_cancelled(world):
     world.receive(1)
     with pytest.raises(BusinessRejection, match="follow-on documents") as caught:
         world.run("cancel_purchase_order", order(), purchase_order=FIRST)
-    assert caught.value.code == "order_refused"
+    assert caught.value.code == "cancellation_refused"

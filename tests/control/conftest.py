@@ -107,6 +107,22 @@ class Desk:
         )
         return redrive_id
 
+    def unit(self, code: str) -> None:
+        """A business unit by that code."""
+        self.connection.execute(
+            "INSERT INTO business_unit (code, name, country, currency, company_code, calendar, time_zone) VALUES (%s, %s, 'DE', 'EUR', '1010', 'c', 'UTC')",
+            [code, code],
+        )
+
+    def exclusion(self, *, unit: str) -> UUID:
+        """Deadlines of a unit that somebody has left out."""
+        exclusion_id = uuid4()
+        self.connection.execute(
+            "INSERT INTO objective_exclusion (exclusion_id, objective, business_unit, starts_at, ends_at, reason, author, written_at) VALUES (%s, '', %s, %s, %s, 'r', 'somebody.else', %s)",
+            [exclusion_id, unit, NOON, NOON + timedelta(hours=1), NOON],
+        )
+        return exclusion_id
+
     def named(self, *cases: UUID, version: int | None = None) -> list[dict[str, Any]]:
         """Cases as a page names them: by id and the version it has seen."""
         return [

@@ -1,5 +1,6 @@
 """Who may ask for what: the table in `roles` is the policy, held on the page, by the database and by the engine (R105, R139, P6)."""
 
+from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
@@ -28,6 +29,11 @@ def about(desk, action, unit):
         return {"name": f"own-{next(_numbers)}", "version": 0, "rule": rule.model_dump(mode="json")}
     if action in ABOUT_NOTHING:
         return {"what": "a list"}
+    if action is Action.LEAVE_OUT:
+        stretch = {"starts_at": NOON.isoformat(), "ends_at": (NOON + timedelta(hours=2)).isoformat()}
+        return {"kind": "once", "objective": "", "unit": unit, **stretch}
+    if action is Action.COUNT_AGAIN:
+        return {"exclusion_id": str(desk.exclusion(unit=unit))}
     if action in {Action.STEER, Action.CONFIRM}:
         state = "awaiting_confirmation" if action is Action.CONFIRM else "running"
         return {"redrive_id": str(desk.redrive(desk.case(unit=unit), state=state)), "to": "pause"}
@@ -72,6 +78,8 @@ def as_engine_sees_it(desk, session, action, arguments, reason="because"):
 def test_every_role_every_action_in_its_own_and_in_another_unit(desk):
     """100 combinations, each through the page's check and, past it, through the engine's."""
     wrong = []
+    for unit in (OWN, OTHER):
+        desk.unit(unit)
     desk.person(Role.FINANCE_OPERATIONS, units=("*",), user_id="somebody.else")  # whom exceptions are given to
     for role in Role:
         session = desk.person(role, units=(OWN,))

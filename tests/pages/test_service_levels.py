@@ -150,6 +150,7 @@ def test_the_page_is_drawn_on_a_phone(world, monkeypatch):
 def test_what_does_not_count_is_in_no_figure_and_shown_with_and_without(own_world):
     """4.4: exclusions with reason and author; the documents they take out can still be seen."""
     world = own_world
+    world.house.run(minutes=10)  # until the deadlines of this morning's orders have passed
     with asking(world) as reports:
         [before] = [one for one in ask.service_levels(reports, None, as_of=world.house.clock.now()) if one.objective == "order-creation"]  # fmt: skip
     world.connection.execute(
