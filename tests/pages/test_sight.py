@@ -2,7 +2,6 @@
 
 import csv
 import io
-from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from pages import PAGES
 from pages.format import csv_bytes, plain, visible
 from sync_engine.engine import store
+from sync_engine.insight.reports.overview import about_open
 from tests.pages.conftest import ANALYST, HOSTILE, LEADER, OPERATIONS, words_of
 
 ADDRESSES = [
@@ -140,11 +140,6 @@ def test_what_else_a_document_is_called_does_not_repeat_its_number(world):
     )
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("UPDATE document SET closed_at = NULL WHERE document_type = 'invoice'")
-        asked = {
-            "units": None,
-            "document_types": ["invoice"],
-            "as_of": world.house.clock.now(),
-            "peers_since": world.house.clock.now() - timedelta(days=90),
-        }
-        found = {row["number"]: row["known_as"] for row in store.rows(world.connection, "report.stuck", **asked)}
+        asked = about_open(None, ["invoice"], as_of=world.house.clock.now())
+        found = {row["number"]: row["known_as"] for row in store.rows(world.connection, "report_stuck.open", **asked)}
     assert found[number] == elsewhere
