@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sync_engine.engine.jsontext import json_text
 from sync_engine.engine.outcomes import Setup, Spawn
-from sync_engine.engine.recording import Head, Recording, _json
+from sync_engine.engine.recording import Head, Recording
 from sync_engine.model.documents import Document, DocumentType, PurchaseOrder
 from sync_engine.model.flows import FLOW_OF, ORDER_CANCELLATION, Flow
 from sync_engine.model.lifecycles import LIFECYCLES, Status
@@ -103,7 +104,7 @@ def begin_work(
         recording.now,
         recording.now + timedelta(seconds=step.objective_s),
         100,
-        _json(facts or {}),
+        json_text(facts or {}),
     )
 
 
@@ -151,5 +152,5 @@ def begin_cancellation(recording: Recording, order: Head, setup: Setup, *, reaso
         recording.now,
         recording.now + timedelta(seconds=step.objective_s),
         50,
-        _json({"reason": reason, "asked_by": asked_by}),
+        json_text({"reason": reason, "asked_by": asked_by}),
     )

@@ -5,7 +5,6 @@ Everything that changes a document goes through here: lanes, intake and commands
 checked against the lifecycle when it is collected, so a flow that emits an event out of place fails before it writes.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine import merkle
+from sync_engine.engine.jsontext import json_text, without_nul
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.troubles import Trouble, fingerprint
 from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
@@ -426,7 +426,7 @@ class Recording:
                 "approval_status": head.approval_status,
                 "posting_status": head.posting_status,
                 "document_version": head.version,
-                "attributes": attributes or {},
+                "attributes": without_nul(attributes) if attributes else {},
             }
         )
         return ordinal
@@ -504,7 +504,7 @@ class Recording:
             kind.retryable.value,
             fingerprint(kind.code, trouble.system, facts),
             clean(trouble.message),
-            _json(facts),
+            json_text(facts),
             head.number if head else facts.get("number", ""),
             head.document_type.value if head else "",
             head.business_unit if head else facts.get("business_unit", ""),
@@ -539,7 +539,7 @@ class Recording:
     ) -> None:
         """One line in a case's history."""
         self.case_events.add(
-            case_id, self.new_id(self.now), actor, action, clean(comment), _json(details), business_unit
+            case_id, self.new_id(self.now), actor, action, clean(comment), json_text(details), business_unit
         )
 
     # -- what the store asks for ----------------------------------------------------------------------------------
@@ -614,7 +614,7 @@ class Recording:
 
     def encoded(self, attributes: dict[str, Any]) -> str:
         """Event attributes as JSON text."""
-        return "{}" if not attributes else _json(attributes)
+        return json_text(attributes)
 
     @property
     def lanes(self) -> frozenset[str]:
@@ -641,10 +641,3 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, default=str, check_circular=False).encode
-
-
-def _json(value: Any) -> str:
-    return _encode(value).replace("\\u0000", "\\ufffd") if value else "{}"

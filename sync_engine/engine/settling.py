@@ -9,8 +9,9 @@ from uuid import UUID
 
 from sync_engine.engine import backoff
 from sync_engine.engine.beginning import begin_document, describe
+from sync_engine.engine.jsontext import json_text
 from sync_engine.engine.outcomes import Item, Kind, OtherMove, Outcome, Placed, Setup
-from sync_engine.engine.recording import Head, Recording, _json
+from sync_engine.engine.recording import Head, Recording
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Step, next_step
@@ -92,7 +93,7 @@ def _work(
         ask_first,
         unknown_since,
         waiting_for,
-        _json(item.facts),
+        json_text(item.facts),
         redrive_id,
     )
 
@@ -344,7 +345,7 @@ def remediate(recording: Recording, head: Head, case_id: UUID, _trouble: Trouble
         recording.now,
         recording.now + timedelta(seconds=step.objective_s),
         50,
-        _json(facts),
+        json_text(facts),
     )
 
 
