@@ -21,8 +21,7 @@ TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
 
 ANEW = "begins_anew"
-"""The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome, the one who
-asked or, after a crash, somebody else, lets the flow begin again."""
+"""The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome begins anew."""
 
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
