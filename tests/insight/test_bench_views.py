@@ -69,6 +69,6 @@ def test_a_small_run_answers_every_question(database, monkeypatch):
     answered = {name: answer for name, answer in figures["questions"].items() if "p95_ms" in answer}
     assert len(answered) > 60
     assert all(answer["p95_ms"] is not None for answer in answered.values())
-    assert answered["report.cycle_time_figures"]["rows"] > 50
+    assert answered["report_cycle_time.figures"]["rows"] > 50
     assert answered["report_rolled.figures"]["rows"] > 50
     assert figures["cycle_time_by_week_and_unit"]["all"].keys() >= {"rollups_ms", "sql_over_events_ms", "pandas_ms"}
