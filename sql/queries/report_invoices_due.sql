@@ -87,7 +87,7 @@ SELECT d.document_id, d.number, d.business_unit, d.supplier_name, d.currency, d.
 -- order's currency; group_amount at the rate of the order), since when, and whether any invoice has come. sums over all of them.
 SELECT *, count(*) OVER () AS there, sum(group_amount) OVER () AS all_value, count(*) FILTER (WHERE NOT has_invoice) OVER () AS all_without, sum(group_amount) FILTER (WHERE NOT has_invoice) OVER () AS all_value_without
   FROM (SELECT d.document_id, d.number, d.business_unit, d.supplier_name, d.currency, sum(l.amount) AS amount, sum(l.amount) * d.group_amount / nullif(d.amount, 0) AS group_amount,
-               min(l.received_on) AS received_on, :as_of::date - min(l.received_on) AS days, bool_or(l.billed > 0) AS has_invoice
+               min(l.received_on) AS received_on, :as_of::date - min(l.received_on) AS days, coalesce(bool_or(l.billed > 0), false) AS has_invoice
           FROM document d
           JOIN LATERAL (
               SELECT m.order_line, sum(m.quantity) FILTER (WHERE m.kind = 'billed') AS billed, max(m.moved_on) FILTER (WHERE m.kind = 'received') AS received_on,
@@ -101,7 +101,8 @@ SELECT *, count(*) OVER () AS there, sum(group_amount) OVER () AS all_value, cou
 
 -- name: alike(units, days, most)
 -- Open invoices that are not paid, each with earlier ones of the same currency that share supplier or amount and whose amount is within
--- a hundredth, at most :most pairs; what was last said of the pair.
+-- a hundredth, at most :most pairs; what was last said of the pair. said: by pattern, of how many pairs somebody said what they are, and
+-- of how many of these that they are duplicates, by the newest verdict of each pair.
 WITH unpaid AS MATERIALIZED (
     SELECT document_id, supplier, supplier_name, amount, currency, submitted_at, number, business_unit, group_amount, due_on, state, payload_version
       FROM document
@@ -121,7 +122,11 @@ WITH unpaid AS MATERIALIZED (
 )
 SELECT r.document_id, r.number, r.business_unit, r.supplier, r.supplier_name, r.amount, r.currency, r.group_amount, r.due_on, r.state,
        (rp.canonical->>'invoiced_on')::date AS invoiced_on, o.document_id AS other_id, o.number AS other_number, o.supplier AS other_supplier, o.supplier_name AS other_supplier_name,
-       o.amount AS other_amount, o.state AS other_state, (op.canonical->>'invoiced_on')::date AS other_invoiced_on, v.verdict, v.author, v.decided_at, v.reason AS verdict_reason
+       o.amount AS other_amount, o.state AS other_state, (op.canonical->>'invoiced_on')::date AS other_invoiced_on, v.verdict, v.author, v.decided_at, v.reason AS verdict_reason,
+       (SELECT jsonb_object_agg(pattern, jsonb_build_array(judged, duplicates))
+          FROM (SELECT pattern, count(*) AS judged, count(*) FILTER (WHERE verdict = 'duplicate') AS duplicates
+                  FROM (SELECT DISTINCT ON (document_id, other_id) pattern, verdict FROM duplicate_verdict ORDER BY document_id, other_id, decided_at DESC) newest
+                 GROUP BY 1) counted) AS said
   FROM pair x
   JOIN unpaid r USING (document_id)
   JOIN document_payload rp ON rp.document_id = r.document_id AND rp.payload_version = r.payload_version
@@ -129,9 +134,3 @@ SELECT r.document_id, r.number, r.business_unit, r.supplier, r.supplier_name, r.
   JOIN document_payload op ON op.document_id = o.document_id AND op.payload_version = o.payload_version
   LEFT JOIN LATERAL (SELECT * FROM duplicate_verdict v WHERE v.document_id = r.document_id AND v.other_id = x.other_id ORDER BY v.decided_at DESC LIMIT 1) v ON true
  ORDER BY r.group_amount DESC NULLS LAST, r.document_id, o.document_id LIMIT :most;
-
--- name: verdicts()
--- How often each pattern was said to be a duplicate, of how many, by the newest verdict of each pair.
-SELECT pattern, count(*) AS judged, count(*) FILTER (WHERE verdict = 'duplicate') AS duplicates
-  FROM (SELECT DISTINCT ON (document_id, other_id) pattern, verdict FROM duplicate_verdict ORDER BY document_id, other_id, decided_at DESC) newest
- GROUP BY 1;

@@ -45,13 +45,12 @@ def confidence(pattern: str, judged: int, duplicates: int) -> float:
 def candidates(reports: Reports, units: Sequence[str] | None, known: Rules) -> pd.DataFrame:
     """Pairs of an unpaid invoice and an earlier one that agree in all four fields or in three and nearly in the fourth, surest first.
     Those that somebody called distinct stay in, with the verdict: the page leaves them out of what is to be judged."""
-    said = {row["pattern"]: (row["judged"], row["duplicates"]) for row in reports.remembered("report_invoices_due.verdicts")}  # fmt: skip
     rows = []
     for row in reports.remembered("report_invoices_due.alike", units=list(units) if units else None, days=known.duplicate_days, most=MOST_PAIRS):  # fmt: skip
         pattern = _pattern(row, known)
         if pattern is None:
             continue
-        judged, duplicates = said.get(pattern, (0, 0))
+        judged, duplicates = (row["said"] or {}).get(pattern, (0, 0))
         rows.append({**row, "pattern": pattern, "judged": judged, "confidence": confidence(pattern, judged, duplicates)})  # fmt: skip
     frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in COLUMNS})
     return frame.sort_values(["confidence", "group_amount"], ascending=False, kind="stable", na_position="last").reset_index(drop=True)  # fmt: skip
