@@ -6,38 +6,34 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from pages.charts import LIGHT, OK, STUCK, WAITING, Look, layout
+from pages.charts import LIGHT, WAITING, Look, layout
 
 
-def waterfall(
-    frame: pd.DataFrame, *, label: str, value: str, measure: str, text: str, hover: str, style: Look, height: int = 340
-) -> go.Figure:
-    """How a sum becomes another, step by step from zero.
+def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour: str, text: str, hover: str, style: Look, height: int = 340) -> go.Figure:  # fmt: skip
+    """How a sum becomes another, step by step: each bar is `value` high and stands on `base`, where the one before it has led.
 
     Args:
         frame: A row per step, in order.
         label: The column with the steps' names.
-        value: What a step adds, or takes away; of a "total" it is not looked at.
-        measure: "absolute" (begins anew from zero), "relative" or "total" (what is left by then).
+        value: A bar's height.
+        base: Where it begins.
+        colour: A column of colours.
         text: A column of words at each bar.
         hover: A column of words.
         style: Light or dark.
         height: In pixels.
     """
     figure = go.Figure(
-        go.Waterfall(
+        go.Bar(
             x=frame[label],
             y=frame[value].astype(float),
-            measure=frame[measure],
+            base=frame[base].astype(float),
             text=frame[text],
             textposition="outside",
             cliponaxis=False,
+            marker={"color": list(frame[colour])},
             customdata=frame[hover],
             hovertemplate="%{customdata}<extra></extra>",
-            decreasing={"marker": {"color": STUCK}},
-            increasing={"marker": {"color": OK}},
-            totals={"marker": {"color": WAITING}},
-            connector={"line": {"color": style.quiet, "width": 1}},
         )
     )
     layout(figure, style, height=height)

@@ -3,6 +3,7 @@ what was foretold came true."""
 
 from datetime import timedelta
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,8 @@ from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import count, day, money_short, percent, plain, sentence
 from pages.tables import Column, work_table
-from sync_engine.insight.due import LEAST, Bin
+from sync_engine.insight.due import LEAST
+from sync_engine.insight.foretold import Bin
 from sync_engine.insight.reports.invoices_due import AT_RISK, BUCKETS, Calibration
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import FEW, wilson
@@ -101,27 +103,32 @@ def from_open_to_paid(ctx: Context, chosen: Filters, rows: pd.DataFrame, paid: t
     steps = _steps(rows)
     ready, in_run = rows[rows["group"] == "ready"], rows[[bool(one) for one in rows["is_in_run"]]]
     blocked = rows[rows["group"] == "blocked"]
-    drawn = pd.DataFrame(
-        [
-            {"name": "Open", "value": rows["value"].sum(), "measure": "absolute", "n": len(rows)},
-            *({"name": step["title"], "value": -step["value"], "measure": "relative", "n": step["n"]} for step in steps if step["group"] != "ready"),
-            {"name": "Ready", "value": 0.0, "measure": "total", "n": len(ready)},
-            {"name": "In a later run", "value": -(ready["value"].sum() - in_run["value"].sum()), "measure": "relative", "n": len(ready) - len(in_run)},
-            {"name": "In the next run", "value": 0.0, "measure": "total", "n": len(in_run)},
-            {"name": f"Paid, due {within}", "value": paid[1], "measure": "absolute", "n": paid[0]},
-        ]
-    )  # fmt: skip
-    amounts = [rows["value"].sum() if row["name"] == "Open" else ready["value"].sum() if row["name"] == "Ready" else in_run["value"].sum() if row["name"] == "In the next run" else abs(row["value"]) for row in drawn.to_dict("records")]  # fmt: skip
-    drawn["amount"] = amounts
-    drawn["text"] = [money_short(amount) for amount in amounts]
-    drawn["hover"] = [f"{plain(row['name'])}: {money_short(row['amount'])} in {count(row['n'], 'invoice')}" for row in drawn.to_dict("records")]  # fmt: skip
-    drawn["label"] = [switches.label(ctx, name).replace(": ", ":<br>") for name in drawn["name"]]
-    share = float(blocked["value"].sum()) / float(rows["value"].sum()) if rows["value"].sum() else None
+    total = float(rows["value"].sum())
+    drawn, stands = [{"name": "Open", "amount": total, "base": 0.0, "n": len(rows), "colour": charts.WAITING}], total
+    for step in steps:
+        if step["group"] != "ready":
+            stands -= step["value"]
+            colour = charts.STUCK if step["group"] == "blocked" else charts.UNKNOWN
+            drawn.append(
+                {"name": step["title"], "amount": step["value"], "base": stands, "n": step["n"], "colour": colour}
+            )
+    of_ready, of_run = float(ready["value"].sum()), float(in_run["value"].sum())
+    drawn += [
+        {"name": "Ready", "amount": of_ready, "base": 0.0, "n": len(ready), "colour": charts.WAITING},
+        {"name": "In a later run", "amount": of_ready - of_run, "base": of_run, "n": len(ready) - len(in_run), "colour": charts.UNKNOWN},
+        {"name": "In the next run", "amount": of_run, "base": 0.0, "n": len(in_run), "colour": charts.WAITING},
+        {"name": "Paid in time", "amount": paid[1], "base": 0.0, "n": paid[0], "colour": charts.OK},
+    ]  # fmt: skip
+    drawn = pd.DataFrame(drawn)
+    drawn["text"] = [money_short(amount) for amount in drawn["amount"]]
+    drawn["hover"] = [f"{row['name']}: {money_short(row['amount'])} in {count(row['n'], 'invoice')}" for row in drawn.to_dict("records")]  # fmt: skip
+    drawn["label"] = ["<br>".join(wrap(name, 9 if ctx.narrow else 12)) for name in drawn["name"]]
+    share = float(blocked["value"].sum()) / total if total else None
     finding = f"{percent(share, digits=0)} of the open money is blocked, {money_short(ready['value'].sum())} is ready to be paid"
-    figure = charts_due.waterfall(drawn, label="label", value="value", measure="measure", text="text", hover="hover", style=charts.look(dark=ctx.dark))  # fmt: skip
+    figure = charts_due.waterfall(drawn, label="label", value="amount", base="base", colour="colour", text="text", hover="hover", style=charts.look(dark=ctx.dark))  # fmt: skip
     frame.chart(
         figure, finding, drawn[["name", "n", "amount"]].rename(columns={"name": "Step", "n": "Invoices", "amount": "Value (EUR)"}), key="invoices_due.waterfall",
-        note=f"Value (EUR). Blocked: an exception stops it, or it waits for a receipt, a review, or a lifted payment block. In the next run: ready, and due by then. Paid: due {within}, in time.",
+        note=f"Value (EUR). Blocked: an exception stops it, or it waits for a receipt, a review, or a lifted payment block. In the next run: ready, and due by then. Paid in time: what was due {within}.",
         exported=Exported(ctx, "Open invoices from open to paid", "invoices-open-to-paid"),
     )  # fmt: skip
     table = pd.DataFrame(steps)

@@ -30,6 +30,7 @@ SHOWN = {
     "ready": "Ready to be paid",
     "discount": "With a discount still to be had",
     "terms": "Where the terms differ",
+    "waiting": "Ready, and waiting for the payment run",
     "late": "Not paid by the due date",
     "not-invoiced": "Received and not invoiced",
 }
@@ -71,7 +72,7 @@ def narrowed(rows: pd.DataFrame, asked: Mapping[str, str]) -> tuple[pd.DataFrame
     """The rows the address asks for, and what they are called."""
     shown, heading = rows, ""
     name = asked.get("show")
-    if name in {"due-30", "at-risk", "blocked", "under-way", "ready", "discount", "terms"}:
+    if name in {"due-30", "at-risk", "blocked", "under-way", "ready", "discount", "terms", "waiting"}:
         shown, heading = shown[_keeps(shown, name)], SHOWN[name]
     if asked.get("due") in BUCKETS:
         shown, heading = shown[shown["bucket"] == asked["due"]], heading or sentence(asked["due"])
@@ -79,6 +80,11 @@ def narrowed(rows: pd.DataFrame, asked: Mapping[str, str]) -> tuple[pd.DataFrame
     if on is not None:
         shown, heading = shown[shown["due_on"] == on], f"Due on {day(on)}"
     return shown, heading
+
+
+def to_work_on(rows: pd.DataFrame) -> pd.DataFrame:
+    """What somebody can do something about: all but what is ready and only waits for its run in good time."""
+    return rows[[not one for one in _keeps(rows, "waiting")]]
 
 
 def _keeps(rows: pd.DataFrame, name: str) -> Any:
@@ -89,6 +95,8 @@ def _keeps(rows: pd.DataFrame, name: str) -> Any:
             return [bool(one) for one in rows["is_at_risk"]]
         case "discount":
             return [one is not None for one in rows["discount"]]
+        case "waiting":
+            return [group == "ready" and not risky for group, risky in zip(rows["group"], rows["is_at_risk"], strict=True)]  # fmt: skip
         case "terms":
             return [bool(one) for one in rows["terms_differ"]]
         case _:
@@ -105,6 +113,8 @@ def _date(text: str | None) -> date | None:
 def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, there: int) -> None:
     """The queue, or the part of it that the address asks for."""
     shown, heading = narrowed(rows, st.query_params)
+    if not heading and not chosen.of("reason"):
+        shown = to_work_on(rows)
     _head(
         ctx,
         chosen,
@@ -113,6 +123,8 @@ def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, there: int) -> None
     if there > len(rows):
         st.caption(f"{there:,} are open; this page works with the {len(rows):,} that are due first.")
     _parts(ctx, chosen, rows)
+    if len(shown) < len(rows) and not heading:
+        ctx.link(URL_PATH, f"{count(len(rows) - len(shown), 'more invoice')} only {'waits' if len(rows) - len(shown) == 1 else 'wait'} for the payment run", **kept_filters(chosen), show="waiting")  # fmt: skip
     if shown.empty:
         frame.nothing_happened(f"None of {count(len(rows), 'open invoice')} is here.")
         return

@@ -46,13 +46,14 @@ SELECT o.document_id, o.number, o.business_unit, o.supplier, o.supplier_name, o.
 
 -- name: history(since, most)
 -- The newest invoices begun since then, at most :most, in every unit: what each went through and when (seconds since 1970), when it
--- was due and when it was given up or paid.
-SELECT h.document_id, h.business_unit, d.company_code, d.due_on, d.group_amount, h.activities, d.state,
+-- was due, its term, and when it was given up or paid.
+SELECT h.document_id, p.canonical->>'payment_term' AS term, (p.canonical->>'baseline_on')::date AS baseline_on, h.business_unit, d.company_code, d.due_on, d.group_amount, h.activities, d.state,
        (SELECT array_agg(extract(epoch FROM t.at)::bigint ORDER BY t.place) FROM unnest(h.times) WITH ORDINALITY AS t(at, place)) AS times,
        extract(epoch FROM h.ended_at)::bigint AS ended_s
   FROM (SELECT * FROM document_path
          WHERE source = 'finsync' AND document_type = 'invoice' AND first_at >= :since ORDER BY first_at DESC LIMIT :most) h
   JOIN document d USING (document_id)
+  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
  WHERE NOT d.is_test;
 
 -- name: due_by_day(units, since_on, until_on)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sync_engine.insight.statistics import SOME
+from sync_engine.insight.statistics import FEW, SOME
 from sync_engine.model.payments import Run, Term
 
 LEAST, MOST = 0.01, 0.99
@@ -119,6 +119,8 @@ class Curve:
     n: int
     at_h: tuple[float, ...]
     left: tuple[float, ...]
+    durations: tuple[float, ...]
+    """Of all visits, ascending."""
     peers: str = ""
     """Whose visits they are, in words."""
 
@@ -126,6 +128,10 @@ class Curve:
         """S(t): the share not ready after so many hours."""
         place = bisect_right(self.at_h, hours)
         return self.left[place - 1] if place else 1.0
+
+    def standing(self, hours: float) -> int:
+        """How many visits lasted longer than so many hours: what a chance at that age rests on."""
+        return self.n - bisect_right(self.durations, hours)
 
 
 def survival(durations: Iterable[tuple[float, bool]], *, peers: str = "") -> Curve:
@@ -153,7 +159,9 @@ def survival(durations: Iterable[tuple[float, bool]], *, peers: str = "") -> Cur
             at_h.append(hours)
             left.append(share)
         at_risk -= gone[hours]
-    return Curve(n, tuple(at_h), tuple(left), peers)
+    return Curve(
+        n, tuple(at_h), tuple(left), tuple(sorted(hours for hours, held in gone.items() for _ in range(held))), peers
+    )
 
 
 def ready_within(curve: Curve, age_h: float, more_h: float) -> float | None:
@@ -162,6 +170,15 @@ def ready_within(curve: Curve, age_h: float, more_h: float) -> float | None:
         return 0.0
     now = curve.after(age_h)
     return None if now <= 0 else 1 - curve.after(age_h + more_h) / now
+
+
+def succession(part: float, whole: int) -> float:
+    """Laplace's rule of succession: a share of few does not make anything certain, and of none it is even odds.
+
+    >>> succession(0, 0), round(succession(40, 40), 3)
+    (0.5, 0.976)
+    """
+    return (part + 1) / (whole + 2)
 
 
 def clamped(share: float) -> float:
@@ -181,7 +198,8 @@ def band_of(group_amount: Decimal | float | None) -> int:
 @dataclass(frozen=True)
 class Peers:
     """All visits, and for each invoice the narrowest of its peers that are at least 30 (D04): same stage, unit and amount band;
-    else same stage and unit; else the same stage in every unit."""
+    else same stage and unit; else the same stage in every unit. Where fewer than 10 of the narrower stood as long as the
+    invoice has, it is compared with the wider."""
 
     stays: Sequence[Stay]
 
@@ -195,10 +213,11 @@ class Peers:
                     durations[key].append(one)
         return {key: survival(held, peers=_named(key)) for key, held in durations.items()}
 
-    def of(self, stage: str, unit: str, band: int) -> Curve | None:
-        """The curve of an invoice's peers; of fewer than 30 only where there are no more in any unit; None without any."""
+    def of(self, stage: str, unit: str, band: int, age_h: float = 0.0) -> Curve | None:
+        """The curve of an invoice's peers, 10 of whom or more stood as long as it has; else of the widest. None without any peer."""
         found = [curve for key in _ladder(stage, unit, band) if (curve := self._curves.get(key)) is not None]
-        return next((curve for curve in found if curve.n >= SOME), found[-1] if found else None)
+        enough = [curve for curve in found if curve.n >= SOME and curve.standing(age_h) >= FEW]
+        return enough[0] if enough else found[-1] if found else None
 
 
 def _ladder(stage: str, unit: str, band: int) -> tuple[tuple[str, str | None, int | None], ...]:
@@ -228,19 +247,20 @@ def on_time(
 ) -> Chance | None:
     """P(paid by the due date) of an invoice that stands in a stage, `more_h` hours before the cut-off of the last run.
 
-    Ready ones: the share of ready ones that were paid in time. Others: that share times P(ready by the cut-off). None: no peers.
+    Ready ones: the share of ready ones that were paid in time. Others: that share times P(ready by the cut-off), which is drawn towards
+    even odds where few peers ever stood as long (rule of succession over those that did). None: no peers.
     """
     if is_ready:
         return Chance(clamped(paid.share), paid.n, "ready by the cut-off", is_ready=True)
     if more_h <= 0:
         return Chance(LEAST, 0, "the cut-off has passed", is_past=True)
-    curve = peers.of(stage, unit, band)
+    curve = peers.of(stage, unit, band, age_h)
     if curve is None:
         return None
-    ready = ready_within(curve, age_h, more_h)
-    if ready is None:
-        return Chance(LEAST, curve.n, f"{curve.peers}; none was ever as old")
-    return Chance(clamped(ready * paid.share), curve.n, curve.peers)
+    standing = curve.standing(age_h)
+    ready = succession((ready_within(curve, age_h, more_h) or 0.0) * standing, standing)
+    said = curve.peers if standing >= FEW else f"{curve.peers}, {standing} of them as old"
+    return Chance(clamped(ready * paid.share), curve.n, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +276,7 @@ class Paid:
     @property
     def share(self) -> float:
         """Of the ready ones, paid in time; by Laplace's rule of succession, so that few do not make it certain."""
-        return (self.in_time + 1) / (self.n + 2) if self.n else MOST
+        return succession(self.in_time, self.n) if self.n else MOST
 
 
 # -- money ----------------------------------------------------------------------------------------------------------------------
@@ -295,150 +315,3 @@ def annualised_yield(term: Term) -> float | None:
 def worth_per_minute(late: float, discount: float, critical: float, minutes: float) -> float:
     """How the queue is ordered (D12): (expected late cost + discount at risk + supplier criticality) per minute of work."""
     return (late + discount + critical) / minutes
-
-
-# -- was it so ------------------------------------------------------------------------------------------------------------------
-
-
-def brier(foretold: Sequence[tuple[float, bool]]) -> float | None:
-    """Mean squared difference between what was foretold and what happened: 0 is perfect, a coin tossed has 0.25
-    (G. W. Brier, Monthly Weather Review 78(1), 1950).
-
-    >>> brier([(1.0, True), (0.5, False)])
-    0.125
-    """
-    return sum((p - happened) ** 2 for p, happened in foretold) / len(foretold) if foretold else None
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Of n invoices whose probability lay between two bounds: what was foretold on average, and how many were in time."""
-
-    low: float
-    high: float
-    n: int
-    foretold: float
-    in_time: int
-
-    @property
-    def happened(self) -> float:
-        """The share that was in time."""
-        return self.in_time / self.n
-
-
-def calibration(foretold: Sequence[tuple[float, bool]], *, bins: int = 10) -> list[Bin]:
-    """What was foretold against what happened, by tenths; empty tenths are not there.
-
-    >>> [(one.n, one.in_time) for one in calibration([(0.05, False), (0.95, True), (1.0, True)])]
-    [(1, 0), (2, 2)]
-    """
-    held: dict[int, list[tuple[float, bool]]] = defaultdict(list)
-    for p, happened in foretold:
-        held[min(bins - 1, int(p * bins))].append((p, happened))
-    return [
-        Bin(
-            place / bins,
-            (place + 1) / bins,
-            len(pairs),
-            sum(p for p, _ in pairs) / len(pairs),
-            sum(h for _, h in pairs),
-        )
-        for place, pairs in sorted(held.items())
-    ]
-
-
-# -- the past, and what would have been foretold in it --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """An invoice and what became of it. Times are seconds since 1970.
-
-    Args:
-        document: Its id.
-        unit: Business unit.
-        band: Amount band.
-        due_on: The due date.
-        cut_off_s: Of the last run before it is due; None where no run is known.
-        visits: (stage, entered), in order.
-        ready_s: When it became ready for payment; None: not yet, or never.
-        ended_s: When it was given up; None: open or paid.
-        paid_on: The day it was paid.
-    """
-
-    document: str
-    unit: str
-    band: int
-    due_on: date | None
-    cut_off_s: float | None
-    visits: tuple[tuple[str, float], ...]
-    ready_s: float | None
-    ended_s: float | None
-    paid_on: date | None
-
-
-def stays_known(past: Iterable[Past], at_s: float) -> list[Stay]:
-    """Every visit to a stage before readiness, as far as it was known at a moment."""
-    stays = []
-    for one in past:
-        is_ready = one.ready_s is not None and one.ready_s <= at_s
-        until = one.ready_s if one.ready_s is not None and is_ready else min(one.ended_s or at_s, at_s)
-        stays += [
-            Stay(one.unit, stage, one.band, since, until, is_ready, one.document)
-            for stage, since in one.visits
-            if since <= at_s and (one.ready_s is None or since < one.ready_s)
-        ]
-    return stays
-
-
-def paid_known(past: Iterable[Past], at_s: float) -> Paid:
-    """What had become by a moment of invoices that were due before it and ready by their cut-off."""
-    today = datetime.fromtimestamp(at_s, UTC).date()
-    n = in_time = 0
-    late: list[int] = []
-    for one in past:
-        if one.due_on is None or one.cut_off_s is None or one.due_on >= today or one.ended_s is not None:
-            continue
-        paid_on = one.paid_on if one.paid_on is not None and one.paid_on <= today else None
-        if one.ready_s is not None and one.ready_s <= one.cut_off_s:
-            n += 1
-            in_time += paid_on is not None and paid_on <= one.due_on
-        if paid_on is None or paid_on > one.due_on:
-            late.append(((paid_on or today) - one.due_on).days)
-    return Paid(n, in_time, len(late), sum(late) / len(late) if late else 0.0)
-
-
-def foretold(past: Sequence[Past], moments: Iterable[float], *, until: date) -> list[tuple[float, bool]]:
-    """(P(on time), whether it was) of every invoice due before `until`, as it would have been said at the first of the moments at
-    which it was open: with nothing that was not known then."""
-    said: list[tuple[float, bool]] = []
-    done: set[str] = set()
-    for at_s in sorted(moments):
-        now_open = [one for one in past if one.document not in done and _is_open(one, at_s) and one.due_on < until]  # type: ignore[operator]
-        if not now_open:
-            continue
-        known, paid = Peers(stays_known(past, at_s)), paid_known(past, at_s)
-        for one in now_open:
-            stage, since = [visit for visit in one.visits if visit[1] <= at_s][-1]
-            chance = on_time(
-                known, paid, stage=stage, unit=one.unit, band=one.band, age_h=(at_s - since) / HOUR_S,
-                more_h=((one.cut_off_s or at_s) - at_s) / HOUR_S, is_ready=one.ready_s is not None and one.ready_s <= at_s,
-            )  # fmt: skip
-            if chance is None or chance.n < SOME:
-                continue  # nothing would have been said of it: a guess from a few peers is shown as one
-            done.add(one.document)
-            said.append((chance.p, one.paid_on is not None and one.paid_on <= one.due_on))  # type: ignore[operator]
-    return said
-
-
-def _is_open(one: Past, at_s: float) -> bool:
-    """Whether an invoice stood somewhere at a moment, its cut-off ahead and its end not known yet."""
-    if (
-        one.due_on is None
-        or one.cut_off_s is None
-        or one.cut_off_s <= at_s
-        or not one.visits
-        or one.visits[0][1] > at_s
-    ):
-        return False
-    return one.ended_s is None

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from config import FOLDER
 from sync_engine.configuration import BadConfiguration, load_payments
 from sync_engine.engine import calendars, promote
-from sync_engine.insight import due
-from sync_engine.insight.due import Paid, Past, Peers, Stay
+from sync_engine.insight import due, foretold
+from sync_engine.insight.due import Paid, Peers, Stay
+from sync_engine.insight.foretold import Past
 from sync_engine.model.payments import Payments, Run, Term, discount_day, net_day
 
 THURSDAY = Run(weekdays=(3,), cut_off="10:00", calendar="DE-NORTH", moved="after")
@@ -152,6 +153,20 @@ def test_peers_widen_until_there_are_thirty():
     assert Peers([*stays, stays[0]]).of("checked", "DE-SOUTH", 0).n == 30
 
 
+def test_who_is_older_than_the_near_peers_is_compared_with_the_wider_and_than_all_with_nobody():
+    """Nothing is known of what is older than everybody: even odds, told as such, and not 1 %."""
+    stays = [Stay("DE-SOUTH", "checked", 0, 0, 3600, True)] * 30 + [
+        Stay("DE-NORTH", "checked", 0, 0, 36_000, True)
+    ] * 12
+    peers = Peers(stays)
+    assert (peers.of("checked", "DE-SOUTH", 0, 0.5).n, peers.of("checked", "DE-SOUTH", 0, 2).n) == (30, 42)
+    asked = {"stage": "checked", "unit": "DE-SOUTH", "band": 0, "is_ready": False}
+    wider = due.on_time(peers, Paid(), age_h=2, more_h=9, **asked)
+    assert (wider.p, wider.n, wider.peers) == (pytest.approx(13 / 14 * 0.99), 42, "all units")
+    oldest = due.on_time(peers, Paid(), age_h=20, more_h=5, **asked)
+    assert (oldest.p, oldest.n, oldest.peers) == (pytest.approx(0.5 * 0.99), 42, "all units, 0 of them as old")
+
+
 def test_clocks_that_contradict_each_other_are_no_peers():
     """Trap 7."""
     assert Peers([Stay("DE-SOUTH", "checked", 0, 3600, 0, True)]).of("checked", "DE-SOUTH", 0) is None
@@ -214,13 +229,13 @@ def test_the_stated_probabilities_are_calibrated(seed):
     """D04: with a known generator the stated probabilities are what happens, and Brier's score beats always saying the mean."""
     past = generated(seed)
     moments = [LAST.timestamp() - days * 86400 for days in range(1, 92, 3)]
-    foretold = due.foretold(past, moments, until=LAST.date())
-    assert len(foretold) > 500
-    share = sum(happened for _, happened in foretold) / len(foretold)
+    said = foretold.foretold(past, moments, until=LAST.date())
+    assert len(said) > 500
+    share = sum(happened for _, happened in said) / len(said)
     assert 0.5 < share < 0.98, "an outcome that hardly varies proves nothing"
-    assert due.brier(foretold) < due.brier([(share, happened) for _, happened in foretold])
-    assert sum(p for p, _ in foretold) / len(foretold) == pytest.approx(share, abs=0.03)
-    for one in due.calibration(foretold):
+    assert foretold.brier(said) < foretold.brier([(share, happened) for _, happened in said])
+    assert sum(p for p, _ in said) / len(said) == pytest.approx(share, abs=0.03)
+    for one in foretold.calibration(said):
         if one.n >= 80:
             assert one.foretold == pytest.approx(one.happened, abs=0.12), one
 
@@ -234,15 +249,15 @@ def test_what_is_foretold_knows_nothing_of_what_came_after():
              one.paid_on if one.paid_on and one.paid_on <= datetime.fromtimestamp(at, UTC).date() else None)
         for one in past
     ]  # fmt: skip
-    assert [p for p, _ in due.foretold(past, [at], until=until)] == [
-        p for p, _ in due.foretold(known_then, [at], until=until)
+    assert [p for p, _ in foretold.foretold(past, [at], until=until)] == [
+        p for p, _ in foretold.foretold(known_then, [at], until=until)
     ]
 
 
 def test_nothing_foretold_is_no_score():
     """Trap 2."""
-    assert due.brier([]) is None
-    assert due.calibration([]) == []
+    assert foretold.brier([]) is None
+    assert foretold.calibration([]) == []
 
 
 # -- the rules as treasury states them ---------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ KEYS = {
     "cycle-time": ("ordered", "posted", "approved_to_ordered", "open-ones", "ordered-count", "settled"),
     "service-levels": ("order-creation", "requisition-validation"),
     "overview": ("gap", "stuck", "speed", "exceptions", "objectives", "risk"),
-    "invoices-due": ("due", "risk", "on-time", "blocked", "discount", "not-invoiced"),
 }
 
 

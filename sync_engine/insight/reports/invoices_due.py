@@ -4,7 +4,7 @@ The rules of `insight/due.py` over what is open, in the configuration that is in
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from sync_engine.insight import due
-from sync_engine.insight.due import Bin, Chance, Paid, Past, Peers
+from sync_engine.insight import due, foretold
+from sync_engine.insight.due import Chance, Paid, Peers
+from sync_engine.insight.foretold import Bin, Past
 from sync_engine.insight.reports.reading import Reports, Row, rounded
 from sync_engine.insight.statistics import FEW
 from sync_engine.model.documents import DocumentType
@@ -105,6 +106,8 @@ class Found:
     there: int
     past: Sequence[Past]
     paid: Paid
+    taken: Paid
+    """The same as `paid`, of the discounts: ready by the cut-off of the last run before a discount ended, and paid by its end."""
 
 
 COLUMNS = (
@@ -137,17 +140,21 @@ def open_invoices(reports: Reports, units: Sequence[str] | None, known: Rules, *
     rows = reports.remembered("report_invoices_due.open", units=list(units) if units else None, most=MOST_OPEN)
     # The cache keys by value: a moment that moves with every question would never be found again.
     since = rounded(as_of).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=PAST_DAYS)
-    past = [_past(row, known) for row in reports.remembered("report_invoices_due.history", since=since, most=MOST_PAST)]
+    history = reports.remembered("report_invoices_due.history", since=since, most=MOST_PAST)
+    past = [_past(row, known) for row in history]
     at_s = as_of.timestamp()
-    peers, paid = Peers(due.stays_known(past, at_s)), due.paid_known(past, at_s)
-    shown = [_judged(row, known, peers, paid, as_of) for row in rows if row["state"] not in PAID]
+    peers, paid = Peers(foretold.stays_known(past, at_s)), foretold.paid_known(past, at_s)
+    taken = foretold.paid_known(
+        [early for row, one in zip(history, past, strict=True) if (early := _early(row, one, known))], at_s
+    )
+    shown = [_judged(row, known, peers, paid, taken, as_of) for row in rows if row["state"] not in PAID]
     frame = pd.DataFrame({name: pd.Series([one[name] for one in shown], dtype=object) for name in COLUMNS})
     frame = frame.sort_values("per_minute", ascending=False, kind="stable").reset_index(drop=True)
     gone = len(rows) - len(shown)
-    return Found(frame, (rows[0]["there"] if rows else 0) - gone, past, paid)
+    return Found(frame, (rows[0]["there"] if rows else 0) - gone, past, paid, taken)
 
 
-def _judged(row: Row, known: Rules, peers: Peers, paid: Paid, as_of: datetime) -> dict[str, Any]:
+def _judged(row: Row, known: Rules, peers: Peers, paid: Paid, taken: Paid, as_of: datetime) -> dict[str, Any]:
     run = known.run(row["company_code"])
     calendar = run.calendar if run else ""
     zone, working = known.zones.get(calendar, ZoneInfo("UTC")), known.working.get(calendar, frozenset())
@@ -161,7 +168,7 @@ def _judged(row: Row, known: Rules, peers: Peers, paid: Paid, as_of: datetime) -
     fee = float(rate.fixed_fee)
     late = None if p_late is None or days_late is None else due.late_cost(p_late, amount, float(rate.share), days_late, fee)  # fmt: skip
     term = known.term(row["term"])
-    lost = _discount(row, known, term, peers, paid, as_of)
+    lost = _discount(row, known, term, peers, taken, as_of)
     critical = float(known.payments.critical.get(row["supplier"], Decimal(0))) * (p_late or 0)
     minutes = known.payments.work_minutes(row["reason"])
     is_blocked = bool(row["case_blocks"]) or row["state"] in BLOCKED_STATES
@@ -216,7 +223,7 @@ def _days_late(days: int | None, paid: Paid, upcoming: date | None, today: date,
 
 
 def _discount(row: Row, known: Rules, term: Term | None, peers: Peers, paid: Paid, as_of: datetime) -> dict[str, Any]:
-    """The discount that can still be had, and how much of it is at risk."""
+    """The discount that can still be had, and how much of it is at risk, by how many discounts of ready invoices were taken (`paid`)."""
     nothing = {"discount_on": None, "discount": None, "discount_at_risk": None, "annual_yield": None}
     last = discount_day(row["baseline_on"], term) if term and row["baseline_on"] else None
     deadline = known.deadline(row["company_code"], last)
@@ -286,6 +293,14 @@ def _past(row: Row, known: Rules) -> Past:
     )  # fmt: skip
 
 
+def _early(row: Row, one: Past, known: Rules) -> Past | None:
+    """An invoice as if it were due on the last day of its discount; None where it has none."""
+    term = known.term(row["term"])
+    last = discount_day(row["baseline_on"], term) if term and row["baseline_on"] else None
+    deadline = known.deadline(row["company_code"], last)
+    return None if deadline is None else replace(one, due_on=last, cut_off_s=deadline[1].timestamp())
+
+
 def _entered(state: str, activity: str) -> str | None:
     """The state an event leads to; None: it is not one of an invoice's own moves."""
     if not state:
@@ -309,10 +324,10 @@ def calibration(found: Found, *, as_of: datetime) -> Calibration:
     """P(on time) as it would have been said in the last quarter, once per invoice, with what was known then (D04)."""
     at_s = as_of.timestamp()
     moments = [at_s - days * 86400 for days in range(1, FORETOLD_DAYS + 1, 3)]
-    foretold = due.foretold(found.past, moments, until=as_of.astimezone(UTC).date())
-    share = sum(happened for _, happened in foretold) / len(foretold) if foretold else 0.0
-    of_share = due.brier([(share, happened) for _, happened in foretold])
-    return Calibration(len(foretold), due.brier(foretold), of_share, due.calibration(foretold))
+    said = foretold.foretold(found.past, moments, until=as_of.astimezone(UTC).date())
+    share = sum(happened for _, happened in said) / len(said) if said else 0.0
+    of_share = foretold.brier([(share, happened) for _, happened in said])
+    return Calibration(len(said), foretold.brier(said), of_share, foretold.calibration(said))
 
 
 # -- what was due, what has not been billed ----------------------------------------------------------------------------------------
