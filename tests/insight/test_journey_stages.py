@@ -25,6 +25,7 @@ def company(connection):
     )
     company, books = Company(11, journeys=JOURNEYS, days=60), Books(connection)
     books.expect(company.recordings)
+    books.put_documents()
     books.write(company.recordings)
     rng = Random(3)
     with connection.cursor() as cursor:
@@ -38,7 +39,6 @@ def company(connection):
             ],
         )  # fmt: skip
     fold.fold_all(connection, now=END)
-    books.put_documents()
     return company
 
 

@@ -212,7 +212,8 @@ class Books:
         )  # fmt: skip
 
     def put_documents(self) -> None:
-        """The documents as they stand when everything has been committed."""
+        """The documents as they stand when everything has been committed: the engine writes a document with its first event, so the
+        folder always finds it."""
         rows = []
         for number, (document, (last, last_at, closed_at)) in enumerate(self._last.items()):
             first, first_at = self._first[document]
@@ -231,7 +232,7 @@ class Books:
 
 
 def told(cell: Any, connection: psycopg.Connection, seed: int, **size: int) -> tuple[Company, Books]:
-    """A company's recordings, none of them committed yet, in a cell that has been emptied: cheaper than a new one."""
+    """A company's documents, and its recordings, none of them committed yet, in a cell that has been emptied: cheaper than a new one."""
     database, _ = cell
     with database.connect_owner() as owner:
         owner.execute(f"SET search_path TO {database.cell}")
@@ -239,4 +240,5 @@ def told(cell: Any, connection: psycopg.Connection, seed: int, **size: int) -> t
         owner.execute("UPDATE rollup_closed SET months_until = '0001-01-01', years_until = '0001-01-01'")
     company, books = Company(seed, **size), Books(connection)
     books.expect(company.recordings)
+    books.put_documents()
     return company, books
