@@ -25,7 +25,6 @@ def company(connection):
     )
     company, books = Company(11, journeys=JOURNEYS, days=60), Books(connection)
     books.expect(company.recordings)
-    books.put_documents()
     books.write(company.recordings)
     rng = Random(3)
     with connection.cursor() as cursor:
