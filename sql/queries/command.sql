@@ -102,4 +102,4 @@ VALUES (:verdict_id, :document_id, :other_id, :pattern, :verdict, :reason, :auth
 
 -- name: duplicate_case(document_id)
 -- The open exceptions of an invoice that may be one too many.
-SELECT case_id FROM exception_case WHERE document_id = :document_id AND code = 'duplicate_invoice' AND closed_at IS NULL ORDER BY case_id;
+SELECT case_id, version FROM exception_case WHERE document_id = :document_id AND code = 'duplicate_invoice' AND closed_at IS NULL ORDER BY case_id;

@@ -42,12 +42,6 @@ def about(desk, action, unit):
     if action is Action.JUDGE_DUPLICATE:
         pair = {"document_id": str(desk.invoice(unit=unit)), "other_id": str(desk.invoice(unit=unit))}
         return {**pair, "pattern": "exact", "verdict": "distinct"}
-    if action is Action.ADOPT:
-        case = desk.case(unit=unit, code="effect_conflict", retryable="never")
-        desk.connection.execute(
-            'UPDATE exception_case SET facts = \'{"found": "4500000001"}\' WHERE case_id = %s', [case]
-        )
-        return {"cases": desk.named(case)}
     case = desk.case(
         unit=unit,
         code="duplicate_order" if action is Action.ACCEPT else "cost_centre_blocked",
