@@ -25,6 +25,7 @@ if PagesManager.uses_pages_directory:
 
 from pages import (
     alerts,
+    approvals,
     audit,
     cycle_time,
     exception_rate,
@@ -59,6 +60,7 @@ PAGES: tuple[Page, ...] = (
     alerts,
     cycle_time,
     process_map,
+    approvals,
     stuck,
     exception_rate,
     exceptions,

@@ -168,6 +168,21 @@ class Reports:
             self.cache.put(key, watermark, answer, len(answer) + 1)
         return answer
 
+    def derived(self, name: str, make: Callable[[], Any], *, weight: int, **arguments: Any) -> Any:
+        """What `make` works out of answers, remembered as they are: `weight` is in rows. Shared: read it, do not change it."""
+        key = (name, self._sight(), _frozen(arguments))
+        watermark = self._newest()
+        entry = self.cache.get(key, watermark, not_before=self.not_before)
+        if entry is not None:
+            return entry.answer
+        made = make()
+        with self._putting("sight") as cursor:
+            cursor.execute("SELECT session_units() AS units")
+            sight = cursor.fetchone()
+        if sight is not None and tuple(sorted(sight["units"])) == self._sight():
+            self.cache.put(key, watermark, made, weight)
+        return made
+
     def frame(self, question: str, columns: Sequence[str], **arguments: Any) -> pd.DataFrame:
         """As `remembered`, as a table."""
         return table(self.remembered(question, **arguments), columns)
