@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages import approvals_charts, approvals_parts, filters, frame
+from pages import approvals_charts, approvals_parts, filters, frame, switches
 from pages.approvals_parts import Facts
 from pages.context import Context
 from pages.explaining import Explained, LeftOut
@@ -31,12 +31,12 @@ SYSTEMS = ("coupa", "servicenow")
 
 TYPES = ("requisition", "change_order", "invoice")
 
-_CYCLE = Definition("Request to decision", "from when the request stood in the approval tool until it was decided; half took no longer", "decisions of people: a step of procurement's chain, or a group of the approval tool, whose first member's word counts", "decided in the period", "working time of the approver's own calendar where there is one, else of the business unit", "programs' own steps, requests that were withdrawn, test documents")  # fmt: skip
+_CYCLE = Definition("Time to decide", "from when the request stood in the approval tool until it was decided; half took no longer", "decisions of people: a step of procurement's chain, or a group of the approval tool, whose first member's word counts", "decided in the period", "working time of the approver's own calendar where there is one, else of the business unit", "programs' own steps, requests that were withdrawn, test documents")  # fmt: skip
 _OPEN = Definition("Open requests", "asked for and not decided; a group's request counts once, however many members are asked", "requests of the same kind", "open now", "ages in wall time, P50 and P95 in working time", "the same")  # fmt: skip
 _FIRST = Definition("Approved at once", "approved, and the document was never changed and asked for again", "decisions", "decided in the period")  # fmt: skip
 _RATE = Definition("Approval rate", "approved, of what was decided", "decisions", "decided in the period")
 _RUSH = Definition("In a rush", f"less than {measures.QUICK_S} seconds after the request or the approver's decision before it, or one of more than {measures.REFLEX_MANY} by one person within {measures.REFLEX_WITHIN_S // 60} minutes", "decisions", "decided in the period", "wall clock", "time from opening to deciding: the tools do not say when a request was opened")  # fmt: skip
-_HEARD = Definition("Decision to here", "from the decision, by the tool, until it was recorded here; half took no longer", "decisions", "decided in the period", "wall clock", "decisions whose clocks contradict each other")  # fmt: skip
+_HEARD = Definition("Known here after", "from the decision, by the tool, until it was recorded here; half took no longer", "decisions", "decided in the period", "wall clock", "decisions whose clocks contradict each other")  # fmt: skip
 DEFINITIONS = (
     _CYCLE, _OPEN, _FIRST, _RATE, _RUSH, _HEARD,
     Definition("Why it waits", "each second from ready until known here has one cause, the first that holds: between the systems; the approver at an earlier, at a later request; outside of their hours; kept for a sitting of at least three; unexplained, which is other work and, as no tool says when a request was opened, reading. What an approver was at is estimated from their decisions: those at most 30 minutes apart are one sitting, the first of it taken to last as long as their others do", "decisions", "decided in the period", "wall clock, to the second; hours by the approver's calendar"),
@@ -44,7 +44,7 @@ DEFINITIONS = (
     Definition("Wait and touch", "cannot be told apart: neither tool says when a request was opened, so both are in the time from request to decision", "no decision", "none"),
     Definition("Clears in", "open requests at the pace of the period's decisions, if nothing more came", "open requests", "open now, pace of the period", "wall clock"),
     Definition("Rubber stamp", f"{percent(measures.STAMP_RATE, digits=0)} or more approved, at least {percent(measures.STAMP_QUICK, digits=0)} of it in less than a minute, {FEW} decisions or more", "decisions", "decided in the period"),
-    Definition("Near the limit", f"less than {percent(ask.NEAR_SHARE, digits=0)} below the amount at which the unit's second approval begins; or split: the same requester and supplier reach it within {ask.SPLIT_DAYS} days, none alone", "requisitions in the currency of their unit's limit", "submitted in the period", "none: amounts in document currency, days by the source"),
+    Definition("Near the limit", f"less than {percent(ask.NEAR_SHARE, digits=0)} below the amount at which the unit's second approval begins; or split: the same requester and supplier reach it within {ask.SPLIT_DAYS} days, none alone", "requisitions in the currency of their unit's limit", "submitted in the period", "none: amounts in document currency, days by the source", "cancelled requisitions, test documents"),
     Definition("Mismatch", "an exception says that the approval tool and procurement disagree on a decision", "exceptions", "raised in the period"),
     Definition("If the limit were higher", "requests to the exception groups that would not have been made, with the same requisitions and no other reason to ask; decided by nobody else: nobody of procurement's chain decided either", "decisions on requisitions between the two limits", "decided in the period"),
 )  # fmt: skip
@@ -101,10 +101,11 @@ def _answer(facts: Facts) -> str:
     if len(decided):
         middle = f"half of them within {working_time(decided['business_s'].median())}" if len(decided) >= FEW else "too few for a median"  # fmt: skip
         parts.append(f"{count(len(decided), 'decision')} {facts.period.within}, {middle}.")
-        first = next((row for row in facts.causes.to_dict("records") if row["cause"] not in {"off", "unexplained"} and row["s"]), None)  # fmt: skip
+        gained = facts.causes.sort_values("saved_s", ascending=False, kind="stable").to_dict("records")
+        first = next((row for row in gained if row["cause"] not in {"off", "unexplained"} and row["saved_s"]), None)  # fmt: skip
         if first is not None:
             off = facts.causes.set_index("cause")["share"].get("off") or 0
-            parts.append(f"{percent(off, digits=0)} of the wait is outside of working hours; of what can be changed, {approvals_parts.CAUSES[first['cause']].lower()} comes first, with {duration(first['saved_s'])} of documents' time.")  # fmt: skip
+            parts.append(f"{percent(off, digits=0)} of the wait is outside of working hours; of what can be changed, most goes to “{approvals_parts.CAUSES[first['cause']].lower()}”: {duration(first['saved_s'])} of documents' time.")  # fmt: skip
     if len(waits):
         oldest = waits.iloc[0]
         parts.append(f"{count(len(waits), 'request')} worth {money_short(pd.to_numeric(waits['group_amount']).sum())} {'is' if len(waits) == 1 else 'are'} open, the oldest for {duration(oldest['age_s'])} with {plain(oldest['role'])}.")  # fmt: skip
@@ -134,12 +135,15 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     def shown(many: int, show: str) -> Callable[[], None] | None:
         return partial(approvals_parts.link, ctx, f"Show {many:,}", show=show) if many else None
 
+    def spoken(seconds: float) -> str:
+        return switches.brief(ctx, working_time(seconds))
+
     def share(part: pd.DataFrame) -> str:
         return percent(len(part) / n if n else None)
 
     heard = facts.found.decided["heard_s"]
     return [
-        Figure("Request to decision, median", _middle(decided["business_s"], working_time), n=f"n {n:,}{_small(n)}", target=_above(decided["business_s"], working_time), stale=stale, link=shown(n, "decided"),
+        Figure("Time to decide", _middle(decided["business_s"], spoken), n=f"median, n {n:,}{_small(n)}", target=_above(decided["business_s"], spoken), stale=stale, link=shown(n, "decided"),
                explained=explained("cycle", _CYCLE, "median of working time (decided - request created)", n, "decided")),
         Figure("Open requests", f"{len(waits):,}", n=money_short(pd.to_numeric(waits["group_amount"]).sum()), target=f"oldest {duration(waits['age_s'].max())}" if len(waits) else "", stale=stale, link=shown(len(waits), "open"),
                explained=explained("open", _OPEN, "count of requests without a decision", len(waits), "open", sampled=False, now=True)),
@@ -149,7 +153,7 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
                explained=explained("rate", _RATE, f"approved / decided = {len(approved):,} / {n:,}", n, "decided")),
         Figure("In a rush", share(rush), n=f"{len(rush):,} of {n:,}", stale=stale, link=shown(len(rush), "rush"),
                explained=explained("rush", _RUSH, f"quick or one of many / decided = {len(rush):,} / {n:,}", n, "decided")),
-        Figure("Decision to here, median", _middle(heard, duration), n=f"n {n:,}{_small(n)}", target=_above(heard, duration), stale=stale, link=shown(n, "decided"),
+        Figure("Known here after", _middle(heard, duration), n=f"median, n {n:,}{_small(n)}", target=_above(heard, duration), stale=stale, link=shown(n, "decided"),
                explained=explained("heard", _HEARD, "median of (recorded here - decided)", n, "decided")),
     ]  # fmt: skip
 

@@ -223,7 +223,7 @@ def higher(ctx: Context, facts: Facts) -> None:
     found = measures.raised(decided, times)
     with room:
         st.subheader(
-            f"With {times:g} times the limit {count(len(found.vanish), 'request')} would not have been made; {money_short(found.alone)} would have been decided by nobody else",
+            f"With {times:g} times the limit {count(len(found.vanish), 'request')} would not have been made; {money_short(found.value - found.alone)} would have been decided by procurement's chain alone, {money_short(found.alone)} by nobody",
             anchor=False,
         )
         st.caption(f"Of decisions {facts.period.within}. The same requisitions, and each limit times {times:g}; {found.kept:,} more would still have been asked for, because there was another reason (no contract).")  # fmt: skip

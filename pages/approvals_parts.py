@@ -11,7 +11,7 @@ import streamlit as st
 from pages import frame, switches
 from pages.context import Context
 from pages.filters import Period, put
-from pages.format import DOCUMENT_TYPES, NOTHING, count, duration, money_short, percent, plain, sentence, working_time
+from pages.format import DOCUMENT_TYPES, NOTHING, count, duration, plain, sentence
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import approval_measures as measures
 from sync_engine.insight.reports import approvals as ask
@@ -131,12 +131,12 @@ def _table(ctx: Context, facts: Facts, part: pd.DataFrame) -> None:
     )
     cause = st.query_params.get("cause")
     columns = [
-        Column("number", "Document", "id", on_card=True), Column("kind", "Type"), Column("business_unit", "Unit", on_card=True), Column("role", "Asked", on_card=True),
+        Column("number", "Document", "id"), Column("kind", "Type"), Column("business_unit", "Unit", on_card=True), Column("role", "Asked"),
         *([Column("approver", "Approver", on_card=True), Column("requester", "Requester")] if facts.asked.named else []),
         Column("group_amount", "Value", "group_money", on_card=True), Column("outcome", "Decision", "words"), Column("requested_at", "Asked at", "time"), Column("decided_at", "Decided at", "time"),
         Column("works_s", "Waited, at work", "working", on_card=True, help="Working time of the approver's calendar; of open ones until now."), Column("waits_s", "Waited in all", "elapsed"),
         *([Column(cause, CAUSES[cause], "elapsed")] if measured and cause in CAUSES else []),
-        *([Column("most", "Mostly because")] if measured else []), Column("trace", "Trace", "link", display="Open"),
+        *([Column("most", "Mostly because", on_card=True)] if measured else []), Column("trace", "Trace", "link", display="Open"),
     ]  # fmt: skip
     work_table(
         ctx, shown, columns, key="approvals.rows", row_id="task_id", noun="request", title=lambda row: f"**{plain(row['number'])}** · {plain(row['role'])}",
@@ -154,7 +154,7 @@ def _close() -> None:
 
 def queues(ctx: Context, facts: Facts) -> None:
     """Per role: what is open, what came and went, and when it would be clear."""
-    days = (facts.asked.until - facts.asked.since).total_seconds() / 86400
+    days = measures.pace_days(facts.found, facts.asked.since, facts.asked.until)
     found = measures.queues(facts.found, days=days)
     if found.empty:
         return
@@ -177,15 +177,15 @@ def queues(ctx: Context, facts: Facts) -> None:
         (
             Column("role", "Asked", on_card=True),
             Column("open", "Open", "count", on_card=True),
+            Column("rows", "", "link", display="Show"),
             Column("value", "Value", "group_money", on_card=True),
             Column("oldest_s", "Oldest", "age", on_card=True),
             Column("p50_s", "Median age", "working", help="Of what is open, 10 or more, in working time."),
             Column("p95_s", "95 % age", "working"),
             Column("arrived", "Came", "count", help=f"Asked for {facts.period.within}."),
             Column("decided", "Decided", "count"),
+            Column("past", "", "link", display="Show"),
             Column("clears", "Clears in", help="At the pace of the period, if nothing more came."),
-            Column("rows", "Open", "link", display="Show"),
-            Column("past", "Decided", "link", display="Show"),
         ),
         key="approvals.queues",
         row_id="role",
@@ -202,7 +202,7 @@ def _clears(row: dict[str, Any]) -> str:
         return "nothing open"
     if row["clears_in_s"] is None or pd.isna(row["clears_in_s"]):
         return "nothing was decided"
-    grows = f", while {row['grows_a_day']:.1f} a day more come" if row["grows_a_day"] >= 0.05 else ""
+    grows = f", while {row['grows_a_day']:.1f} a day more come" if row["arrived"] > 1.1 * row["decided"] else ""
     return f"{duration(row['clears_in_s'])}{grows}"
 
 
@@ -239,9 +239,9 @@ def rates(ctx: Context, facts: Facts) -> None:
     )
     columns = (
         Column("role", "Asked", on_card=True), *([Column("approver", "Approver", on_card=True)] if named else []), Column("kind", "Of"), Column("decided", "Decided", "count", on_card=True),
+        *([Column("rows", "", "link", display="Show")] if named else []),
         Column("rate", "Approved", "share", on_card=True), Column("text", "Approved (n)"), Column("p50_s", "Median", "working", help="Request to decision, 10 or more."),
         Column("quick", "Within a minute", "count"), Column("reflex", "One of many", "count", help="One of more than 5 by the same person within 5 minutes."), Column("standing", "Looks like"),
-        *([Column("rows", "Rows", "link", display="Show")] if named else []),
     )  # fmt: skip
     if named:
         shown = shown.assign(
@@ -357,18 +357,3 @@ def mismatches(ctx: Context, facts: Facts) -> None:
 
 def _open_case(ctx: Context, row: dict[str, Any]) -> None:
     ctx.link("exceptions", "Exception", case=str(row["case_id"]))
-
-
-def worth(rows: pd.DataFrame) -> str:
-    """What rows are worth together, on a card."""
-    return money_short(pd.to_numeric(rows["group_amount"]).sum())
-
-
-def spoken(seconds: float, share: float | None) -> str:
-    """A cause's time and share at the end of its bar."""
-    return f"{duration(seconds)}, {percent(share)}"
-
-
-def at_work(seconds: float) -> str:
-    """Working time, for a sentence."""
-    return working_time(seconds)

@@ -96,7 +96,7 @@ SELECT calendar, opens_at, closes_at FROM calendar_interval
 
 -- name: near_limits(units, since, until, named, share, days, most)
 -- Requisitions submitted in the period that lie less than :share below the amount at which their unit's exception approval begins, or that together
--- with others of the same requester for the same supplier within :days days reach it although none does. pattern: near, split, or
+-- with others of the same requester for the same supplier within :days days reach it although none does; cancelled ones are left out. pattern: near, split, or
 -- both. compared: how many requisitions were compared with a limit at all; above: how many of these lie as little above theirs;
 -- uncompared: submitted in a currency for which the unit has none. there: how many rows there are.
 WITH threshold AS MATERIALIZED (
@@ -104,31 +104,52 @@ WITH threshold AS MATERIALIZED (
       FROM (SELECT content FROM config_version WHERE kind = 'policies' ORDER BY promoted_at DESC LIMIT 1) c
      CROSS JOIN LATERAL jsonb_to_recordset(c.content->'approval_thresholds') AS t(business_unit text, currency text, amount numeric)
 ), asked AS MATERIALIZED (
-    SELECT d.document_id, d.number, d.business_unit, d.requester, d.supplier, d.supplier_name, d.currency, d.amount, d.group_amount, d.submitted_at, d.state, t.amount AS limit_amount,
+    SELECT d.document_id, d.number, d.business_unit, d.requester, d.supplier_name, d.source_system, d.payload_version, d.currency, d.amount, d.group_amount, d.submitted_at, d.state, t.amount AS limit_amount,
            d.submitted_at >= :since::timestamptz AND d.submitted_at < :until::timestamptz AS in_period
       FROM document d LEFT JOIN threshold t ON t.business_unit = d.business_unit AND t.currency = d.currency
-     WHERE d.document_type = 'requisition' AND d.source = 'finsync' AND NOT d.is_test AND d.amount IS NOT NULL
+     WHERE d.document_type = 'requisition' AND d.source = 'finsync' AND NOT d.is_test AND d.amount IS NOT NULL AND d.state <> 'cancelled'
        AND d.submitted_at >= :since::timestamptz - make_interval(days => :days::int) AND d.submitted_at < :until::timestamptz + make_interval(days => :days::int)
        AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+), below AS MATERIALIZED (
+    -- Whoever does not reach a limit with everybody's suppliers together does not reach it with one's: few are looked into by line.
+    SELECT a.*, bool_or(a.n_together > 1 AND a.together >= a.limit_amount) OVER after AS may_be_split
+      FROM (SELECT b.*, sum(b.amount) OVER before AS together, count(*) OVER before AS n_together
+              FROM asked b WHERE b.amount < b.limit_amount
+            WINDOW before AS (PARTITION BY b.business_unit, b.requester, b.currency ORDER BY b.submitted_at RANGE BETWEEN make_interval(days => :days::int) PRECEDING AND CURRENT ROW)) a
+    WINDOW after AS (PARTITION BY a.business_unit, a.requester, a.currency ORDER BY a.submitted_at RANGE BETWEEN CURRENT ROW AND make_interval(days => :days::int) FOLLOWING)
+), bought AS (
+    -- A requisition with two suppliers is compared whole with those of each: the limit is one on requisitions.
+    SELECT DISTINCT b.document_id, b.business_unit, b.requester, b.currency, b.amount, b.limit_amount, b.submitted_at, b.source_system, l.line->>'supplier' AS supplier
+      FROM below b
+      JOIN document_payload p ON p.document_id = b.document_id AND p.payload_version = b.payload_version
+     CROSS JOIN LATERAL jsonb_array_elements(p.canonical->'lines') AS l(line)
+     WHERE b.may_be_split AND b.requester <> '' AND l.line->>'supplier' <> ''
 ), summed AS (
-    SELECT a.*, sum(a.amount) OVER before AS together, count(*) OVER before AS n_together
-      FROM asked a WHERE a.amount < a.limit_amount
-    WINDOW before AS (PARTITION BY a.business_unit, a.requester, a.supplier, a.currency ORDER BY a.submitted_at RANGE BETWEEN make_interval(days => :days::int) PRECEDING AND CURRENT ROW)
-), judged AS (
-    SELECT s.*, s.amount >= s.limit_amount * (1 - :share::numeric) AS is_near, s.supplier <> '' AND s.requester <> '' AND bool_or(s.n_together > 1 AND s.together >= s.limit_amount) OVER after AS is_split,
-           max(s.together) OVER after AS reached
+    SELECT b.*, sum(b.amount) OVER before AS together, count(*) OVER before AS n_together
+      FROM bought b
+    WINDOW before AS (PARTITION BY b.business_unit, b.requester, b.supplier, b.currency ORDER BY b.submitted_at RANGE BETWEEN make_interval(days => :days::int) PRECEDING AND CURRENT ROW)
+), split AS (
+    SELECT s.document_id, s.source_system, s.supplier, bool_or(s.n_together > 1 AND s.together >= s.limit_amount) OVER after AS is_split, max(s.together) OVER after AS reached
       FROM summed s
     WINDOW after AS (PARTITION BY s.business_unit, s.requester, s.supplier, s.currency ORDER BY s.submitted_at RANGE BETWEEN CURRENT ROW AND make_interval(days => :days::int) FOLLOWING)
+), most AS (
+    SELECT DISTINCT ON (s.document_id) s.document_id, s.source_system, s.supplier, s.reached FROM split s WHERE s.is_split ORDER BY s.document_id, s.reached DESC, s.supplier
+), judged AS (
+    SELECT b.*, b.amount >= b.limit_amount * (1 - :share::numeric) AS is_near, m.document_id IS NOT NULL AS is_split, m.reached, m.supplier AS split_supplier
+      FROM below b LEFT JOIN most m USING (document_id)
 ), counted AS (
     SELECT count(*) FILTER (WHERE limit_amount IS NOT NULL) AS compared, count(*) FILTER (WHERE limit_amount IS NULL) AS uncompared,
            count(*) FILTER (WHERE amount >= limit_amount AND amount < limit_amount * (1 + :share::numeric)) AS above
       FROM asked WHERE in_period
 )
-SELECT j.document_id, j.number, j.business_unit, j.supplier_name, j.currency, j.amount, j.group_amount, j.submitted_at, j.state, j.limit_amount,
+SELECT j.document_id, j.number, j.business_unit, coalesce(nullif(v.supplier_name, ''), 'supplier ' || j.split_supplier, j.supplier_name) AS supplier_name, j.currency, j.amount, j.group_amount, j.submitted_at, j.state, j.limit_amount,
        CASE WHEN :named::boolean AND session_roles() && ARRAY['finance_leader', 'auditor'] THEN j.requester END AS requester,
        CASE WHEN j.is_near AND j.is_split THEN 'both' WHEN j.is_near THEN 'near' ELSE 'split' END AS pattern, CASE WHEN j.is_split THEN j.reached END AS reached,
        c.compared, c.uncompared, c.above, count(j.document_id) OVER () AS there
   FROM counted c LEFT JOIN judged j ON j.in_period AND (j.is_near OR j.is_split)
+  -- What the supplier is called, to whoever may see it.
+  LEFT JOIN document_identifier i ON i.system = j.source_system AND i.kind = 'supplier' AND i.external_id = j.split_supplier
+  LEFT JOIN document v ON v.document_id = i.document_id
  ORDER BY j.group_amount DESC NULLS LAST, j.document_id
  LIMIT :most;
 

@@ -90,6 +90,12 @@ def by_role(found: Tasks) -> pd.DataFrame:
     return sums.assign(n=grouped.size()).sort_values("wait_s", ascending=False).reset_index()
 
 
+def pace_days(found: Tasks, since: datetime, until: datetime) -> float:
+    """Over how many days of the period a pace is taken: from its beginning, or from the first request there ever was."""
+    first = found.everything["requested_at"].min() if len(found.everything) else since
+    return max((until - max(since, first)).total_seconds() / 86400, 1.0)
+
+
 def queues(found: Tasks, *, days: float) -> pd.DataFrame:
     """ROLE_COLUMNS per role with anything open, arrived or decided. p50_s and p95_s are ages of what is open, in working time; None
     below FEW. clears_in_s: open tasks at the pace of the period's decisions, None without any. grows_a_day: more came than went."""
