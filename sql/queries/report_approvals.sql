@@ -76,16 +76,16 @@ SELECT m.task_id, m.document_id, coalesce(m.number, 'not known yet') AS number, 
              max(u.at) FILTER (WHERE m.asked_group <> '' AND u.activity IN ('budget_confirmed', 'change_validated', 'match_blocked') AND u.at < m.requested_at + interval '1 second') AS ready_at,
              min(u.at) FILTER (WHERE u.activity IN ('decision_propagated', 'refusal_propagated', 'change_returned', 'match_result_returned', 'refusal_returned') AND u.at >= m.decided_at) AS returned_at,
              min(u.at) FILTER (WHERE u.activity IN ('change_accepted', 'invoice_posted', 'invoice_blocked') AND u.at >= m.decided_at) AS erp_at
-        FROM document_path p CROSS JOIN LATERAL unnest(p.activities, p.times) AS u(activity, at) WHERE p.document_id = m.document_id) went ON true
+        FROM document_path p CROSS JOIN LATERAL unnest(p.activities, p.times) AS u(activity, at) WHERE p.document_id = m.document_id AND m.outcome IN ('approved', 'rejected')) went ON true
   LEFT JOIN LATERAL (
       SELECT i.worked_before_s + extract(epoch FROM least(m.requested_at, i.closes_at) - i.opens_at) AS worked
         FROM calendar_interval i WHERE i.calendar = m.calendar AND i.opens_at <= m.requested_at ORDER BY i.opens_at DESC LIMIT 1) created ON true
   LEFT JOIN LATERAL (
       SELECT i.worked_before_s + extract(epoch FROM least(m.decided_at, i.closes_at) - i.opens_at) AS worked
-        FROM calendar_interval i WHERE i.calendar = m.calendar AND i.opens_at <= m.decided_at ORDER BY i.opens_at DESC LIMIT 1) decided ON m.decided_at IS NOT NULL
+        FROM calendar_interval i WHERE i.calendar = m.calendar AND i.opens_at <= m.decided_at ORDER BY i.opens_at DESC LIMIT 1) decided ON true
   LEFT JOIN LATERAL (
       SELECT i.worked_before_s + extract(epoch FROM least(:as_of, i.closes_at) - i.opens_at) AS worked
-        FROM calendar_interval i WHERE i.calendar = m.calendar AND i.opens_at <= :as_of ORDER BY i.opens_at DESC LIMIT 1) now_s ON m.outcome = 'open'
+        FROM calendar_interval i WHERE i.calendar = m.calendar AND i.opens_at <= :as_of AND m.outcome = 'open' ORDER BY i.opens_at DESC LIMIT 1) now_s ON true
  ORDER BY m.decided_at DESC NULLS FIRST, m.requested_at, m.task_id;
 
 -- name: hours(calendars, since, until)

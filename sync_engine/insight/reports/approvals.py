@@ -16,7 +16,7 @@ from sync_engine.insight import waiting
 from sync_engine.insight.reports.reading import Reports, rounded
 from sync_engine.insight.waiting import Cause, Decided, Interval, Waited
 
-MOST_TASKS = 20_000
+MOST_TASKS = 10_000
 """So many tasks are measured at once; where there are more, the newest, and the page says so."""
 
 MOST_ROWS = 2_000
@@ -90,7 +90,7 @@ def tasks(reports: Reports, asked: Asked) -> Tasks:
         "named": asked.named,
     }
     found: Tasks = reports.derived(
-        "approvals.tasks", lambda: _tasks(reports, asked, arguments), weight=3 * MOST_ROWS, until=asked.until, **arguments
+        "approvals.tasks", lambda: _tasks(reports, asked, arguments), weight=MOST_TASKS, until=asked.until, **arguments
     )  # fmt: skip
     return found
 
@@ -128,13 +128,13 @@ def _waits(reports: Reports, past: pd.DataFrame, asked: Asked) -> dict[Hashable,
     hours: dict[str, list[Interval]] = {}
     for row in rows:
         hours.setdefault(row["calendar"], []).append((row["opens_at"], row["closes_at"]))
-    decisions = [
-        Decided(
-            row["task_id"], row["person"], row["requested_at"], row["decided_at"], ready=row["ready_at"], seen=row["seen_at"], opened=row["opened_at"]
-        )
-        for row in past.to_dict("records")
-    ]  # fmt: skip
-    of_person = {row["person"]: hours.get(row["calendar"], []) for row in past.to_dict("records")}
+    columns = ("task_id", "person", "requested_at", "decided_at", "ready_at", "seen_at", "opened_at", "calendar")
+    decisions, of_person = [], {}
+    for task_id, person, created, decided, ready, seen, opened, calendar in zip(
+        *(past[name] for name in columns), strict=True
+    ):
+        decisions.append(Decided(task_id, person, created, decided, ready, seen, opened))
+        of_person[person] = hours.get(calendar, [])
     return waiting.split(decisions, of_person)
 
 
