@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -39,6 +40,7 @@ _RUSH = Definition("In a rush", f"less than {measures.QUICK_S} seconds after the
 _HEARD = Definition("Known here after", "from the decision, by the tool, until it was recorded here; half took no longer", "decisions", "decided in the period", "wall clock", "decisions whose clocks contradict each other")  # fmt: skip
 DEFINITIONS = (
     _CYCLE, _OPEN, _FIRST, _RATE, _RUSH, _HEARD,
+    Definition("Change", f"against the stretch of the same length before the period, where both have {FEW} decisions", "decisions", "decided in either"),
     Definition("Why it waits", "each second from ready until known here has one cause, the first that holds: between the systems; the approver at an earlier, at a later request; outside of their hours; kept for a sitting of at least three; unexplained, which is other work and, as no tool says when a request was opened, reading. What an approver was at is estimated from their decisions: those at most 30 minutes apart are one sitting, the first of it taken to last as long as their others do", "decisions", "decided in the period", "wall clock, to the second; hours by the approver's calendar"),
     Definition("Sooner without it", "seconds in which nothing else held the document: what is waited for side by side counts once, so the sum may be less than the wait", "documents with a decision in the period", "decided in the period", "wall clock"),
     Definition("Wait and touch", "cannot be told apart: neither tool says when a request was opened, so both are in the time from request to decision", "no decision", "none"),
@@ -91,7 +93,8 @@ def render(ctx: Context) -> None:
 
 
 def _facts(asked: Asked, found: Tasks, chosen: Filters) -> Facts:
-    flagged = replace(found, decided=measures.flagged(found.decided, found.everything))
+    decided, before = (measures.flagged(rows, found.everything) for rows in (found.decided, found.before))
+    flagged = replace(found, decided=decided, before=before)
     return Facts(asked, flagged, measures.causes(flagged), chosen.period)
 
 
@@ -124,7 +127,7 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     n = len(decided)
     rush, first, approved = (
         decided[decided["is_quick"] | decided["is_reflex"]],
-        decided[(decided["outcome"] == "approved") & ~decided["is_returned"].astype(bool)],
+        decided[_at_once(decided)],
         decided[decided["outcome"] == "approved"],
     )
     backwards = LeftOut("their clocks contradict each other", len(facts.found.backwards), partial(approvals_parts.link, ctx, "Show them", show="backwards"))  # fmt: skip
@@ -141,21 +144,50 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     def share(part: pd.DataFrame) -> str:
         return percent(len(part) / n if n else None)
 
-    heard = facts.found.decided["heard_s"]
+    heard, earlier = facts.found.decided["heard_s"], facts.found.before
+    shares = {
+        "first": (_at_once, True),
+        "rate": (lambda rows: rows["outcome"] == "approved", None),
+        "rush": (lambda rows: rows["is_quick"] | rows["is_reflex"], False),
+    }
+    changes = {name: _points(decided, earlier, of, rises) for name, (of, rises) in shares.items()} | {
+        "cycle": _faster(decided["business_s"], earlier["business_s"], 3600, "h"),
+        "heard": _faster(heard, earlier["heard_s"], 60, "min"),
+    }
     return [
-        Figure("Time to decide", _middle(decided["business_s"], spoken), n=f"median, n {n:,}{_small(n)}", target=_above(decided["business_s"], spoken), stale=stale, link=shown(n, "decided"),
+        Figure("Time to decide", _middle(decided["business_s"], spoken), n=f"median, n {n:,}{_small(n)}", target=_above(decided["business_s"], spoken), **changes["cycle"], stale=stale, link=shown(n, "decided"),
                explained=explained("cycle", _CYCLE, "median of working time (decided - request created)", n, "decided")),
         Figure("Open requests", f"{len(waits):,}", n=money_short(pd.to_numeric(waits["group_amount"]).sum()), target=f"oldest {duration(waits['age_s'].max())}" if len(waits) else "", stale=stale, link=shown(len(waits), "open"),
                explained=explained("open", _OPEN, "count of requests without a decision", len(waits), "open", sampled=False, now=True)),
-        Figure("Approved at once", share(first), n=f"{len(first):,} of {n:,}", stale=stale, link=shown(n - len(first), "not-at-once"), help="The link opens those that were not.",
+        Figure("Approved at once", share(first), n=f"{len(first):,} of {n:,}", **changes["first"], stale=stale, link=shown(n - len(first), "not-at-once"), help="The link opens those that were not.",
                explained=explained("first", _FIRST, f"approved without a change / decided = {len(first):,} / {n:,}", n, "decided")),
-        Figure("Approval rate", share(approved), n=f"{len(approved):,} of {n:,}", stale=stale, link=shown(n - len(approved), "refused"), help="The link opens the refusals.",
+        Figure("Approval rate", share(approved), n=f"{len(approved):,} of {n:,}", **changes["rate"], stale=stale, link=shown(n - len(approved), "refused"), help="The link opens the refusals.",
                explained=explained("rate", _RATE, f"approved / decided = {len(approved):,} / {n:,}", n, "decided")),
-        Figure("In a rush", share(rush), n=f"{len(rush):,} of {n:,}", stale=stale, link=shown(len(rush), "rush"),
+        Figure("In a rush", share(rush), n=f"{len(rush):,} of {n:,}", **changes["rush"], stale=stale, link=shown(len(rush), "rush"),
                explained=explained("rush", _RUSH, f"quick or one of many / decided = {len(rush):,} / {n:,}", n, "decided")),
-        Figure("Known here after", _middle(heard, duration), n=f"median, n {n:,}{_small(n)}", target=_above(heard, duration), stale=stale, link=shown(n, "decided"),
+        Figure("Known here after", _middle(heard, duration), n=f"median, n {n:,}{_small(n)}", target=_above(heard, duration), **changes["heard"], stale=stale, link=shown(n, "decided"),
                explained=explained("heard", _HEARD, "median of (recorded here - decided)", n, "decided")),
     ]  # fmt: skip
+
+
+def _at_once(rows: pd.DataFrame) -> pd.Series:
+    return (rows["outcome"] == "approved") & ~rows["is_returned"].astype(bool)
+
+
+def _points(now: pd.DataFrame, before: pd.DataFrame, of: Callable[[pd.DataFrame], pd.Series], rises: bool | None) -> dict[str, Any]:  # fmt: skip
+    """The change of a share against the stretch before, where both have enough; `rises`: whether more is better, None: neither."""
+    if min(len(now), len(before)) < FEW:
+        return {}
+    points = round((float(of(now).mean()) - float(of(before).mean())) * 100, 1)
+    return {"change": f"{points:+.1f} points", "better": None if rises is None else (points > 0) == rises} if points else {}  # fmt: skip
+
+
+def _faster(now: pd.Series, before: pd.Series, unit_s: int, unit: str) -> dict[str, Any]:
+    """The change of a median."""
+    if min(len(now), len(before)) < FEW:
+        return {}
+    gap = round((now.median() - before.median()) / unit_s, 1)
+    return {"change": f"{gap:+.1f} {unit}", "better": gap < 0} if gap else {}
 
 
 def _middle(seconds: pd.Series, words: Callable[[float], str]) -> str:

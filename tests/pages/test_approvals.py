@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from pages import approvals as page
 from pages import approvals_parts, tables
 from pages.format import csv_bytes
-from sync_engine.control.roles import NAMES_APPROVERS
+from sync_engine.control.roles import NAMES_APPROVERS, Role
 from sync_engine.database.statements import sql
 from sync_engine.insight import fold
 from sync_engine.insight.reports import approval_measures as measures
@@ -429,6 +429,40 @@ def test_a_quiet_period_is_good_news_with_its_number(books):
     app = books.look(PAGE, period="custom", since="2026-03-01", until="2026-03-02", unit="DE-NORTH")
     assert not app.exception
     assert "No decisions match" in words_of(app).replace("\\", "")
+
+
+def test_nothing_asked_and_nothing_open_is_good_news(empty_world):
+    empty_world.use()
+    empty_world.connection.execute("UPDATE feed_state SET last_success_at = %(now)s, complete_until = %(now)s, silent_after_s = 3600", {"now": NOW})  # fmt: skip
+    empty_world.stop_the_clock()
+    said = words_of(empty_world.look(PAGE, person=AUDITOR))
+    assert "Nobody was asked to decide anything" in said
+
+
+def test_whoever_has_no_unit_is_told_which_grant_is_missing(books):
+    books.house.put_person("nobody@demo.test", Role.AUDITOR, units=())
+    app = books.look(PAGE, person="nobody@demo.test")
+    assert not app.exception
+    assert "No business unit has been given to you" in words_of(app).replace("\\", "")
+
+
+@pytest.mark.parametrize("query", [{"show": "nonsense"}, {"show": "cause", "cause": "weather"}, {"show": "decided", "who": "nobody"}, {"cause": "off"}], ids=str)  # fmt: skip
+def test_an_address_that_asks_for_what_is_not_there_is_told_so(books, query):
+    app = books.look(PAGE, person=LEADER, **query)
+    assert not app.exception
+    assert "asks for rows that are not here" in words_of(app)
+
+
+def test_figures_are_compared_with_the_stretch_before_where_both_have_enough(books):
+    with asking(books) as reports:
+        week = ask.tasks(reports, Asked(NOW - 30 * DAY, NOW, None, NOW, named=False))
+        later = ask.tasks(reports, Asked(NOW, NOW + 30 * DAY, None, NOW, named=False))
+    assert week.before.empty
+    assert set(later.before["task_id"]) == set(week.decided["task_id"])
+    assert page._faster(later.before["business_s"] + 3600, later.before["business_s"], 3600, "h") == {"change": "+1.0 h", "better": False}  # fmt: skip
+    assert page._faster(later.before["business_s"].head(9), later.before["business_s"], 3600, "h") == {}
+    half = later.before.assign(outcome=["approved", "rejected"] * 9 + ["approved"])
+    assert page._points(later.before, half, lambda rows: rows["outcome"] == "approved", True) == {"change": "+42.1 points", "better": True}  # fmt: skip
 
 
 def test_every_definition_is_on_the_page(books):

@@ -58,7 +58,7 @@ def narrowed(found: Tasks, *, roles: Sequence[str] | None, types: Sequence[str] 
         ]
 
     return replace(
-        found, decided=chosen(found.decided), open=chosen(found.open), arrived=chosen(found.arrived), backwards=chosen(found.backwards)
+        found, decided=chosen(found.decided), before=chosen(found.before), open=chosen(found.open), arrived=chosen(found.arrived), backwards=chosen(found.backwards)
     )  # fmt: skip
 
 

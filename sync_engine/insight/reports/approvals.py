@@ -22,7 +22,8 @@ MOST_TASKS = 10_000
 MOST_ROWS = 2_000
 
 CONTEXT = timedelta(days=14)
-"""What was decided so long before the period is read too: it says what approvers were at while the first of the period waited."""
+"""What was decided so long before the period, or for as long as the period is, is read too: it says what approvers were at while the
+first of the period waited, and what the period is compared with."""
 
 NEAR_SHARE, SPLIT_DAYS = 0.05, 3
 """Below a limit by less than this share, or split within so many days (PRODUCT.md 4.10)."""
@@ -59,7 +60,8 @@ class Tasks:
 
     Args:
         everything: With what was decided shortly before the period.
-        decided: One row per decision of the period; `wall_s`, `business_s`, `handover_s` and the six causes beside it.
+        decided: One row per decision of the period; `wall_s`, `business_s`, `heard_s`, `wait_s` and the six causes beside it.
+        before: The same of the stretch of the same length before the period; without rows where not all of them were read.
         open: One row per task nobody has decided yet, oldest first, with `age_s`.
         arrived: One row per task that was asked for in the period.
         backwards: Decisions of the period whose clocks contradict each other; they are in no duration.
@@ -69,6 +71,7 @@ class Tasks:
 
     everything: pd.DataFrame
     decided: pd.DataFrame
+    before: pd.DataFrame
     open: pd.DataFrame
     arrived: pd.DataFrame
     backwards: pd.DataFrame
@@ -85,7 +88,7 @@ def tasks(reports: Reports, asked: Asked) -> Tasks:
     """Every task that is open or was decided in the period, measured."""
     arguments = {
         "units": list(asked.units) if asked.units else None,
-        "since": asked.since - CONTEXT,
+        "since": asked.since - max(CONTEXT, asked.until - asked.since),
         "as_of": rounded(asked.as_of),
         "named": asked.named,
     }
@@ -104,13 +107,15 @@ def _tasks(reports: Reports, asked: Asked, arguments: dict[str, Any]) -> Tasks:
     inside = kept(past, (asked.since <= at < asked.until for at in past["decided_at"]))
     backwards = kept(inside, (task_id not in waits for task_id in inside["task_id"]))
     decided = _measured(kept(inside, (task_id in waits for task_id in inside["task_id"])), waits)
+    earlier = asked.since - (asked.until - asked.since)
+    before = kept(past, (one in waits and earlier <= at < asked.since and there <= len(frame) for one, at in zip(past["task_id"], past["decided_at"], strict=True)))  # fmt: skip
     open_now = frame[frame["outcome"] == "open"].sort_values("requested_at", kind="stable")
     open_now = open_now.assign(
         age_s=[(asked.as_of - at).total_seconds() for at in open_now["requested_at"]],
         age_business_s=pd.to_numeric(open_now["age_business_s"]).astype(float),
     )
     arrived = kept(frame, (asked.since <= at < asked.until for at in frame["requested_at"]))
-    return Tasks(frame, decided, open_now, arrived, backwards, there, waits)
+    return Tasks(frame, decided, _measured(before, waits), open_now, arrived, backwards, there, waits)
 
 
 def kept(rows: pd.DataFrame, are: Iterable[bool]) -> pd.DataFrame:
