@@ -66,14 +66,16 @@ class Stage:
         self.arena = Arena(url, cell)
         self.calm: Mapping[str, JourneyEnd] = calm_ends(self.arena)
 
-    def play(self, plan: Plan, *, altered: Alteration = unaltered) -> Result:
-        """Run one plan and look at its end. `altered` plants a bug for this run only."""
-        with altered(self.arena):
-            schedule = Schedule(plan, self.arena)
-            try:
-                schedule.run()
-            except RuntimeError as error:
-                schedule.notes.findings.append(Finding("comes_to_rest", "", str(error)))
+    def play(self, plan: Plan, *, altered: Alteration = unaltered, schema: Alteration = unaltered) -> Result:
+        """Run one plan and look at its end. `altered` plants a bug in the program, which is taken back before anybody looks, so
+        that no invariant goes by it; `schema` plants one in the database, which is there to be looked at."""
+        with schema(self.arena):
+            with altered(self.arena):
+                schedule = Schedule(plan, self.arena)
+                try:
+                    schedule.run()
+                except RuntimeError as error:
+                    schedule.notes.findings.append(Finding("comes_to_rest", "", str(error)))
             ended = Ended(schedule)
             findings = tuple(check(ended, self.calm))
         return Result(
