@@ -102,7 +102,7 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         frame.nothing_happened(f"None of {count(len(rows), 'open document')} is here.")
         return
     shown = _told(ctx, shown.sort_values("group_amount", ascending=False, na_position="last", key=pd.to_numeric))
-    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
         ctx,
         shown,
@@ -114,8 +114,9 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         selectable=True,
         card_action=partial(_card, ctx),
     )
-    with bar:
-        _bar(ctx, shown[shown["document_id"].astype(str).isin(picked)])
+    chosen_rows = shown[shown["document_id"].astype(str).isin(picked)]
+    with buttons:
+        bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")
 
 
 def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +152,9 @@ def _card(ctx: Context, row: dict[str, Any]) -> None:
     ctx.link("trace", "Trace", document=str(row["document_id"]))
 
 
-def _bar(ctx: Context, picked: pd.DataFrame) -> None:
+def bar(ctx: Context, picked: pd.DataFrame, about: str, *, noun: str = "document") -> None:
+    """What can be done with the chosen rows of a list of documents: what they come to, their trace, and reprocessing what an exception
+    stops. `about` says more of them."""
     if picked.empty:
         st.caption(
             "Choose rows to see what they are worth together, and to reprocess what an exception stops.",
@@ -159,7 +162,7 @@ def _bar(ctx: Context, picked: pd.DataFrame) -> None:
         )
         return
     st.markdown(
-        f"**{count(len(picked), 'document')}**: {money_short(worth(picked))}, oldest in its stage for {working_time(picked['age_business_s'].max())}",
+        f"**{count(len(picked), noun)}**: {money_short(worth(picked))}, {about}",
         anchors=False,
         width="content",
     )
@@ -192,7 +195,7 @@ def _bar(ctx: Context, picked: pd.DataFrame) -> None:
         hexes = [UUID(str(case_id)).hex for case_id in cases["case_id"]]
         ctx.link(
             "exceptions",
-            f"Reprocess {count(len(cases), 'document')} ({money_short(worth(cases))})",
+            f"Reprocess {count(len(cases), noun)} ({money_short(worth(cases))})",
             icon=":material/replay:",
             scope="rows",
             pick=hexes,

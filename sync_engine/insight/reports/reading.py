@@ -187,6 +187,16 @@ class Reports:
         """As `remembered`, as a table."""
         return table(self.remembered(question, **arguments), columns)
 
+    def worked_out(self, what: str, period: object, make: Callable[[], Any]) -> Any:
+        """What takes longer to work out than to ask: made once per sight and `period` (a day, say) and kept while the cache keeps it."""
+        key = (what, self._sight(), period)
+        entry = self.cache.get(key, period, not_before=self.not_before)
+        if entry is not None:
+            return entry.answer
+        answer = make()
+        self.cache.put(key, period, answer, 1)
+        return answer
+
     def _sight(self) -> tuple[str, ...]:
         return tuple(sorted(self.person.units))
 
