@@ -15,7 +15,7 @@ from pages.format import count, duration, money_short, percent, plain, system, w
 from pages.frame import Definition, Figure
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import health as ask
-from sync_engine.insight.reports.health import SystemHealth
+from sync_engine.insight.reports.health import Calls, SystemHealth
 
 TITLE = "Integration health"
 QUESTION = "Do the systems answer, and what waits behind them?"
@@ -46,7 +46,7 @@ class Facts:
     waiting: pd.DataFrame | None = None
     feeds: pd.DataFrame | None = None
     operations: pd.DataFrame | None = None
-    before: pd.DataFrame | None = None
+    before: Calls | None = None
     parked: pd.DataFrame | None = None
     unsettled: pd.DataFrame | None = None
     engines: pd.DataFrame | None = None
@@ -65,7 +65,7 @@ def render(ctx: Context) -> None:
         return
     titles = {one.system: one.title for one in known}
     chosen = filters.row(ctx, [Choice("system", "Systems", list(titles), titles.__getitem__)])
-    facts = _gather(ctx, chosen)
+    facts = _gather(ctx, chosen, known)
     said.answer(_answer(ctx, facts))
     frame.figures(
         [
@@ -107,22 +107,22 @@ def _shown() -> str | None:
     return asked if asked in SHOWN else None
 
 
-def _gather(ctx: Context, chosen: Filters) -> Facts:
+def _gather(ctx: Context, chosen: Filters, known: tuple[SystemHealth, ...]) -> Facts:
     facts, reports, now = Facts(), ctx.reports, ask.moment_of(ctx.moment.as_of)
     wanted, units, period = chosen.of("system"), chosen.units, chosen.period
     with frame.part("Systems"):
-        facts.systems = tuple(
-            one for one in ask.systems(reports, units, as_of=now) if wanted is None or one.system in wanted
-        )
+        found_systems = known if units is None else ask.systems(reports, units, as_of=now)
+        facts.systems = tuple(one for one in found_systems if wanted is None or one.system in wanted)
     with frame.part("Waiting"):
         found = ask.waiting(reports, None, units, as_of=now)
         facts.waiting = found if wanted is None else found[found["system"].isin(wanted)]
     with frame.part("Feeds"):
-        found = ask.feeds(reports, as_of=now)
+        found = ask.feeds(ctx.feeds, as_of=now)
         facts.feeds = found if wanted is None else found[found["system"].isin(wanted)]
     with frame.part("Operations"):
-        facts.operations = ask.operations(reports, wanted, units, since=period.since, until=period.until)
-        facts.before = ask.operations(reports, wanted, units, since=period.before.since, until=period.before.until)
+        facts.operations, facts.before = ask.operations(
+            reports, wanted, units, before=period.before.since, since=period.since, until=period.until
+        )
     with frame.part("Messages"):
         facts.parked = ask.parked(reports, wanted, units, as_of=now)
         facts.unsettled = ask.unsettled(reports, wanted, units, as_of=now)
@@ -219,7 +219,7 @@ def _waits(ctx: Context, facts: Facts) -> Figure | None:
 def _failed(ctx: Context, facts: Facts, chosen: Filters) -> Figure | None:
     if facts.operations is None or facts.before is None:
         return None
-    now, before = ask.calls(facts.operations), ask.calls(facts.before)
+    now, before = ask.calls(facts.operations), facts.before
     points = (
         round((now.failed_share - before.failed_share) * 100, 1)
         if now.failed_share is not None and before.failed_share is not None
