@@ -22,6 +22,7 @@ from pages.format import (
     percent,
     plain,
     sentence,
+    visible,
 )
 from pages.frame import Definition, Figure, Said
 from pages.stuck_parts import by_reason, kept_filters, worth
@@ -49,6 +50,15 @@ CHOICES = (
         sentence,
     ),
 )
+BAND_NAMES = {
+    "0-1k": "Under EUR 1,000",
+    "1k-10k": "EUR 1,000 to 10,000",
+    "10k-100k": "EUR 10,000 to 100,000",
+    "100k": "EUR 100,000 and more",
+}
+IN_ROWS = {"reason": "reason", "team": "team", "amount": "band", "source": "source_system"}
+"""Which column of a document each of these filters looks at."""
+
 TREND_DAYS = 30
 
 DEFINITIONS = (
@@ -67,7 +77,8 @@ DEFINITIONS = (
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
-    chosen = filters.row(ctx, CHOICES, with_period=False)
+    choices = (*CHOICES, *_more_choices(ctx))
+    chosen = filters.row(ctx, choices, with_period=False)
     switches.complain({"level": (*LEVELS, "all"), "because": BECAUSE, "taken": ("no",)})
     found = ask.open_documents(
         ctx.reports, chosen.units, as_of=ctx.moment.as_of, types=chosen.of("type") or STUCK_TYPES
@@ -75,7 +86,7 @@ def render(ctx: Context) -> None:
     rows = _chosen(found, chosen)
     if rows.empty:
         said.answer("Nothing is open here.")
-        _empty(ctx, said, chosen)
+        _empty(ctx, said, chosen, choices)
         return
     stuck = rows[rows["level"] == "stuck"]
     said.answer(_answer(rows, stuck))
@@ -99,11 +110,19 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, DEFINITIONS)
 
 
+def _more_choices(ctx: Context) -> tuple[Choice, Choice]:
+    titles = {feed.system: feed.title for feed in ctx.feeds}
+    return (
+        Choice("amount", "Value", list(BAND_NAMES), BAND_NAMES.__getitem__),
+        Choice("source", "Comes from", list(titles), lambda name: visible(titles[name])),
+    )
+
+
 def _chosen(found: pd.DataFrame, chosen: Filters) -> pd.DataFrame:
-    for name in ("reason", "team"):
+    for name, column in IN_ROWS.items():
         wanted = chosen.of(name)
         if wanted is not None:
-            found = found[found[name].isin(wanted)]
+            found = found[found[column].isin(wanted)]
     return found
 
 
@@ -205,7 +224,7 @@ def _silent(rows: pd.DataFrame, show: Any, stale: str) -> Figure:
 
 def _days(ctx: Context, chosen: Filters) -> pd.DataFrame | None:
     """Stops by day; None under filters that a day's stops cannot be divided by."""
-    if any(chosen.of(name) for name in ("reason", "team")):
+    if any(chosen.of(name) for name in IN_ROWS):
         return None
     now = ctx.moment.as_of
     return ask.stopped_by_day(
@@ -240,8 +259,8 @@ def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent
 # -- nothing ---------------------------------------------------------------------------------------------------------------
 
 
-def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
-    dropped = [choice.title.lower() for choice in CHOICES if chosen.of(choice.name)] + (
+def _empty(ctx: Context, said: Said, chosen: Filters, choices: tuple[Choice, ...]) -> None:
+    dropped = [choice.title.lower() for choice in choices if chosen.of(choice.name)] + (
         ["business units"] if chosen.units else []
     )
     if not ctx.units and not ctx.person.sees_all:
@@ -249,7 +268,7 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
             "No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”."
         )
     elif dropped:
-        frame.nothing_matches("open documents", dropped, names=(*(choice.name for choice in CHOICES), *NARROWED))
+        frame.nothing_matches("open documents", dropped, names=(*(choice.name for choice in choices), *NARROWED))
     elif all(source.age_s is None for source in said.sources) or said.stale:
         frame.no_data(ctx, said)
     else:
