@@ -29,7 +29,7 @@ from pages.format import (
     words,
     working_time,
 )
-from pages.frame import Definition, Figure, Said
+from pages.frame import Definition, Explainer, Figure, LeftOut, Said
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import exception_rate as ask
@@ -177,13 +177,15 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     closed, cured, back = int(causes["closed"].sum()), int(causes["self_cured"].sum()), int(causes["came_back"].sum())
     back_documents = causes[causes["came_back"] > 0]["document_id"].nunique()
     interval = wilson(now.with_exception, now.entered)
+    why = Explainer(ctx, DEFINITIONS, said.sources, facts.chosen.period)
+    with_one = show(len(rows), "with")
     return [
-        Figure("Exception rate", percent(now.share), n=f"{now.with_exception:,} of {count(now.entered, 'document')}" + (f"; 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""), link=show(len(rows), "with"), stale=silent, trend=[float(value) for value in weeks["share"].dropna()], **_change(now.share, before.share, before.entered)),
-        Figure("Rate by value", percent(now.value_share), n=f"{money_short(now.value_with_exception)} of {money_short(now.value)}", link=show(len(rows), "with"), stale=silent, **_change(now.value_share, before.value_share, before.entered)),
-        Figure("Still open", f"{len(open_rows):,}", n=f"{money_short(open_rows['group_amount'].dropna().astype(float).sum())}; {percent(len(open_rows) / len(rows) if len(rows) else None, digits=0)} of those with an exception", target="target: 0", link=show(len(open_rows), "open"), stale=silent),
-        Figure("Cured by themselves", percent(cured / closed if closed else None), n=f"{cured:,} of {count(closed, 'exception')} closed", link=show(len(cured_rows), "self_cured"), stale=silent),
-        Figure("Time to close, median", switches.brief(ctx, _closing(facts.closing)), n=f"{'working time, ' if ctx.narrow else ''}n {facts.closing.n:,}, {facts.closing.open:,} of them open", link=show(len(rows), "with"), stale=silent, help="Open ones count with the age they have."),
-        Figure("Came back", percent(back / closed if closed else None), n=f"{back:,} of {closed:,} closed", target="target: 0", link=show(back_documents, "came_back"), stale=silent, help="The same cause on the same document again within 30 days."),
+        Figure("Exception rate", percent(now.share), n=f"{now.with_exception:,} of {count(now.entered, 'document')}" + (f"; 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""), link=with_one, stale=silent, trend=[float(value) for value in weeks["share"].dropna()], explained=why("rate", "Exception rate", "documents with an exception / documents that entered", now.entered, "document", link=with_one), **_change(now.share, before.share, before.entered)),
+        Figure("Rate by value", percent(now.value_share), n=f"{money_short(now.value_with_exception)} of {money_short(now.value)}", link=with_one, stale=silent, explained=why("value", "Rate by value", "value of documents with an exception / value of documents that entered", now.entered, "document", link=with_one), **_change(now.value_share, before.value_share, before.entered)),
+        Figure("Still open", f"{len(open_rows):,}", n=f"{money_short(open_rows['group_amount'].dropna().astype(float).sum())}; {percent(len(open_rows) / len(rows) if len(rows) else None, digits=0)} of those with an exception", target="target: 0", link=show(len(open_rows), "open"), stale=silent, explained=why("open", "Still open", "count of documents", len(open_rows), "document", link=show(len(open_rows), "open"))),
+        Figure("Cured by themselves", percent(cured / closed if closed else None), n=f"{cured:,} of {count(closed, 'exception')} closed", link=show(len(cured_rows), "self_cured"), stale=silent, explained=why("cured", "Cured by themselves", "exceptions closed without a person / exceptions closed", closed, "exception", link=show(len(cured_rows), "self_cured"), left_out=(LeftOut("still open", int(causes["open"].sum()), show(len(open_rows), "open")),))),
+        Figure("Time to close, median", switches.brief(ctx, _closing(facts.closing)), n=f"{'working time, ' if ctx.narrow else ''}n {facts.closing.n:,}, {facts.closing.open:,} of them open", link=with_one, stale=silent, explained=why("closing", "Time to close", "smallest time by which half are closed, by Kaplan-Meier", facts.closing.n, "exception", is_sampled=True, link=with_one), help="Open ones count with the age they have."),
+        Figure("Came back", percent(back / closed if closed else None), n=f"{back:,} of {closed:,} closed", target="target: 0", link=show(back_documents, "came_back"), stale=silent, explained=why("back", "Came back", "exceptions that came back within 30 days / exceptions closed", closed, "exception", link=show(back_documents, "came_back")), help="The same cause on the same document again within 30 days."),
     ]  # fmt: skip
 
 

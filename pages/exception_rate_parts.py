@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_spread, switches
+from pages import charts, charts_spread, exporting, switches
 from pages.charts import Line
 from pages.context import Context
+from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import CATEGORIES, count, day, money_short, percent, plain, system, visible
 from pages.tables import Column, work_table
@@ -36,6 +37,12 @@ class Facts:
     def links(self) -> dict[str, Any]:
         """The filters of this page, for a link that stays within them."""
         return {name: list(values) for name, values in self.chosen.chosen.items() if values}
+
+
+def _out(ctx: Context, facts: Facts, figure: Any, finding: str, what: str, table: pd.DataFrame, name: str, *, key: str) -> None:  # fmt: skip
+    """A chart's ways out of the page, with what it says."""
+    meaning = "An exception counts once per document that entered in the period, whenever it came; failed calls are no exceptions."
+    exporting.draw(Exported(ctx, f"{what}, entered {facts.chosen.period.within}", name), figure, finding, meaning, table, key=key)  # fmt: skip
 
 
 # -- where -------------------------------------------------------------------------------------------------------------------
@@ -117,6 +124,7 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    _out(ctx, facts, figure, finding, "Share of documents with an exception by business unit", units[["business_unit", "entered", "with_exception", "share", "interval"]], "exception-rate-by-unit", key="rate.funnel")  # fmt: skip
     units["open"] = [
         ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]
     ]
@@ -205,6 +213,7 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    _out(ctx, facts, figure, finding, "Documents with an exception by cause", found[["title", "category", "documents", "exceptions", "open", "value"]], "exceptions-by-cause", key="rate.causes")  # fmt: skip
     with st.expander("The causes as a table, by cause and by category", icon=":material/table_rows:"):
         _cause_table(ctx, facts, found, now)
 
@@ -299,6 +308,7 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    _out(ctx, facts, figure, finding, "Share of documents with an exception by the week in which they entered", weeks[["week", "entered", "with_exception", "share", "value_share"]], "exception-rate-by-week", key="rate.weeks")  # fmt: skip
     with st.expander("The same as a table", icon=":material/table_rows:"):
         weeks["show"] = [
             ctx.href(URL_PATH, show="with", week=week.isoformat(), **facts.links()) if part else None

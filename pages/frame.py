@@ -14,7 +14,7 @@ import streamlit as st
 
 from pages import explaining, exporting, filters
 from pages.context import Context
-from pages.explaining import Definition, Explained, LeftOut
+from pages.explaining import Definition, Explained, Explainer, LeftOut
 from pages.exporting import Exported
 from pages.format import count, day, duration, plain, when
 from sync_engine.insight.reports import DatabaseAway, Unanswered
@@ -23,7 +23,7 @@ from sync_engine.insight.reports.everywhere import Source, sources
 FRESH_EVERY_S = 15
 
 __all__ = [
-    "Definition", "Explained", "Exported", "Figure", "LeftOut", "Said", "begin", "chart", "explain", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
+    "Definition", "Explained", "Explainer", "Exported", "Figure", "LeftOut", "Said", "begin", "chart", "explain", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
     "refresh_when_moved",
 ]  # fmt: skip
 

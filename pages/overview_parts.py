@@ -91,6 +91,7 @@ def holds_up(ctx: Context, facts: Facts) -> None:
         table,
         key="overview.reasons",
         note="Value of stuck documents by what they stand for, in EUR.",
+        exported=frame.Exported(ctx, "Value of stuck documents by what they stand for, open now", "stuck-by-reason"),
     )
 
 

@@ -24,7 +24,7 @@ from pages.format import (
     sentence,
     visible,
 )
-from pages.frame import Definition, Figure, Said
+from pages.frame import Definition, Explainer, Figure, LeftOut, Said
 from pages.stuck_parts import by_reason, kept_filters, worth
 from pages.stuck_rows import NARROWED
 from sync_engine.control.roles import Role
@@ -60,6 +60,7 @@ IN_ROWS = {"reason": "reason", "team": "team", "amount": "band", "source": "sour
 """Which column of a document each of these filters looks at."""
 
 TREND_DAYS = 30
+SUM = "sum of the values in group currency"
 
 DEFINITIONS = (
     Definition("Stuck", "an exception stops it; or it waits by agreement and the date has passed (goods: need-by, invoice: 20 working days, payment: due date); or it has stood longer than 95 % of its peers; or past its step's objective", "open requisitions, orders, change orders and invoices", "open now", "each unit's working calendar", "test documents; what waits by agreement until its date; requisitions whose orders are drafted, which count through their orders"),
@@ -69,6 +70,7 @@ DEFINITIONS = (
     Definition("On time", "of the peers that had stood as long, the share that left the stage by its deadline: needed by (goods), due (payment), else the step's objective; 0 % when that has passed", "open documents with a deadline and 30 peers of which one stood longer", "open now", "the same"),
     Definition("Waiting by agreement", "for goods until they are needed, for the invoice 20 working days, for payment until it is due: not stuck before that", "open documents", "open now", "the same"),
     Definition("Stands because", "the first reason that holds, so that every document has one: " + ", ".join(WAYS), "open documents", "open now", "none"),
+    Definition("Taken on by nobody", "stopped by an exception that nobody has taken on", "documents stopped by an exception", "open now"),
     Definition("Value-days", "value times the working days since it should have moved, added up", "stuck documents", "open now", "each unit's working calendar; a working day has 8 hours"),
     Definition("Stopped by an exception", "documents with an open exception that blocks them; the line shows the end of each day", "the same", f"open now; the line: last {TREND_DAYS} days", "none"),
 )  # fmt: skip
@@ -153,6 +155,8 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
     stopped = stuck[stuck["because"] == "exception"]
     silent = "; ".join(f"{source.title} has been silent for {duration(source.age_s)}" for source in said.stale)
     kept = kept_filters(chosen)
+    why = Explainer(ctx, DEFINITIONS, said.sources)
+    waiting = rows[rows["level"] == "waiting"]
 
     def show(part: pd.DataFrame, **narrowed: str) -> Any:
         return (
@@ -169,6 +173,19 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             target="target: none",
             link=show(stuck, level="stuck"),
             stale=silent,
+            explained=why(
+                "stuck",
+                "Stuck",
+                SUM,
+                len(stuck),
+                "document",
+                link=show(stuck, level="stuck"),
+                left_out=(
+                    LeftOut(
+                        "waits by agreement, and its date has not come", len(waiting), show(waiting, level="waiting")
+                    ),
+                ),
+            ),
         ),
         Figure(
             "To watch",
@@ -176,8 +193,9 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             n=f"{len(watch):,} slower than 85 % of their peers",
             link=show(watch, level="watch"),
             stale=silent,
+            explained=why("watch", "Watch", SUM, len(watch), "document", link=show(watch, level="watch")),
         ),
-        _stopped(stopped, days, show(stopped, level="stuck", because="exception"), silent),
+        _stopped(why, stopped, days, show(stopped, level="stuck", because="exception"), silent),
     ]
     nobody = stopped[stopped["owner"].isna()]
     shown += [
@@ -188,6 +206,14 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             target="target: 0",
             link=show(nobody, level="stuck", because="exception", taken="no"),
             stale=silent,
+            explained=why(
+                "nobody",
+                "Taken on by nobody",
+                "count of documents",
+                len(nobody),
+                "document",
+                link=show(nobody, level="stuck", because="exception", taken="no"),
+            ),
         ),
         Figure(
             "Value-days",
@@ -195,9 +221,17 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             n="value times the working days past the limit",
             link=show(stuck, level="stuck"),
             stale=silent,
+            explained=why(
+                "value-days",
+                "Value-days",
+                "sum over documents of (value in group currency x working days since it should have moved)",
+                len(stuck),
+                "document",
+                link=show(stuck, level="stuck"),
+            ),
         ),
     ]
-    shown.append(_silent(rows, show, silent))
+    shown.append(_silent(why, rows, show, silent))
     return shown
 
 
@@ -209,7 +243,7 @@ def _value_days(stuck: pd.DataFrame) -> float:
     return (values * stuck["over_limit_s"].fillna(0) / WORKING_DAY_S).sum()
 
 
-def _silent(rows: pd.DataFrame, show: Any, stale: str) -> Figure:
+def _silent(why: Explainer, rows: pd.DataFrame, show: Any, stale: str) -> Figure:
     quiet, unknown = rows[rows["level"] == "silent"], rows[rows["level"] == "unknown"]
     return Figure(
         "Silent",
@@ -219,6 +253,21 @@ def _silent(rows: pd.DataFrame, show: Any, stale: str) -> Figure:
         target="target: 0",
         link=show(quiet, level="silent") if len(quiet) else show(unknown, level="unknown"),
         stale=stale,
+        explained=why(
+            "silent",
+            "Silent",
+            "count of documents",
+            len(quiet),
+            "document",
+            link=show(quiet, level="silent"),
+            left_out=(
+                LeftOut(
+                    "their system has not been heard of either, so nobody can say",
+                    len(unknown),
+                    show(unknown, level="unknown"),
+                ),
+            ),
+        ),
     )
 
 
@@ -236,7 +285,7 @@ def _days(ctx: Context, chosen: Filters) -> pd.DataFrame | None:
     )
 
 
-def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent: str) -> Figure:
+def _stopped(why: Explainer, stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent: str) -> Figure:
     change, better, trend = "", None, []
     if days is not None:
         trend = [float(value) for value in days["stopped"]]
@@ -252,6 +301,7 @@ def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent
         trend=trend,
         link=link,
         stale=silent,
+        explained=why("stopped", "Stopped by an exception", "count of documents", len(stopped), "document", link=link),
         help="Documents an open exception stops. The line: the end of each day.",
     )
 
