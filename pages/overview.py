@@ -214,7 +214,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
         ctx,
         rows,
         columns,
-        key=f"overview.{shown}",
+        key=f"overview.rows.{shown}",
         row_id="document_id",
         noun="document",
         title=_card_title,

@@ -159,5 +159,6 @@ def test_the_two_facts_hold_every_open_document_once_and_open_it(books):
         "SELECT document_type, approval_status, posting_status, count(*) FROM document WHERE closed_at IS NULL AND NOT is_test AND document_type = 'requisition' GROUP BY 1, 2, 3 LIMIT 1"
     ).fetchone()
     opened = books.look("overview", person=LEADER, show="ledger", kind=line[0], agreed=line[1], ledger=line[2])
+    assert not opened.error
     rows = next(frame.value for frame in opened.dataframe if "age_s" in frame.value.columns)
     assert len(rows) == line[3]
