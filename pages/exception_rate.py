@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages import exception_rate_backlog as backlog
 from pages import exception_rate_compare as compare
 from pages import exception_rate_parts as parts
 from pages import exception_rate_times as times
@@ -86,6 +87,8 @@ DEFINITIONS = (
     Definition("More than chance explains", "outside the 95 % lines: a unit of that size, like all others, would lie there once in twenty times. The table shows Wilson's 95 % interval and ranks by its lower end, so that 2 of 3 does not lead", "business units", "entered in the period"),
     Definition("At the same mix", "the rates of this period, each unit weighted as in the period before, so that a shift between units does not pass for a change in them", "units that have documents in both periods", "entered in the period"),
     Definition("Times the others' rate", "the rate of the documents with this value over that of all others, with its 95 % interval (logarithmic); would vanish: exceptions above the others' rate. Cannot be told from: more than 80 % of the smaller one's documents are the other's too", "values with 10 documents and more", "entered in the period"),
+    Definition("Raised and closed", "exceptions by the day on which they were raised and closed; the line is what stood open at the end of the day. Open backlog: open documents with an open exception, of all open documents", "exceptions of the types and categories chosen, whenever their document entered", "raised or closed in the period; the backlog now"),
+    Definition("Met for the first time", "causes whose first exception lies in the last seven days of the period: same kind, same system, same master data behind it", "exceptions of the types and categories chosen, as far as you see", f"last {backlog.NEW_DAYS} days of the period"),
     Definition("Failed calls", "attempts that were not sent, failed or got no answer, of all attempts: about calls, never mixed with the above; one document can have forty", "attempts of the chosen units, and those about no document", "made in the period", "none"),
 )  # fmt: skip
 
@@ -115,6 +118,11 @@ def render(ctx: Context) -> None:
             compare.goes_with(ctx, facts)
         parts.better_or_worse(ctx, facts, now)
         times.categories(ctx, facts)
+        with frame.part("Raised and closed"):
+            backlog.pile(ctx, facts)
+        with frame.part("New causes"):
+            backlog.new_causes(ctx, facts)
+        backlog.heat(ctx, facts)
         times.hours(ctx, facts)
     else:
         frame.nothing_happened(

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_spread, exporting, switches
+from pages import charts, charts_spread, charts_time, exporting, switches
 from pages.charts import Line
 from pages.context import Context
 from pages.exporting import Exported
@@ -14,6 +14,7 @@ from pages.filters import Filters
 from pages.format import CATEGORIES, count, day, money_short, percent, plain, system, visible
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import exception_rate as ask
+from sync_engine.insight.reports.cycle_time import surroundings
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate, Rates
 from sync_engine.insight.statistics import FEW, Z_99, by_chance, covered, wilson
 from sync_engine.model.exceptions import kind_of
@@ -292,6 +293,8 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
         style=style,
         unit=" %",
     )
+    changed = surroundings(ctx.reports).versions
+    charts_time.mark_versions(figure, charts_time.versions_between(ctx.zone, changed, drawn["week"].iloc[0], drawn["week"].iloc[-1]), style=style)  # fmt: skip
     figure.update_xaxes(
         tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
     )
@@ -299,7 +302,7 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     finding = f"The week of {day(worst['week'])} was the worst: {percent(worst['share'])} of {count(int(worst['entered']), 'document')}, against {percent(now.share)} over all weeks"
     st.subheader(finding, anchor=False)
     st.caption(
-        "By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. The first and the last week may be cut by the period."
+        "By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. Dotted lines: the configuration changed. The first and the last week may be cut by the period."
     )
     st.plotly_chart(
         figure,

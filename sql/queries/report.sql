@@ -571,9 +571,9 @@ SELECT recording_id, ordinal, document_id, activity, event_at, observed_at, syst
 -- value: in the period (from :since on) and in the one before it; in all, by business unit, by type, and by week of the :zone.
 WITH entered AS (
     SELECT d.business_unit, d.document_type, coalesce(d.group_amount, 0) AS value, d.submitted_at >= :since AS in_period,
-           date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.document_id IS NOT NULL AS met
+           date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week,
+           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met
       FROM document d
-      LEFT JOIN (SELECT DISTINCT document_id FROM exception_case WHERE :categories::text[] IS NULL OR category = ANY (:categories::text[])) x USING (document_id)
      WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :before AND d.submitted_at < :until AND NOT d.is_test
        AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
 )
@@ -586,35 +586,42 @@ SELECT in_period, business_unit, document_type, week, count(*) AS entered, count
 -- name: exception_rate_causes(units, since, until, document_types, categories)
 -- Each document that entered in the period with each cause it met: exceptions of that cause, how many of them are open, closed and
 -- cured by themselves, and how many were there again within 30 days of being closed.
-WITH x AS (
+WITH d AS MATERIALIZED (
+    SELECT * FROM document
+     WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), x AS (
+    -- Of these documents alone: what a period costs does not grow with the exceptions of all the others.
     SELECT c.*, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
-      FROM exception_case c
-     WHERE c.document_id IS NOT NULL AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
+      FROM d JOIN exception_case c USING (document_id)
+     WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[])
 )
 SELECT d.document_id, d.document_type, d.business_unit, coalesce(d.group_amount, 0) AS value, d.submitted_at, x.code, x.category, count(DISTINCT x.fingerprint) AS fingerprints,
        count(*) AS exceptions, count(*) FILTER (WHERE x.closed_at IS NULL) AS open, count(x.closed_at) AS closed,
        count(*) FILTER (WHERE x.close_reason = 'self_cured') AS self_cured, count(*) FILTER (WHERE x.came_back) AS came_back, min(x.raised_at) AS raised_at
-  FROM document d JOIN x USING (document_id)
- WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
-   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
- GROUP BY d.document_id, x.code, x.category ORDER BY d.document_id, raised_at, x.code;
+  FROM d JOIN x USING (document_id)
+ GROUP BY d.document_id, d.document_type, d.business_unit, d.group_amount, d.submitted_at, x.code, x.category ORDER BY d.document_id, raised_at, x.code;
 
 -- name: exception_rate_rows(units, since, until, document_types, categories, zone)
 -- The documents that entered in the period and ever met an exception (of the :categories), most money first; with the newest of
 -- them that is open.
+WITH d AS MATERIALIZED (
+    SELECT * FROM document
+     WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+)
 SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.requester, d.currency, d.amount, d.group_amount, d.state, d.submitted_at,
        date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.exceptions, x.open, x.closed, x.self_cured, x.codes, x.categories, x.raised_at, x.case_id,
        (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
           FROM document_identifier i JOIN system_state s USING (system)
          WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> d.number) AS known_as
-  FROM document d
-  JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE closed_at IS NULL) AS open, count(closed_at) AS closed,
+  FROM d
+  JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE c.closed_at IS NULL) AS open, count(c.closed_at) AS closed,
                count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, array_agg(DISTINCT code ORDER BY code) AS codes,
                array_agg(DISTINCT category ORDER BY category) AS categories, min(raised_at) AS raised_at,
-               (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE closed_at IS NULL))[1] AS case_id
-          FROM exception_case WHERE :categories::text[] IS NULL OR category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
- WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
-   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+               (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE c.closed_at IS NULL))[1] AS case_id
+          FROM d JOIN exception_case c USING (document_id)
+         WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
  ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
 
 -- name: exception_time_to_close(units, since, until, document_types, categories, as_of)^
