@@ -27,7 +27,6 @@ class Action(StrEnum):
     REPROCESS = "reprocess"
     STEER = "steer"
     CONFIRM = "confirm"
-    ADOPT = "adopt"
     CANCEL_ORDER = "cancel_order"
     ACCEPT = "accept"
     ABANDON = "abandon"
@@ -62,7 +61,6 @@ RULES: dict[Action, Rule] = {
     Action.REPROCESS:         Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), True,  "reprocess documents"),
     Action.STEER:             Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "pause, resume or cancel a reprocessing"),
     Action.CONFIRM:           Rule(frozenset({_LEADER, _OPS}),            True,  "confirm what somebody else has asked for"),
-    Action.ADOPT:             Rule(frozenset({_OPS, _SUPPORT}),           True,  "take over a document of the ERP that differs"),
     Action.CANCEL_ORDER:      Rule(frozenset({_OPS, _ANALYST}),           True,  "cancel an order in the ERP"),
     Action.ACCEPT:            Rule(frozenset({_OPS}),                     True,  "accept what a rule objects to"),
     Action.ABANDON:           Rule(frozenset({_OPS, _ANALYST}),           True,  "give a document up"),

@@ -39,12 +39,6 @@ def about(desk, action, unit):
         return {"redrive_id": str(desk.redrive(desk.case(unit=unit), state=state)), "to": "pause"}
     if action is Action.CANCEL_ORDER:
         return {"document_id": str(desk.order(unit=unit)), "version": 1}
-    if action is Action.ADOPT:
-        case = desk.case(unit=unit, code="effect_conflict", retryable="never")
-        desk.connection.execute(
-            'UPDATE exception_case SET facts = \'{"found": "4500000001"}\' WHERE case_id = %s', [case]
-        )
-        return {"cases": desk.named(case)}
     case = desk.case(
         unit=unit,
         code="duplicate_order" if action is Action.ACCEPT else "cost_centre_blocked",

@@ -15,7 +15,9 @@ RATES = (
     "calls_per_journey_http",
     "journey_calls_per_s_http",
     "bare_calls_per_s_http",
+    "threaded_calls_per_s_http",
     "journey_share_of_bare_calls",
+    "journey_share_of_threaded_calls",
 )
 
 

@@ -1,6 +1,7 @@
 """Orders: one each, whatever is lost, refused or repeated."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -212,3 +213,35 @@ def test_the_same_message_told_a_hundred_times_is_one_requisition(house):
     assert house.connection.execute(
         "SELECT count(*) FROM event WHERE activity = 'requisition_received'"
     ).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("repair", ["corrected", "deleted"])
+def test_what_stands_under_our_reference_and_differs_is_shown_and_never_ordered_again(house, support, repair):
+    """D01: a buyer changes the order in SAP while its answer is lost. The difference is named field by field; once it is corrected
+    the order is taken over, once it is deleted it is made anew, and there is never a second one."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    house.s4hana.faults.only_writes = True
+    house.s4hana.faults.next_replies_lost = 1
+    house.approve_in_coupa(requisition)
+    for _ in range(20):
+        house.run(seconds=20)
+        if house.live_orders():
+            break
+    [order] = house.live_orders()
+    house.s4hana.change_order_by_hand(number=order, item=10, price=Decimal("21.00"))
+    house.run(hours=1)
+    assert [case[0] for case in house.cases()] == ["effect_conflict"]
+    [[facts]] = house.connection.execute("SELECT facts FROM exception_case").fetchall()
+    assert facts == {"found": order, "amount": "200.00, SAP 210.00"}
+    assert house.live_orders() == [order]
+    if repair == "corrected":
+        house.s4hana.change_order_by_hand(number=order, item=10, price=Decimal("20.00"))
+    else:
+        house.s4hana.delete_order(number=order, by="BUYER1")
+    house.reprocess(support)
+    house.run(minutes=30)
+    assert house.redrive_results()[-1][0] == "verified"
+    [live] = house.live_orders()
+    assert (live == order) == (repair == "corrected")
+    assert house.cases() == []
