@@ -68,7 +68,7 @@ def test_the_forecast_of_a_drain_is_right_within_15_percent(connection, database
     session = access.open_session(gate, person.user_id, hours=1)
     reports = Reports(app, session.token, person, Cache())
     now = town.clock.now()
-    found = prices.forecasts(reports, health.systems(reports, None, as_of=now), None, as_of=now)["erp"]
+    found = prices.forecasts(prices.asked(reports, None, as_of=now), health.systems(reports, None, as_of=now))["erp"]
     gate.dispose()
     app.dispose()
     answered = sum(town.vendor.answered.values())
