@@ -25,6 +25,7 @@ if PagesManager.uses_pages_directory:
 
 from pages import (
     alerts,
+    approvals,
     audit,
     cycle_time,
     exception_rate,
@@ -60,6 +61,7 @@ PAGES: tuple[Page, ...] = (
     alerts,
     cycle_time,
     process_map,
+    approvals,
     stuck,
     invoices_due,
     exception_rate,

@@ -14,7 +14,7 @@ SELECT status, result, settled_at FROM command WHERE command_id = :command_id;
 -- The oldest commands nobody has carried out, held until the transaction ends, with the asker's rights as they are now.
 SELECT c.command_id, c.actor, c.action, c.arguments, c.reason, c.asked_at, u.roles, u.units, u.is_active
   FROM command c LEFT JOIN app_user u ON u.user_id = c.actor
- WHERE c.status = 'asked' ORDER BY c.asked_at LIMIT :wanted FOR UPDATE OF c SKIP LOCKED;
+ WHERE c.status = 'asked' ORDER BY c.asked_at, c.command_id LIMIT :wanted FOR UPDATE OF c SKIP LOCKED;
 
 -- name: settle_command(command_id, status, result, business_unit, now)!
 -- What became of a command.

@@ -86,6 +86,10 @@ LANDING: dict[Role, str] = {
     Role.AUDITOR: "audit",
 }
 
+NAMES_APPROVERS = frozenset({Role.FINANCE_LEADER, Role.AUDITOR})
+"""Who is told, where decisions are measured, whose they were: those who manage approvers and those who audit them. Everybody else
+sees the role that was asked."""
+
 ACCEPTABLE = frozenset(
     {
         "duplicate_order",

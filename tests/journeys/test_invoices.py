@@ -169,6 +169,7 @@ def test_a_payment_block_in_the_erp_keeps_it_from_being_ready_and_its_release_ma
 
 
 def test_a_closed_period_stops_the_posting_and_reprocessing_posts_it_once(house):
+    """Trap 16: the ledger refuses, the business has agreed all the same; two facts."""
     _, order = house.order_one()
     house.receive(order)
     house.run(hours=1)

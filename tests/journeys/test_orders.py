@@ -43,6 +43,7 @@ def test_a_blocked_cost_centre_stops_the_order_visibly_and_reprocessing_brings_t
 
 
 def test_a_closed_period_stops_the_order_until_it_opens(house, support):
+    """Trap 16: the closed period stops what is to be posted; the approval given meanwhile stands."""
     requisition = house.submit()
     house.run(minutes=10)
     house.s4hana.close_period(company_code="1010", year=2026, month=9)
@@ -50,6 +51,7 @@ def test_a_closed_period_stops_the_order_until_it_opens(house, support):
     house.run(minutes=30)
     [(code, _, _, message)] = house.cases()
     assert code == "period_closed"
+    assert house.documents("requisition")[0][2] == "approved"
     assert "09" in message or "9" in message
     house.s4hana.open_period(company_code="1010", year=2026, month=9)
     house.reprocess(support)
