@@ -107,7 +107,7 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         return
     listed, before = page_of(shown, st.query_params.get("after"))
     page = _told(ctx, listed.head(PAGE_ROWS))
-    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
         ctx,
         page,
@@ -123,8 +123,9 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         before=before,
     )
     _turn(ctx, chosen, listed, before)
-    with bar:
-        _bar(ctx, page[page["document_id"].astype(str).isin(picked)])
+    chosen_rows = page[page["document_id"].astype(str).isin(picked)]
+    with buttons:
+        bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")
 
 
 def page_of(rows: pd.DataFrame, after: str | None) -> tuple[pd.DataFrame, int]:
@@ -196,7 +197,9 @@ def _card(ctx: Context, row: dict[str, Any]) -> None:
     ctx.link("trace", "Trace", document=str(row["document_id"]))
 
 
-def _bar(ctx: Context, picked: pd.DataFrame) -> None:
+def bar(ctx: Context, picked: pd.DataFrame, about: str, *, noun: str = "document") -> None:
+    """What can be done with the chosen rows of a list of documents: what they come to, their trace, and reprocessing what an exception
+    stops. `about` says more of them."""
     if picked.empty:
         st.caption(
             "Choose rows to see what they are worth together, and to reprocess what an exception stops.",
@@ -204,7 +207,7 @@ def _bar(ctx: Context, picked: pd.DataFrame) -> None:
         )
         return
     st.markdown(
-        f"**{count(len(picked), 'document')}**: {money_short(worth(picked))}, oldest in its stage for {working_time(picked['age_business_s'].max())}",
+        f"**{count(len(picked), noun)}**: {money_short(worth(picked))}, {about}",
         anchors=False,
         width="content",
     )
@@ -237,7 +240,7 @@ def _bar(ctx: Context, picked: pd.DataFrame) -> None:
         hexes = [UUID(str(case_id)).hex for case_id in cases["case_id"]]
         ctx.link(
             "exceptions",
-            f"Reprocess {count(len(cases), 'document')} ({money_short(worth(cases))})",
+            f"Reprocess {count(len(cases), noun)} ({money_short(worth(cases))})",
             icon=":material/replay:",
             scope="rows",
             pick=hexes,

@@ -422,9 +422,14 @@ def test_nothing_from_outside_is_shown_as_markup(path):
     assert unsafe == []
 
 
+COMPILES = {
+    "sandbox/simulation/mutants/patches.py": "plants bugs in the program's own text; only the simulator knows it"
+}
+
+
 @every_file
 def test_nothing_is_evaluated_or_unpickled(path):
-    names = {"eval", "exec", "compile", "__import__"}
+    names = {"eval", "exec", "compile", "__import__"} - ({"compile"} if path in COMPILES else set())
     assert [
         node.lineno
         for node in NODES[path]

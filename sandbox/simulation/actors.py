@@ -25,6 +25,7 @@ class Actor:
 
     Attributes:
         place: Which of the schedule's engines it is; its successor after a crash has the same.
+        desk: Its connection for commands: one that is refused is rolled back, and psycopg forgets what is prepared with it.
         hand: Claimed and not asked yet, by lane.
         results: Asked and not recorded yet, by lane.
         restarts_s: When it starts again, in true elapsed seconds; None while it runs.
@@ -34,6 +35,7 @@ class Actor:
     place: int
     engine: Engine
     connection: psycopg.Connection
+    desk: psycopg.Connection
     wire: Any
     hand: dict[str, list[Item]] = field(default_factory=dict)
     results: dict[str, list[Result]] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Actor:
     def command(self) -> int:
         """Carry out what people asked."""
         engine = self.engine
-        return execute_commands(self.connection, engine.setup, engine_id=engine.engine_id, now=engine.clock.now())
+        return execute_commands(self.desk, engine.setup, engine_id=engine.engine_id, now=engine.clock.now())
 
     def claim(self, lane: str, wanted: int) -> list[Item]:
         """Take items of a lane into the hand."""
@@ -109,8 +111,9 @@ class Actor:
         self.hand, self.results = {}, {}
         self.restarts_s = restarts_s
         self.is_busy = False
-        if not self.connection.closed and self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            self.connection.rollback()
+        for connection in (self.connection, self.desk):
+            if not connection.closed:
+                store.roll_back(connection)
 
 
 COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, store.Stale)

@@ -29,6 +29,9 @@ FAST = {
     "autovacuum": "off",
     "max_connections": "60",
     "shared_buffers": "128MB",
+    "track_activities": "off",
+    "track_counts": "off",
+    "update_process_title": "off",
 }
 """A simulated database survives nothing but its run, so it need not wait for a disk."""
 
@@ -61,8 +64,11 @@ decides. Here the same indexes go on by id, so that a run can be repeated."""
 
 IN_FORCE_SINCE = datetime(2026, 9, 1, tzinfo=UTC)
 
+LEAVER = "operations.4"
+"""Whoever loses their rights between asking and being heard."""
+
 PEOPLE = (
-    *(Person(f"operations.{n}", f"Operations {n}", frozenset({Role.FINANCE_OPERATIONS}), ("*",)) for n in (1, 2, 3)),
+    *(Person(f"operations.{n}", f"Operations {n}", frozenset({Role.FINANCE_OPERATIONS}), ("*",)) for n in (1, 2, 3, 4)),
     *(Person(f"analyst.{unit.lower()}", unit, frozenset({Role.PROCUREMENT_ANALYST}), (unit,)) for unit in UNITS),
 )
 
@@ -101,7 +107,7 @@ class Arena:
         self.owner.execute(compose.SQL("SET search_path TO {}").format(compose.Identifier(cell)))
         for change in UNTIED:
             self.owner.execute(change)
-        self._pool = self.database.engine("finsync_engine", pool_size=6)
+        self._pool = self.database.engine("finsync_engine", pool_size=10)
         self._closing.callback(self._pool.dispose)
         self.app = self.database.engine("finsync_app", pool_size=2)
         self._closing.callback(self.app.dispose)
@@ -120,7 +126,7 @@ class Arena:
         self._closing.close()
 
     def connection(self, number: int) -> psycopg.Connection:
-        """The connection of the engine in place `number`, as an engine's role."""
+        """A connection as an engine's role, the same for the same number."""
         while len(self._connections) <= number:
             self._connections.append(self._closing.enter_context(borrowed(self._pool)))
         return self._connections[number]

@@ -3,7 +3,7 @@
 CHAOS_S = 2 * 86_400.0
 """So long faults may last; people who are quick are done before."""
 
-CHAOS_PASSES = 200
+CHAOS_PASSES = 100
 """And so many passes in which something was done: beyond that a storm only repeats itself."""
 
 QUIET_S = 3 * 86_400.0

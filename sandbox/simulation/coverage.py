@@ -17,6 +17,8 @@ from sync_engine.model.lifecycles import LIFECYCLES
 AT_A_CALL = ("reply_lost", "request_lost", "storm", "slow", "garbled")
 AT_A_FEED = ("duplicate", "late")
 AT_A_RECORD = ("poison", "schema")
+AT_A_CREATE = ("order_to_fulfilment.create_purchase_order", "invoice_to_payment_readiness.post_invoice")
+"""Where the ERP is asked to make something, under an id of the request by which it may know it again."""
 
 Counts = Mapping[str, int]
 
@@ -111,6 +113,7 @@ def all_faults() -> list[str]:
         *(f"{name} at {place}" for name in AT_A_RECORD for place in spoilable),
         *(f"outage at {system}" for system in systems),
         *(f"clock at {place}" for place in [*systems, "database"]),
+        *(f"forgetful at {place}" for place in AT_A_CREATE),
         "crowd at exceptions",
     ]
 

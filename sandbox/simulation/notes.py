@@ -14,6 +14,9 @@ class Notes:
 
     Attributes:
         claims: (work item, token): the engine that was given it.
+        claimed_at: When each work item was claimed last, by the database's time.
+        keys: The payload of which each idempotency key was first seen.
+        buckets: What each system's rate limit still allowed at its last claim, and when that was.
         newest: The highest token each work item was claimed under.
         left_alone_until: Until when a system has asked to be left alone, by the database's time.
         reads: Histories of documents as they were read during the run, by document.
@@ -23,6 +26,9 @@ class Notes:
     """
 
     claims: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    claimed_at: dict[UUID, datetime] = field(default_factory=dict)
+    keys: dict[str, bytes] = field(default_factory=dict)
+    buckets: dict[str, tuple[float, datetime]] = field(default_factory=dict)
     newest: dict[UUID, int] = field(default_factory=dict)
     left_alone_until: dict[str, datetime] = field(default_factory=dict)
     reads: list[dict[UUID, list[tuple[int, str]]]] = field(default_factory=list)

@@ -1,13 +1,14 @@
 """People who use our application: they see the exceptions of their units and ask for them to be reprocessed."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID
 
-from sandbox.simulation.arena import Arena
+from sandbox.simulation.arena import LEAVER, PEOPLE, Arena
 from sandbox.simulation.clocks import WorldClock
 from sync_engine.control import commands
-from sync_engine.control.access import acting
+from sync_engine.control.access import acting, put_people
 from sync_engine.control.roles import Action
 from sync_engine.database.statements import sql
 
@@ -25,6 +26,7 @@ class Operators:
         self._arena = arena
         self._rng = rng
         self._clock = clock
+        self._may_again = next(person for person in PEOPLE if person.user_id == LEAVER)
         self.trespasses: list[UUID] = []
         """Commands about exceptions their asker may not even know of."""
         self.have_asked = False
@@ -59,12 +61,20 @@ class Operators:
             command_id = self._ask(who, cases)
             if who == "operations.2":
                 self._ask(who, cases, command_id)
+        self._leave(cases)
         foreign = {
             who: [case for case in cases if case not in self._open_cases(who, "")]
             for who in ("analyst.de-south", "analyst.de-north")
         }
         self.trespasses += [self._ask(who, theirs) for who, theirs in foreign.items() if theirs]
         return len(cases)
+
+    def _leave(self, cases: list[tuple[UUID, int]]) -> None:
+        """Somebody asks too, and has lost their rights before anybody gets to it."""
+        now = self._clock.database_now()
+        put_people(self._arena.owner, [self._may_again], now=now)
+        self._ask(LEAVER, cases)
+        put_people(self._arena.owner, [replace(self._may_again, roles=frozenset())], now=now)
 
     def _reprocess(self, who: str, number: str) -> int:
         self._settle_what_stands()

@@ -24,7 +24,6 @@ from sandbox.simulation.bounds import (
     CHAOS_PASSES,
     CHAOS_S,
     CLOCK_FACTOR,
-    CLOCKS_DIFFER_S,
     CRASH_FACTOR,
     CROWD_FACTOR,
     GRIDS_S,
@@ -46,10 +45,10 @@ from sandbox.simulation.operators import Operators
 from sandbox.simulation.plan import Plan
 from sandbox.simulation.stories import People
 from sandbox.simulation.trace import Trace
+from sandbox.simulation.watching import Watch
 from sandbox.simulation.wire import Wire
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Item
-from sync_engine.engine.results import Moment, Result
+from sync_engine.engine.results import Moment
 from sync_engine.model.flows import Role
 
 OPEN_POINTS = frozenset({"before_intent", "after_intent", "before_call", "after_call", "after_cursor"})
@@ -81,6 +80,7 @@ class Schedule:
         self.faults = Faults(plan, self.trace)
         self.landscape = Landscape(plan.seed, self.clock)
         self.wire = Wire(self.landscape, self.clock, self.faults, self.trace)
+        self.watch = Watch(self.notes, self.clock, self.wire)
         self.operators = Operators(arena, Random(f"{plan.seed} operators"), self.clock)
         self.people = People(plan, self.landscape, self.operators)
         self._rng = Random(f"{plan.seed} turns")
@@ -169,7 +169,7 @@ class Schedule:
         number = self._started
         off_s = Random(f"{self.plan.seed} clock {number}").choice((0.0, 0.0, -0.5, 0.5))
         clock = EngineClock(self.clock, off_s if self.plan.rates.get("clock") else 0.0)
-        connection = self.arena.connection(place)
+        connection, desk = self.arena.connection(place), self.arena.connection(self.plan.engines + 1 + place)
         actor: Actor
         engine = self.landscape.connect(
             number,
@@ -177,7 +177,7 @@ class Schedule:
             transport=self.wire.transport(),
             crash_point=lambda where: self._at(actor, where),
         )
-        actor = Actor(place, engine, connection, self.wire)
+        actor = Actor(place, engine, connection, desk, self.wire)
         engine.register(connection, release="simulation")
         self.trace.say("start", engine.engine_id, "at", self.clock.elapsed_s)
         if number <= self.plan.engines or self._rng.random() < HEEDS_ANEW:
@@ -200,7 +200,7 @@ class Schedule:
 
     def _at(self, actor: Actor, where: Moment) -> None:
         """An engine has come to a boundary: it may die here, or be overtaken."""
-        step = self.wire.where
+        step, about = self.wire.where, self.wire.about
         if self.faults.strikes("crash", str(where), factor=CRASH_FACTOR):
             about = {f"{item.flow.name}.{item.step.name}" for item in where.items} or {step}
             self.notes.crashes.update(f"{where} {one}" for one in about)
@@ -209,7 +209,7 @@ class Schedule:
             others = [other for other in self.actors if other.is_alive and not other.is_busy and other is not actor]
             if others:
                 self._one_pass(others, self._rng.randint(1, 3))
-        self.wire.where = step
+        self.wire.where, self.wire.about = step, about
 
     # -- one pass ---------------------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class Schedule:
         """One step of one engine. Answers whether it did anything."""
         actor.is_busy = True
         self.clock.advance(STEP_S)
-        self.wire.where = what
+        self.wire.where, self.wire.about = what, None
         try:
             done = getattr(self, f"_{what}")(actor, about)
         except Crash as crash:
@@ -307,26 +307,11 @@ class Schedule:
 
     def _claim(self, actor: Actor, lane: str) -> int:
         items = actor.claim(lane, self._rng.choice((1, 50, 50, 50)))
-        until = self.notes.left_alone_until.get(lane)
-        if items and until is not None and self.clock.database_now() < until:
-            says = f"{lane} had asked to be left alone until {until:%H:%M:%S}, and {len(items)} calls were claimed"
-            self.notes.findings.append(Finding("restraint", lane, says))
-        for item in items:
-            self.notes.newest[item.work_item_id] = max(item.fencing_token, self.notes.newest.get(item.work_item_id, 0))
-            key = (item.work_item_id, item.fencing_token)
-            if key in self.notes.claims:
-                says = (
-                    f"token {item.fencing_token} was given to {self.notes.claims[key]} and to {actor.engine.engine_id}"
-                )
-                self.notes.findings.append(Finding("fencing", item.head.number, says))
-            self.notes.claims[key] = actor.engine.engine_id
+        self.watch.claimed(actor.engine, lane, items)
         return len(items)
 
     def _ask(self, actor: Actor, lane: str) -> int:
-        return actor.ask(lane, self._note_step) or 1
-
-    def _note_step(self, item: Item) -> None:
-        self.notes.steps[f"{item.flow.name}.{item.step.name}"] += 1
+        return actor.ask(lane, self.watch.begins) or 1
 
     def _record(self, actor: Actor, lane: str) -> int:
         results = actor.results[lane]
@@ -341,7 +326,7 @@ class Schedule:
             if after != before[work_item_id]:
                 says = f"{actor.engine.engine_id} had lost it, and wrote: {before[work_item_id]} became {after}"
                 self.notes.findings.append(Finding("fencing", str(work_item_id), says))
-        self._note_pauses(lane, results)
+        self.watch.asked_to_wait(lane, results)
         return many
 
     def _work(self, ids: set[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -350,13 +335,6 @@ class Schedule:
             if ids
             else {}
         )
-
-    def _note_pauses(self, lane: str, results: list[Result]) -> None:
-        """From now on everybody knows that a system has asked to be left alone, and until when."""
-        for result in results:
-            if result.outcome.retry_after_s:
-                until = self.clock.database_now() + timedelta(seconds=result.outcome.retry_after_s - CLOCKS_DIFFER_S)
-                self.notes.left_alone_until[lane] = max(until, self.notes.left_alone_until.get(lane, until))
 
     # -- time and news ----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,14 +66,16 @@ class Stage:
         self.arena = Arena(url, cell)
         self.calm: Mapping[str, JourneyEnd] = calm_ends(self.arena)
 
-    def play(self, plan: Plan, *, altered: Alteration = unaltered) -> Result:
-        """Run one plan and look at its end. `altered` plants a bug for this run only."""
-        with altered(self.arena):
-            schedule = Schedule(plan, self.arena)
-            try:
-                schedule.run()
-            except RuntimeError as error:
-                schedule.notes.findings.append(Finding("comes_to_rest", "", str(error)))
+    def play(self, plan: Plan, *, altered: Alteration = unaltered, schema: Alteration = unaltered) -> Result:
+        """Run one plan and look at its end. `altered` plants a bug in the program, which is taken back before anybody looks, so
+        that no invariant goes by it; `schema` plants one in the database, which is there to be looked at."""
+        with schema(self.arena):
+            with altered(self.arena):
+                schedule = Schedule(plan, self.arena)
+                try:
+                    schedule.run()
+                except RuntimeError as error:
+                    schedule.notes.findings.append(Finding("comes_to_rest", "", str(error)))
             ended = Ended(schedule)
             findings = tuple(check(ended, self.calm))
         return Result(
@@ -102,14 +104,14 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """A stage on a server of its own."""
+    """A stage on a server of its own. The process logs again as it did when that is over."""
+    logged = structlog.get_config()
     _settle_in()
-    with server() as url:
-        found = Stage(url, "simulation")
-        try:
+    try:
+        with server() as url, closing(Stage(url, "simulation")) as found:
             yield found
-        finally:
-            found.close()
+    finally:
+        structlog.configure(**logged)
 
 
 def results(seeds: Iterable[int], *, jobs: int = 1) -> Iterator[Result]:

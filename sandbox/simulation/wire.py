@@ -71,7 +71,8 @@ class Wire:
     Attributes:
         where: Which step or feed is asking, set by whoever asks.
         calls: Requests sent per system.
-        told_to_wait: Until when (true elapsed seconds) each system has said that nobody should ask.
+        about: The claim that is being asked about (item, token), set by whoever asks.
+        told_to_wait: For how many seconds the system has asked to be left alone when it was asked about a claim.
     """
 
     landscape: Landscape
@@ -84,7 +85,8 @@ class Wire:
     spoiled: set[tuple[str, str]] = field(default_factory=set)
     late: list[Late] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOKEN_PATHS, 0))
-    waits: dict[str, float] = field(default_factory=dict)
+    about: Any = None
+    told_to_wait: dict[Any, float] = field(default_factory=dict)
 
     def transport(self) -> "FaultTransport":
         """A line for one engine."""
@@ -126,9 +128,13 @@ class FaultTransport(httpx2.BaseTransport):
         wire.calls[system] += 1
         refused = self._refused(request, system)
         if refused is not None:
+            if not is_token and "Retry-After" in refused.headers:
+                wire.told_to_wait[wire.about] = float(refused.headers["Retry-After"])
             return self._said(request, refused)
         if is_token:
             return self._said(request, self._inner.handle_request(request))
+        if "RequestID" in request.headers and wire.faults.strikes("forgetful", wire.where):
+            del request.headers["RequestID"]
         self._lose(request, system)
         response = self._inner.handle_request(request)
         if wire.faults.strikes("slow", wire.where):

@@ -131,7 +131,7 @@ UPDATE reread_wanted r
   FROM (SELECT w.message_id FROM reread_wanted w
          WHERE w.system = :system AND w.due_at <= :now AND (w.lease_until IS NULL OR w.lease_until < :now)
            AND NOT EXISTS (SELECT 1 FROM system_state s WHERE s.system = w.system AND s.paused_until > :now)
-         ORDER BY w.due_at LIMIT :wanted FOR UPDATE SKIP LOCKED) taken
+         ORDER BY w.due_at, w.message_id LIMIT :wanted FOR UPDATE SKIP LOCKED) taken
  WHERE r.message_id = taken.message_id
 RETURNING r.message_id, r.received_at, r.feed, r.kind, r.external_id, r.version, r.tries;
 

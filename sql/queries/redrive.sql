@@ -20,7 +20,7 @@ SELECT :redrive_id, u.case_id, u.document_id, u.work_item_id, u.case_version, u.
 SELECT redrive_id, action, canary_size, wave_size, per_minute, halt_percent, wave, judged_from, next_wave_at
   FROM redrive
  WHERE state = 'running' AND finished_at IS NULL AND look_at <= :now
- ORDER BY look_at LIMIT :wanted
+ ORDER BY look_at, redrive_id LIMIT :wanted
    FOR UPDATE SKIP LOCKED;
 
 -- name: lock(redrive_id)

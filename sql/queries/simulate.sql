@@ -77,8 +77,61 @@ SELECT what, count(*) FROM (
     UNION ALL SELECT 'inbound_disposition', business_unit FROM inbound_disposition UNION ALL SELECT 'exception_case', business_unit FROM exception_case
     UNION ALL SELECT 'case_event', business_unit FROM case_event UNION ALL SELECT 'redrive_item', business_unit FROM redrive_item
     UNION ALL SELECT 'attempt', business_unit FROM attempt UNION ALL SELECT 'attempt_body', business_unit FROM attempt_body
-    UNION ALL SELECT 'alert', business_unit FROM alert) readable
+    UNION ALL SELECT 'alert', business_unit FROM alert
+    UNION ALL SELECT 'the view open_document', business_unit FROM open_document UNION ALL SELECT 'the view exception', business_unit FROM exception) readable
  WHERE NOT business_unit = ANY (:units::text[]) GROUP BY what ORDER BY what;
+
+-- name: told_twice()
+-- Messages that are there more than once in one version.
+SELECT kind || ' ' || external_id AS number, version, count(*) AS times FROM inbound_message
+ GROUP BY system, kind, external_id, version HAVING count(*) > 1 ORDER BY 1, 2;
+
+-- name: calls_without_intent()
+-- Calls that changed something, or may have, and that nobody had put on record before.
+SELECT d.number, a.step FROM attempt a JOIN document d USING (document_id)
+ WHERE a.effect IN ('create', 'set') AND a.work_item_id IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.document_id = a.document_id AND i.idempotency_key = a.idempotency_key);
+
+-- name: guessed()
+-- Messages with a status word that is in no table, and what became of them instead of being parked.
+SELECT m.external_id AS number, x.outcome FROM inbound_message m JOIN inbound_disposition x USING (message_id)
+ WHERE x.outcome <> 'parked' AND convert_from(m.body, 'UTF8') ~ '"(processingStatus|status)":"on_the_moon"'
+   AND NOT EXISTS (SELECT 1 FROM inbound_reread r WHERE r.message_id = m.message_id);
+
+-- name: matched_before_receipt()
+-- Invoices that were matched when nothing had been received of any order they bill.
+SELECT i.number FROM document i
+  JOIN event m ON m.document_id = i.document_id AND m.activity = 'matched'
+  JOIN recording y ON y.recording_id = m.recording_id
+ WHERE NOT EXISTS (SELECT 1 FROM document_link b
+                     JOIN document_link r ON r.to_document_id = b.to_document_id AND r.relation = 'receives'
+                     JOIN event e ON e.document_id = r.from_document_id AND e.activity = 'receipt_applied'
+                     JOIN recording x ON x.recording_id = e.recording_id
+                    WHERE b.from_document_id = i.document_id AND b.relation = 'bills' AND x.written_order <= y.written_order);
+
+-- name: plant_open_policy()!
+-- A careless policy, planted to see whether anybody sees it.
+CREATE POLICY planted ON document FOR SELECT TO finsync_app USING (true);
+
+-- name: undo_open_policy()!
+-- It is taken back.
+DROP POLICY planted ON document;
+
+-- name: plant_unguarded_table()!
+-- A table that somebody has forgotten to guard.
+ALTER TABLE work_item DISABLE ROW LEVEL SECURITY;
+
+-- name: undo_unguarded_table()!
+-- It is guarded again.
+ALTER TABLE work_item ENABLE ROW LEVEL SECURITY;
+
+-- name: plant_owners_view()!
+-- A view that shows what its owner may see.
+ALTER VIEW open_document SET (security_invoker = false);
+
+-- name: undo_owners_view()!
+-- It shows again what its reader may see.
+ALTER VIEW open_document SET (security_invoker = true);
 
 -- name: commands()
 -- What people asked, with the rights they have, and what became of it.

@@ -18,11 +18,19 @@ def simulate(
     jobs: Annotated[int, typer.Option(min=1, help="Processes to spread them over.")] = 1,
     replay: Annotated[int | None, typer.Option(min=0, help="Play this one seed and tell what happened last.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Write every failing plan, made small, into this folder.")] = None,
+    mutants: Annotated[bool, typer.Option(help="Plant known bugs and see that each is seen.")] = False,
+    only: Annotated[str, typer.Option(help="Of the planted bugs this one only.")] = "",
+    most: Annotated[int, typer.Option(min=1, help="Seeds in which a planted bug is looked for.")] = 300,
     as_json: AsJson = False,
 ) -> None:
     """Run seeded schedules of faults against the real engine on a PostgreSQL of their own; ends with 1 if anything did not hold."""
     with expected_errors():
-        report = _replayed(replay) if replay is not None else _simulated(range(seed, seed + schedules), jobs, keep)
+        if mutants:
+            report = _hunted(only, most)
+        elif replay is not None:
+            report = _replayed(replay)
+        else:
+            report = _simulated(range(seed, seed + schedules), jobs, keep)
     if as_json:
         print_json(report)
     else:
@@ -71,3 +79,26 @@ def _replayed(seed: int) -> dict[str, Any]:
         "plan": result.plan.as_json(),
         "last": list(result.last),
     }
+
+
+def _hunted(only: str, most: int) -> dict[str, Any]:
+    from sandbox.simulation.mutants import MUTANTS
+    from sandbox.simulation.mutants.hunt import hunt_all, report
+    from sandbox.simulation.mutants.patches import NotApplicable
+    from sandbox.simulation.simulate import stage
+
+    if only and only not in MUTANTS:
+        raise typer.BadParameter(f"there is no planted bug called {only}; there are {', '.join(MUTANTS)}")
+    wanted = [MUTANTS[only]] if only else list(MUTANTS.values())
+    hunted = []
+    with stage() as alone:
+        try:
+            for one in hunt_all(alone, wanted, most=most):
+                hunted.append(one)
+                seen = f"seen by {', '.join(one.caught_by)}" if one.caught_by else "seen by nobody"
+                alarms = f"; false alarm: {one.false_alarms[0]}" if one.false_alarms else ""
+                typer.echo(f"{one.mutant.name}: {seen} in {one.seeds} seeds, {one.seconds:.1f} s{alarms}", err=True)
+        except NotApplicable as error:
+            typer.echo(f"A planted bug does not fit the program any more: {error}", err=True)
+            raise typer.Exit(2) from None
+    return report(hunted)

@@ -55,6 +55,13 @@ def accept(asked: Asked, doing: Doing) -> dict[str, Any]:
     return {**begun, "sentence": f"Accepted; {case['number']} goes on."}
 
 
+def go_on(asked: Asked, doing: Doing, case: Mapping[str, Any]) -> str:
+    """Repeat what a case has parked because what it objected to has been decided otherwise; what to say of it, or nothing."""
+    if case["work_item_id"] is None or case["work_status"] not in {"parked", "due"} or case["being_reprocessed_by"]:
+        return ""
+    return str(_begin(asked, doing, [case], {})["sentence"])
+
+
 def _begin(
     asked: Asked,
     doing: Doing,

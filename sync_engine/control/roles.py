@@ -37,6 +37,7 @@ class Action(StrEnum):
     SAVE_ALERT_RULE = "save_alert_rule"
     LEAVE_OUT = "leave_out"
     COUNT_AGAIN = "count_again"
+    JUDGE_DUPLICATE = "judge_duplicate"
     VIEW_PAYLOAD = "view_payload"
     EXPORT = "export"
 
@@ -71,6 +72,7 @@ RULES: dict[Action, Rule] = {
     Action.SAVE_ALERT_RULE:   Rule(frozenset({_OPS, _SUPPORT}),           True,  "change an alert rule"),
     Action.LEAVE_OUT:         Rule(frozenset({_OPS, _SUPPORT}),           True,  "leave deadlines out of an objective"),
     Action.COUNT_AGAIN:       Rule(frozenset({_OPS, _SUPPORT}),           True,  "count deadlines that were left out"),
+    Action.JUDGE_DUPLICATE:   Rule(frozenset({_OPS}),                     True,  "say whether two invoices are one"),
     Action.VIEW_PAYLOAD:      Rule(frozenset({_OPS, _SUPPORT, _AUDITOR}), False, "open a payload"),
     Action.EXPORT:            Rule(_EVERYBODY,                            False, "export a list"),
 }
@@ -83,6 +85,10 @@ LANDING: dict[Role, str] = {
     Role.INTEGRATION_SUPPORT: "health",
     Role.AUDITOR: "audit",
 }
+
+NAMES_APPROVERS = frozenset({Role.FINANCE_LEADER, Role.AUDITOR})
+"""Who is told, where decisions are measured, whose they were: those who manage approvers and those who audit them. Everybody else
+sees the role that was asked."""
 
 ACCEPTABLE = frozenset(
     {

@@ -82,7 +82,7 @@ class Engine:
     def register(self, connection: psycopg.Connection, *, release: str) -> None:
         """Report for duty: make sure that the database knows us, our systems and their feeds."""
         now = self.clock.now()
-        with connection.transaction():
+        with store.transaction(connection):
             store.run(connection, "engine.register_engine", engine_id=self.engine_id, release=release, now=now)
             for system in self.setup.systems.values():
                 store.run(

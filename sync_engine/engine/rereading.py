@@ -68,6 +68,7 @@ class Rereader:
         )
         told: list[tuple[Mapping[str, Any], Record | None]] = []
         attempts: list[Attempt] = []
+        wanted.sort(key=lambda row: row["message_id"].int)
         for place, row in enumerate(wanted):
             record, attempt, error = self._ask(row)
             attempts.append(attempt)

@@ -107,8 +107,7 @@ def transaction(connection: psycopg.Connection) -> Iterator[None]:
 def _roll_back(connection: psycopg.Connection, *, forget_prepared: bool) -> None:
     if connection.closed:
         return
-    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-        connection.execute("ROLLBACK", prepare=False)
+    roll_back(connection)
     if not forget_prepared:
         return
     # psycopg counts a statement as prepared when it is sent; one sent behind a failure never reached the server.
@@ -116,6 +115,13 @@ def _roll_back(connection: psycopg.Connection, *, forget_prepared: bool) -> None
     connection.execute("DEALLOCATE ALL")
     connection._prepared.clear()  # noqa: SLF001 - psycopg has no public way to forget what it believes to be prepared
     connection.prepare_threshold = threshold
+
+
+def roll_back(connection: psycopg.Connection) -> None:
+    """End a transaction that shall not stand, if there is one, and keep what is prepared: psycopg forgets every prepared statement
+    with a ROLLBACK it is asked for, and an engine that was overtaken once would have to prepare hundreds of them anew."""
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        connection.pgconn.exec_(b"ROLLBACK")
 
 
 def is_stale(error: psycopg.Error) -> bool:

@@ -48,7 +48,7 @@ def finsync(server):
             env={**inherited, "FINSYNC_HOME": str(home), "COLUMNS": "200", **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
             check=False,
         )
 

@@ -26,7 +26,7 @@ def cells(database: Database) -> list[str]:
         return sorted(name for (name,) in owner.execute("SELECT nspname FROM pg_namespace"))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_quick_run_answers_every_figure_and_leaves_nothing_behind(database):
     before, said = cells(database), []
     figures = run(database, quick=True, progress=said.append)

@@ -13,8 +13,8 @@ from sandbox.simulation.kinds import KINDS
 from sandbox.simulation.stories import Journey
 from sync_engine.insight.reconcile import Reconciliation
 
-CHANGED_ON_PURPOSE = ("revise", "change_by_hand", "edit")
-"""Acts after which an order is not worth what its requisition was worth when it was submitted."""
+CHANGED_ON_PURPOSE = ("revise", "change_by_hand")
+"""Acts after which an order is not worth what its requisition says."""
 
 
 def totals(ended: Ended) -> list[Finding]:

@@ -5,6 +5,7 @@ Read from the ledgers of procurement and the service desk, and from the payloads
 
 from sandbox.simulation.ended import Ended
 from sandbox.simulation.findings import Finding
+from sandbox.simulation.kinds import KINDS
 from sandbox.simulation.stories import Journey
 
 ASKED_FOR = frozenset({"approved", "ordered", "abandoned"})
@@ -34,7 +35,7 @@ def _agreed(ended: Ended, journey: Journey) -> list[Finding]:
         status = ended.landscape.coupa.requisition(journey.requisition)["status"]
         if status not in ASKED_FOR:
             found.append(Finding("approval", number, f"it is {status} in procurement, and ordered in the ERP"))
-    if journey.story.kind == "without_contract":
+    if KINDS[journey.story.kind].line.get("contract") == "":
         missing = {"fin", "proc"} - {who.partition(".")[0] for who in ended.deciders(journey)}
         if missing:
             found.append(

@@ -1,5 +1,5 @@
 """I6: every change of state has exactly one event, histories have no gap, and the Merkle root of every recording is that of its
-events (promise P5)."""
+events (promise P5). What is done outside is on record before it is done."""
 
 from collections import defaultdict
 from itertools import pairwise
@@ -13,7 +13,14 @@ from sync_engine.engine import merkle
 
 def audit(ended: Ended) -> list[Finding]:
     """Gaps, states without their event, and roots that are not those of their events."""
-    return [*_histories(ended), *_roots(ended)]
+    return [
+        *_histories(ended),
+        *_roots(ended),
+        *(
+            Finding("audit", row["number"], f"{row['step']} was sent, and nobody had put on record that it would be")
+            for row in ended.rows("simulate.calls_without_intent")
+        ),
+    ]
 
 
 def _histories(ended: Ended) -> list[Finding]:

@@ -1,4 +1,5 @@
-"""I9: what a person asked is done once per token, however often it arrives and by however many people (F17, F18)."""
+"""I9: what a person asked is done once per token, however often it arrives and by however many people (F17, F18); and a message is
+taken in once, however often it is told (F3). That one idempotency key stands for one payload is noted as it happens."""
 
 from sandbox.simulation.ended import Ended
 from sandbox.simulation.findings import Finding
@@ -21,5 +22,9 @@ def once(ended: Ended) -> list[Finding]:
     found += [
         Finding("once", row["number"], f"{row['winners']} people reprocess it at version {row['case_version']}")
         for row in ended.rows("simulate.reprocessed_twice")
+    ]
+    found += [
+        Finding("once", row["number"], f"version {row['version']} of it was told {row['times']} times")
+        for row in ended.rows("simulate.told_twice")
     ]
     return found

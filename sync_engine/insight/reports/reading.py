@@ -188,9 +188,34 @@ class Reports:
             self.cache.put(key, watermark, answer, len(answer) + 1)
         return answer
 
+    def derived(self, name: str, make: Callable[[], Any], *, weight: int, **arguments: Any) -> Any:
+        """What `make` works out of answers, remembered as they are: `weight` is in rows. Shared: read it, do not change it."""
+        key = (name, self._sight(), _frozen(arguments))
+        watermark = self.newest
+        entry = self.cache.get(key, watermark, not_before=self.not_before)
+        if entry is not None:
+            return entry.answer
+        made = make()
+        with self._putting("sight") as cursor:
+            cursor.execute("SELECT session_units() AS units")
+            sight = cursor.fetchone()
+        if sight is not None and tuple(sorted(sight["units"])) == self._sight():
+            self.cache.put(key, watermark, made, weight)
+        return made
+
     def frame(self, question: str, columns: Sequence[str], **arguments: Any) -> pd.DataFrame:
         """As `remembered`, as a table."""
         return table(self.remembered(question, **arguments), columns)
+
+    def worked_out(self, what: str, period: object, make: Callable[[], Any]) -> Any:
+        """What takes longer to work out than to ask: made once per sight and `period` (a day, say) and kept while the cache keeps it."""
+        key = (what, self._sight(), period)
+        entry = self.cache.get(key, period, not_before=self.not_before)
+        if entry is not None:
+            return entry.answer
+        answer = make()
+        self.cache.put(key, period, answer, 1)
+        return answer
 
     def _sight(self) -> tuple[str, ...]:
         return tuple(sorted(self.person.units))
