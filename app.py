@@ -24,7 +24,7 @@ from sync_engine.control import access
 from sync_engine.control.roles import LANDING, Role
 from sync_engine.database.connections import Database
 from sync_engine.insight.reports import Cache, DatabaseAway, Reports, Unanswered
-from sync_engine.insight.reports.everywhere import business_units, moment
+from sync_engine.insight.reports.everywhere import business_units, visit
 from sync_engine.opening import open_database
 from sync_engine.settings import Settings
 
@@ -83,6 +83,7 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
         st.navigation([st.Page(refusal.render, title=refusal.title, default=True)], position="hidden").run()
         return
     reports = Reports(app, session.token, session.person, cache, not_before=float(st.session_state.get(ACTED_AT, 0.0)))
+    begun = visit(reports)
     narrow = screen.is_narrow()
     pages = offered(session.person.roles)
     ctx = Context(
@@ -90,7 +91,8 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
         app=app,
         session=session,
         reports=reports,
-        moment=moment(reports),
+        moment=begun.moment,
+        feeds=begun.feeds,
         units=business_units(reports),
         zone=zone(),
         narrow=narrow,

@@ -1,8 +1,9 @@
 """Whole journeys over HTTP, by the real connectors against stand-ins in another process; and the bare calls beside them.
 
 A journey is a requisition that people have approved and that becomes an order in the ERP whose number procurement knows. The
-yardstick is the very requests of those journeys, sent again by the same HTTP library on as many threads to each system,
-without an engine and without a database. Both are measured in one process of their own, set up as an engine's process is.
+yardstick is the very requests of those journeys, sent again by the same HTTP library without an engine and without a
+database: by a bare loop, one after the other, and by as many threads to each system as the engine has for it. All are measured
+in one process of their own, set up as an engine's process is.
 """
 
 import json
@@ -96,14 +97,16 @@ def http_rates(database: Database, *, requisitions: int) -> dict[str, Any]:
 def _rates(database: Database, requisitions: int) -> dict[str, Any]:
     with standins() as systems:
         tape, seconds, orders = _journeys(database, systems, requisitions)
-        bare = _bare(tape)
+        bare, threaded = _bare(tape), _threaded(tape)
     calls_per_s = len(tape) / seconds
     return {
         "journeys_per_s_http": round(orders / seconds, 1),
         "calls_per_journey_http": round(len(tape) / orders, 2),
         "journey_calls_per_s_http": round(calls_per_s, 1),
         "bare_calls_per_s_http": round(bare, 1),
+        "threaded_calls_per_s_http": round(threaded, 1),
         "journey_share_of_bare_calls": round(calls_per_s / bare, 3),
+        "journey_share_of_threaded_calls": round(calls_per_s / threaded, 3),
     }
 
 
@@ -182,6 +185,18 @@ def _wait(what: Callable[[], bool]) -> None:
 
 
 def _bare(tape: list[Sent]) -> float:
+    """Requests a second of a loop that does nothing but send them, each when the one before has been answered."""
+    clients = {address: httpx2.Client(timeout=30.0) for address in {urlsplit(sent.url).netloc for sent in tape}}
+    began = time.perf_counter()
+    for sent in tape:
+        _send(clients[urlsplit(sent.url).netloc], [sent])
+    seconds = time.perf_counter() - began
+    for client in clients.values():
+        client.close()
+    return len(tape) / seconds
+
+
+def _threaded(tape: list[Sent]) -> float:
     """Requests a second when they are only sent: each system's by as many threads as the engine has for it."""
     capacity = {name: system.max_in_flight for name, system in SYSTEMS.items()}
     by_system: dict[str, list[Sent]] = defaultdict(list)

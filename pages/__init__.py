@@ -25,11 +25,13 @@ if PagesManager.uses_pages_directory:
 
 from pages import (
     alerts,
+    approvals,
     audit,
     cycle_time,
     exception_rate,
     exceptions,
     health,
+    invoices_due,
     overview,
     process_map,
     service_levels,
@@ -59,7 +61,9 @@ PAGES: tuple[Page, ...] = (
     alerts,
     cycle_time,
     process_map,
+    approvals,
     stuck,
+    invoices_due,
     exception_rate,
     exceptions,
     service_levels,

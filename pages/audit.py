@@ -12,7 +12,7 @@ from pages import audit_controls, audit_document, audit_lists, audit_record, cha
 from pages.context import Context
 from pages.filters import Filters
 from pages.format import count, percent, plain, visible
-from pages.frame import Definition, Figure
+from pages.frame import Definition, Explainer, Figure, Said
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import audit as ask
 from sync_engine.insight.reports.audit import Integrity, Summary
@@ -76,7 +76,7 @@ def render(ctx: Context) -> None:
     if document_id is not None:
         with frame.part("Document"):
             audit_document.draw(ctx, document_id)
-    frame.figures(_figures(ctx, chosen, now, before, whole))
+    frame.figures(_figures(ctx, said, chosen, now, before, whole))
     with frame.part("Controls"):
         _controls(ctx, chosen)
     shown = _list()
@@ -124,20 +124,24 @@ def _answer(chosen: Filters, now: Summary, whole: Integrity | None) -> str:
     return " ".join(parts)
 
 
-def _figures(ctx: Context, chosen: Filters, now: Summary, before: Summary, whole: Integrity | None) -> list[Figure]:
+def _figures(
+    ctx: Context, said: Said, chosen: Filters, now: Summary, before: Summary, whole: Integrity | None
+) -> list[Figure]:
     is_comparable = now.first_at is not None and now.first_at <= chosen.period.before.since
 
     def link(label: str, shown: str, only: str | None = None) -> partial[None]:
         return partial(ctx.link, URL_PATH, label, show=shown, only=only)
 
+    why = Explainer(ctx, DEFINITIONS, said.sources, chosen.period)
     found = [
-        Figure("Decisions", f"{now.decisions:,}", n=f"{now.approved:,} to approve", link=link(f"Show {now.decisions:,}", "decisions") if now.decisions else None),
+        Figure("Decisions", f"{now.decisions:,}", n=f"{now.approved:,} to approve", link=link(f"Show {now.decisions:,}", "decisions") if now.decisions else None, explained=why("decisions", "Decisions", "count of decisions", now.decisions, "decision")),
         Figure(
             "Changed after the decision",
             f"{now.changed_after:,}" if now.decisions else "no data",
             n=f"of {count(now.decisions, 'decision')}",
             target="target: 0",
             link=link(f"Show {now.changed_after:,}", "decisions", "changed") if now.changed_after else None,
+            explained=why("changed", "Changed after", "count of decisions whose document its source changed later", now.decisions, "decision"),
         ),
         Figure(
             "Let pass against a control",
@@ -146,13 +150,15 @@ def _figures(ctx: Context, chosen: Filters, now: Summary, before: Summary, whole
             change=f"{now.overridden - before.overridden:+,}" if is_comparable and now.overridden != before.overridden else "",
             better=now.overridden < before.overridden if is_comparable else None,
             link=link(f"Show {now.overridden:,}", "overridden") if now.overridden else None,
+            explained=why("overridden", "Let pass", "count of objections that a person accepted", now.overridden, "objection"),
         ),
-        Figure("Requests of people", f"{now.requests:,}", n=f"{now.requests_waiting:,} not carried out yet" if now.requests_waiting else "", link=link(f"Show {now.requests:,}", "requests") if now.requests else None),
+        Figure("Requests of people", f"{now.requests:,}", n=f"{now.requests_waiting:,} not carried out yet" if now.requests_waiting else "", link=link(f"Show {now.requests:,}", "requests") if now.requests else None, explained=why("requests", "Requests of people", "count of requests", now.requests, "request")),
         Figure(
             "Requests not done",
             f"{now.requests_not_done:,}" if now.requests else "no data",
             n=f"of {count(now.requests, 'request')}: denied, in conflict or failed",
             link=link(f"Show {now.requests_not_done:,}", "requests", "not_done") if now.requests_not_done else None,
+            explained=why("not-done", "Requests of people", "count of requests that were denied, in conflict or failed", now.requests, "request"),
         ),
     ]  # fmt: skip
     if whole is not None:
@@ -163,6 +169,13 @@ def _figures(ctx: Context, chosen: Filters, now: Summary, before: Summary, whole
                 n=f"of {whole.recordings:,}; {whole.events_there:,} of {count(whole.events_said, 'event')}",
                 target="target: 0",
                 link=link("Is the record whole?", "integrity"),
+                explained=why(
+                    "whole",
+                    "Record whole",
+                    "count of recordings whose events are not as many as they say",
+                    whole.recordings,
+                    "recording",
+                ),
             )
         )
     return found
@@ -216,6 +229,9 @@ def _controls(ctx: Context, chosen: Filters) -> None:
         table,
         key="audit.controls.chart",
         note="Documents each control objected to, of those it looked at; the approval threshold asks more people instead of stopping.",
+        exported=frame.Exported(
+            ctx, f"Documents that controls looked at and objected to, {chosen.period.name}", "controls"
+        ),
     )
 
 

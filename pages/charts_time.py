@@ -2,8 +2,10 @@
 who is slower than last quarter. In the look of `charts`, and as pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, tzinfo
 from math import log10
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -296,6 +298,18 @@ def mark_versions(figure: go.Figure, versions: Sequence[tuple[object, str]], *, 
             font={"color": style.quiet, "size": 11},
         )
     return figure
+
+
+def versions_between(
+    zone: tzinfo, versions: Iterable[tuple[str, datetime]], since: Any, until: Any
+) -> list[tuple[Any, str]]:
+    """Where the configuration changed within what is drawn, one mark a day: what `mark_versions` draws."""
+    by_day: dict[Any, list[str]] = {}
+    for kind, at in versions:
+        on = pd.Timestamp(at.astimezone(zone).replace(tzinfo=None)).normalize()
+        if since <= on <= until:
+            by_day.setdefault(on, []).append(kind)
+    return [(on, f"new {', '.join(dict.fromkeys(kinds))}") for on, kinds in by_day.items()]
 
 
 def promise(

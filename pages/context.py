@@ -17,7 +17,7 @@ from sync_engine.control.access import AppSession, Person
 from sync_engine.control.commands import Answered
 from sync_engine.control.roles import RULES, Action
 from sync_engine.insight.reports import Reports
-from sync_engine.insight.reports.everywhere import BusinessUnit, Moment
+from sync_engine.insight.reports.everywhere import BusinessUnit, Feed, Moment
 from sync_engine.settings import Settings
 
 ACTED_AT = "finsync.acted_at"
@@ -36,6 +36,8 @@ class Context:
     session: AppSession = field(repr=False)  # holds a secret
     reports: Reports
     moment: Moment
+    feeds: tuple[Feed, ...]
+    """How far every system has been read."""
     units: tuple[BusinessUnit, ...]
     zone: ZoneInfo
     narrow: bool

@@ -87,7 +87,11 @@ def _weeks(ctx: Context, facts: Facts) -> None:
     figure.update_xaxes(
         tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
     )
-    charts_time.mark_versions(figure, _versions(ctx, facts, drawn["week"].iloc[0], drawn["week"].iloc[-1]), style=style)
+    charts_time.mark_versions(
+        figure,
+        charts_time.versions_between(ctx.zone, facts.versions, drawn["week"].iloc[0], drawn["week"].iloc[-1]),
+        style=style,
+    )
     table = _written(facts, weeks, [("week", "Week from")])
     left_out = len(weeks) - len(enough)
     note = f"Median and 85th percentile of what was {facts.stop} in each week, in {unit}. The first and the last week may be cut by the period, and what takes long is not in the last ones yet."
@@ -99,16 +103,6 @@ def _weeks(ctx: Context, facts: Facts) -> None:
         note=note + (f" {count(left_out, 'week')} with fewer than {FEW} not drawn." if left_out else ""),
         exported=frame.Exported(ctx, _said(facts), "cycle-time-by-week"),
     )
-
-
-def _versions(ctx: Context, facts: Facts, since: Any, until: Any) -> list[tuple[Any, str]]:
-    """Where the configuration changed within what is drawn, one mark a day."""
-    by_day: dict[Any, list[str]] = {}
-    for kind, at in facts.versions:
-        on = pd.Timestamp(at.astimezone(ctx.zone).replace(tzinfo=None)).normalize()
-        if since <= on <= until:
-            by_day.setdefault(on, []).append(kind)
-    return [(on, f"new {', '.join(dict.fromkeys(kinds))}") for on, kinds in by_day.items()]
 
 
 def _trend(facts: Facts, weeks: pd.DataFrame) -> str:

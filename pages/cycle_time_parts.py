@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_time, switches
+from pages import charts, charts_time, exporting, switches
 from pages.context import Context
+from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import count, day, duration, percent, plain, working_time
 from pages.switches import Switch
@@ -108,6 +109,11 @@ def stages(ctx: Context, facts: Facts) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt="Share of time by stage",
     )
+    exporting.draw(
+        Exported(ctx, f"Share of time by stage, first submit to {'order' if facts.stop == 'ordered' else 'posting'}, {period.name}, {'working' if facts.clock == 'business' else 'calendar'} time", "time-by-stage"),
+        figure, "Share of time by stage", "The parts of every requisition add up to its whole; seconds.",
+        drawn[["name", "documents", "stays", "share", "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s"]], key="cycle.stages",
+    )  # fmt: skip
     with st.expander("The stages as a table, and the requisitions behind each", icon=":material/table_rows:"):
         _stage_table(ctx, facts, drawn)
 

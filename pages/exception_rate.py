@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages import exception_rate_backlog as backlog
 from pages import exception_rate_compare as compare
 from pages import exception_rate_parts as parts
 from pages import exception_rate_times as times
@@ -29,7 +30,7 @@ from pages.format import (
     words,
     working_time,
 )
-from pages.frame import Definition, Figure, Said
+from pages.frame import Definition, Explainer, Figure, LeftOut, Said
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import exception_rate as ask
@@ -86,6 +87,8 @@ DEFINITIONS = (
     Definition("More than chance explains", "outside the 95 % lines: a unit of that size, like all others, would lie there once in twenty times. The table shows Wilson's 95 % interval and ranks by its lower end, so that 2 of 3 does not lead", "business units", "entered in the period"),
     Definition("At the same mix", "the rates of this period, each unit weighted as in the period before, so that a shift between units does not pass for a change in them", "units that have documents in both periods", "entered in the period"),
     Definition("Times the others' rate", "the rate of the documents with this value over that of all others, with its 95 % interval (logarithmic); would vanish: exceptions above the others' rate. Cannot be told from: more than 80 % of the smaller one's documents are the other's too", "values with 10 documents and more", "entered in the period"),
+    Definition("Raised and closed", "exceptions by the day on which they were raised and closed; the line is what stood open at the end of the day. Open backlog: open documents with an open exception, of all open documents", "exceptions of the types and categories chosen, whenever their document entered", "raised or closed in the period; the backlog now"),
+    Definition("Met for the first time", "causes whose first exception lies in the last seven days of the period: same kind, same system, same master data behind it", "exceptions of the types and categories chosen, as far as you see", f"last {backlog.NEW_DAYS} days of the period"),
     Definition("Failed calls", "attempts that were not sent, failed or got no answer, of all attempts: about calls, never mixed with the above; one document can have forty", "attempts of the chosen units, and those about no document", "made in the period", "none"),
 )  # fmt: skip
 
@@ -115,6 +118,11 @@ def render(ctx: Context) -> None:
             compare.goes_with(ctx, facts)
         parts.better_or_worse(ctx, facts, now)
         times.categories(ctx, facts)
+        with frame.part("Raised and closed"):
+            backlog.pile(ctx, facts)
+        with frame.part("New causes"):
+            backlog.new_causes(ctx, facts)
+        backlog.heat(ctx, facts)
         times.hours(ctx, facts)
     else:
         frame.nothing_happened(
@@ -177,13 +185,15 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     closed, cured, back = int(causes["closed"].sum()), int(causes["self_cured"].sum()), int(causes["came_back"].sum())
     back_documents = causes[causes["came_back"] > 0]["document_id"].nunique()
     interval = wilson(now.with_exception, now.entered)
+    why = Explainer(ctx, DEFINITIONS, said.sources, facts.chosen.period)
+    with_one = show(len(rows), "with")
     return [
-        Figure("Exception rate", percent(now.share), n=f"{now.with_exception:,} of {count(now.entered, 'document')}" + (f"; 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""), link=show(len(rows), "with"), stale=silent, trend=[float(value) for value in weeks["share"].dropna()], **_change(now.share, before.share, before.entered)),
-        Figure("Rate by value", percent(now.value_share), n=f"{money_short(now.value_with_exception)} of {money_short(now.value)}", link=show(len(rows), "with"), stale=silent, **_change(now.value_share, before.value_share, before.entered)),
-        Figure("Still open", f"{len(open_rows):,}", n=f"{money_short(open_rows['group_amount'].dropna().astype(float).sum())}; {percent(len(open_rows) / len(rows) if len(rows) else None, digits=0)} of those with an exception", target="target: 0", link=show(len(open_rows), "open"), stale=silent),
-        Figure("Cured by themselves", percent(cured / closed if closed else None), n=f"{cured:,} of {count(closed, 'exception')} closed", link=show(len(cured_rows), "self_cured"), stale=silent),
-        Figure("Time to close, median", switches.brief(ctx, _closing(facts.closing)), n=f"{'working time, ' if ctx.narrow else ''}n {facts.closing.n:,}, {facts.closing.open:,} of them open", link=show(len(rows), "with"), stale=silent, help="Open ones count with the age they have."),
-        Figure("Came back", percent(back / closed if closed else None), n=f"{back:,} of {closed:,} closed", target="target: 0", link=show(back_documents, "came_back"), stale=silent, help="The same cause on the same document again within 30 days."),
+        Figure("Exception rate", percent(now.share), n=f"{now.with_exception:,} of {count(now.entered, 'document')}" + (f"; 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""), link=with_one, stale=silent, trend=[float(value) for value in weeks["share"].dropna()], explained=why("rate", "Exception rate", "documents with an exception / documents that entered", now.entered, "document", link=with_one), **_change(now.share, before.share, before.entered)),
+        Figure("Rate by value", percent(now.value_share), n=f"{money_short(now.value_with_exception)} of {money_short(now.value)}", link=with_one, stale=silent, explained=why("value", "Rate by value", "value of documents with an exception / value of documents that entered", now.entered, "document", link=with_one), **_change(now.value_share, before.value_share, before.entered)),
+        Figure("Still open", f"{len(open_rows):,}", n=f"{money_short(open_rows['group_amount'].dropna().astype(float).sum())}; {percent(len(open_rows) / len(rows) if len(rows) else None, digits=0)} of those with an exception", target="target: 0", link=show(len(open_rows), "open"), stale=silent, explained=why("open", "Still open", "count of documents", len(open_rows), "document", link=show(len(open_rows), "open"))),
+        Figure("Cured by themselves", percent(cured / closed if closed else None), n=f"{cured:,} of {count(closed, 'exception')} closed", link=show(len(cured_rows), "self_cured"), stale=silent, explained=why("cured", "Cured by themselves", "exceptions closed without a person / exceptions closed", closed, "exception", link=show(len(cured_rows), "self_cured"), left_out=(LeftOut("still open", int(causes["open"].sum()), show(len(open_rows), "open")),))),
+        Figure("Time to close, median", switches.brief(ctx, _closing(facts.closing)), n=f"{'working time, ' if ctx.narrow else ''}n {facts.closing.n:,}, {facts.closing.open:,} of them open", link=with_one, stale=silent, explained=why("closing", "Time to close", "smallest time by which half are closed, by Kaplan-Meier", facts.closing.n, "exception", is_sampled=True, link=with_one), help="Open ones count with the age they have."),
+        Figure("Came back", percent(back / closed if closed else None), n=f"{back:,} of {closed:,} closed", target="target: 0", link=show(back_documents, "came_back"), stale=silent, explained=why("back", "Came back", "exceptions that came back within 30 days / exceptions closed", closed, "exception", link=show(back_documents, "came_back")), help="The same cause on the same document again within 30 days."),
     ]  # fmt: skip
 
 

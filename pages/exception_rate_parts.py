@@ -6,13 +6,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_spread, switches
+from pages import charts, charts_spread, charts_time, exporting, switches
 from pages.charts import Line
 from pages.context import Context
+from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import CATEGORIES, count, day, money_short, percent, plain, system, visible
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import exception_rate as ask
+from sync_engine.insight.reports.cycle_time import surroundings
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate, Rates
 from sync_engine.insight.statistics import FEW, Z_99, by_chance, covered, wilson
 from sync_engine.model.exceptions import kind_of
@@ -36,6 +38,12 @@ class Facts:
     def links(self) -> dict[str, Any]:
         """The filters of this page, for a link that stays within them."""
         return {name: list(values) for name, values in self.chosen.chosen.items() if values}
+
+
+def _out(ctx: Context, facts: Facts, figure: Any, finding: str, what: str, table: pd.DataFrame, name: str, *, key: str) -> None:  # fmt: skip
+    """A chart's ways out of the page, with what it says."""
+    meaning = "An exception counts once per document that entered in the period, whenever it came; failed calls are no exceptions."
+    exporting.draw(Exported(ctx, f"{what}, entered {facts.chosen.period.within}", name), figure, finding, meaning, table, key=key)  # fmt: skip
 
 
 # -- where -------------------------------------------------------------------------------------------------------------------
@@ -117,6 +125,7 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    _out(ctx, facts, figure, finding, "Share of documents with an exception by business unit", units[["business_unit", "entered", "with_exception", "share", "interval"]], "exception-rate-by-unit", key="rate.funnel")  # fmt: skip
     units["open"] = [
         ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]
     ]
@@ -205,6 +214,7 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    _out(ctx, facts, figure, finding, "Documents with an exception by cause", found[["title", "category", "documents", "exceptions", "open", "value"]], "exceptions-by-cause", key="rate.causes")  # fmt: skip
     with st.expander("The causes as a table, by cause and by category", icon=":material/table_rows:"):
         _cause_table(ctx, facts, found, now)
 
@@ -283,6 +293,8 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
         style=style,
         unit=" %",
     )
+    changed = surroundings(ctx.reports).versions
+    charts_time.mark_versions(figure, charts_time.versions_between(ctx.zone, changed, drawn["week"].iloc[0], drawn["week"].iloc[-1]), style=style)  # fmt: skip
     figure.update_xaxes(
         tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
     )
@@ -290,7 +302,7 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     finding = f"The week of {day(worst['week'])} was the worst: {percent(worst['share'])} of {count(int(worst['entered']), 'document')}, against {percent(now.share)} over all weeks"
     st.subheader(finding, anchor=False)
     st.caption(
-        "By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. The first and the last week may be cut by the period."
+        "By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. Dotted lines: the configuration changed. The first and the last week may be cut by the period."
     )
     st.plotly_chart(
         figure,
@@ -299,6 +311,7 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    _out(ctx, facts, figure, finding, "Share of documents with an exception by the week in which they entered", weeks[["week", "entered", "with_exception", "share", "value_share"]], "exception-rate-by-week", key="rate.weeks")  # fmt: skip
     with st.expander("The same as a table", icon=":material/table_rows:"):
         weeks["show"] = [
             ctx.href(URL_PATH, show="with", week=week.isoformat(), **facts.links()) if part else None

@@ -50,6 +50,11 @@ def categories(ctx: Context, facts: Facts) -> None:
         table,
         key="rate.categories.weeks",
         note=f"{count(int(total.sum()), 'document')} with an exception by the week in which they entered and the category of the first exception they met; a document counts once. The newest weeks may still rise.",
+        exported=frame.Exported(
+            ctx,
+            f"Documents with an exception by week and category, entered {facts.chosen.period.within}",
+            "exceptions-by-week",
+        ),
     )
 
 
@@ -96,4 +101,9 @@ def hours(ctx: Context, facts: Facts) -> None:
         table,
         key="rate.hours",
         note=f"When each of {total:,} documents and causes met for the first time, by day and hour ({ctx.zone.key}). Without a cell: nothing.",
+        exported=frame.Exported(
+            ctx,
+            f"Exceptions by day and hour, documents that entered {facts.chosen.period.within}",
+            "exceptions-by-hour",
+        ),
     )

@@ -58,6 +58,8 @@ COLUMNS = (
 DEFINITIONS = (
     Definition("Open", "exceptions not closed; forty retries of one document are one exception", "documents and messages of the chosen units", "open now", "wall"),
     Definition("Order of the queue", "value over the days left to the nearest date (10 where there is none): the most urgent money first, then the oldest", "open exceptions", "open now", "calendar days", "nothing"),
+    Definition("Held up", "value of the documents that an open exception stops, each once", "documents with an exception that blocks them", "open now", left_out="exceptions that stop nothing"),
+    Definition("Taken on by nobody", "open exceptions without an owner", "open exceptions", "open now", left_out="nothing"),
     Definition("Cause", "same kind, same system, same master data behind it; the sum of the groups is the queue", "open exceptions", "open now", left_out="nothing"),
     Definition("By itself", "closed by a repeat of the engine or by better news from the source, without a person", "exceptions closed", "last 24 hours"),
 )  # fmt: skip
@@ -91,7 +93,7 @@ def render(ctx: Context) -> None:
         _empty(ctx, said, chosen)
         return
     if case_id is None and not is_planning:
-        _figures(ctx, rows, wanted)
+        _figures(ctx, said, rows, wanted)
         if wanted.fingerprint is None and wanted.redrive_id is None:
             _groups(ctx, rows)
         else:
@@ -133,25 +135,53 @@ def _answer(rows: pd.DataFrame) -> str:
     return sentence
 
 
-def _figures(ctx: Context, rows: pd.DataFrame, wanted: QueueFilter) -> None:
+def _figures(ctx: Context, said: Said, rows: pd.DataFrame, wanted: QueueFilter) -> None:
     blocking = rows[rows["blocks"].astype(bool)]
     nobody = rows[rows["owner"].isna()]
     closed, by_itself = ask.closed_today(ctx.reports, wanted.units, as_of=ctx.moment.as_of)
+    why = frame.Explainer(ctx, DEFINITIONS, said.sources)
+    stopped = len(distinct_documents(blocking))
     frame.figures(
         [
             Figure(
                 "Held up",
                 money_short(value_of(blocking)),
-                n=f"{count(len(distinct_documents(blocking)), 'document')} cannot go on",
+                n=f"{count(stopped, 'document')} cannot go on",
+                explained=why(
+                    "held-up",
+                    "Held up",
+                    "sum of the values in group currency, each document once",
+                    stopped,
+                    "document",
+                    left_out=(frame.LeftOut("their exception stops nothing", len(distinct_documents(rows)) - stopped),),
+                ),
             ),
             Figure(
                 "Causes to repair",
                 f"{rows['fingerprint'].nunique():,}",
                 n=f"behind {count(len(rows), 'exception')}",
                 target="target: 0",
+                explained=why("causes", "Cause", "count of different fingerprints", len(rows), "exception"),
             ),
-            Figure("Taken on by nobody", f"{len(nobody):,}", n=money_short(value_of(nobody)), target="target: 0"),
-            Figure("Closed in 24 hours", f"{closed:,}", n=f"{by_itself:,} by themselves"),
+            Figure(
+                "Taken on by nobody",
+                f"{len(nobody):,}",
+                n=money_short(value_of(nobody)),
+                target="target: 0",
+                explained=why("nobody", "Taken on by nobody", "count of exceptions", len(nobody), "exception"),
+            ),
+            Figure(
+                "Closed in 24 hours",
+                f"{closed:,}",
+                n=f"{by_itself:,} by themselves",
+                explained=why(
+                    "closed",
+                    "By itself",
+                    "count of exceptions closed in the last 24 hours; beside it those that closed by themselves",
+                    closed,
+                    "exception",
+                ),
+            ),
         ]
     )
 

@@ -96,6 +96,14 @@ def _outcome(case: Case) -> None:
         st.warning(told["sentence"], icon=":material/block:")
 
 
+def _conflict(case: Case) -> dict[str, str]:
+    """What stands in the other system under our reference, and each field in which it differs from ours (D01)."""
+    if case.code != "effect_conflict":
+        return {}
+    differing = {f"Differs: {words(name)}": str(said) for name, said in case.facts.items() if name != "found"}
+    return {"Holds there": str(case.facts.get("found", "unknown")), **differing}
+
+
 def _facts(ctx: Context, case: Case) -> None:
     now = ctx.moment.as_of
     days = (case.due_on - now.date()).days if case.due_on else None
@@ -114,6 +122,7 @@ def _facts(ctx: Context, case: Case) -> None:
         else "not a document yet",
         "Where": f"{system(case.system)}, step {words(case.step)}" if case.step else system(case.system),
         "Owner": f"{case.owner_team}{f', taken on by {case.owner}' if case.owner else ', taken on by nobody'}",
+        **_conflict(case),
         "Seen": count(case.occurrences, "time"),
         "Repeating": {
             Retryable.AUTO: "the engine repeats it by itself",

@@ -6,7 +6,7 @@ import streamlit as st
 from pages.context import Context
 from pages.format import count, duration, plain
 from sync_engine.insight.reports import health
-from sync_engine.insight.reports.prices import Price, Work, calls_last_hour, headroom, prices
+from sync_engine.insight.reports.prices import Price, Work, asked, headroom, prices
 
 
 def draw(ctx: Context, rows: pd.DataFrame) -> None:
@@ -14,11 +14,11 @@ def draw(ctx: Context, rows: pd.DataFrame) -> None:
     now = health.moment_of(ctx.moment.as_of)
     systems = {one.system: one for one in health.systems(ctx.reports, None, as_of=now)}
     works = [Work(_text(row.flow), _text(row.step), str(row.system)) for row in rows.itertuples()]
-    used = calls_last_hour(ctx.reports, as_of=now)
-    for price in prices(ctx.reports, works, systems.values()):
+    found = asked(ctx.reports, None, as_of=now)
+    for price in prices(found, works, systems.values()):
         one = systems.get(price.system)
         if one is not None:
-            _line(price, one, used.get(price.system, 0), state=one.state(now))
+            _line(price, one, found.last_hour.get(price.system, 0), state=one.state(now))
     st.caption(
         f"The newest of these was refused {duration(rows['age_s'].min())} ago; repeat it once its cause is gone."
     )

@@ -7,6 +7,7 @@ A page gives its `frame.Figure` an `Explained`; the button and the dialog are dr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
+from typing import Any
 
 import streamlit as st
 
@@ -84,6 +85,33 @@ class Explained:
     sources: Sequence[Source] = ()
     is_sampled: bool = False
     reported: Callable[[date], Reported] | None = None
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """What the figures of one page have in common, so that each says the rest alone.
+
+    Args:
+        ctx: Who looks.
+        definitions: As the foot of the page prints them; a figure names its own.
+        sources: The systems the page rests on.
+        period: The stretch of time it is about; None: now.
+    """
+
+    ctx: Context
+    definitions: Sequence[Definition]
+    sources: Sequence[Source]
+    period: Period | None = None
+
+    def __call__(self, key: str, name: str, formula: str, included: int, noun: str, **more: Any) -> Explained:
+        """The explanation of the figure that the definition called `name` is about; `more` as in Explained.
+
+        Raises:
+            StopIteration: the page does not define it.
+        """
+        definition = next(one for one in self.definitions if one.name == name)
+        about: dict[str, Any] = {"sources": self.sources, "period": self.period} | more
+        return Explained(self.ctx, key, definition, formula, included, noun, **about)
 
 
 def button(explained: Explained) -> None:

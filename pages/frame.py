@@ -14,7 +14,7 @@ import streamlit as st
 
 from pages import explaining, exporting, filters
 from pages.context import Context
-from pages.explaining import Definition, Explained, LeftOut
+from pages.explaining import Definition, Explained, Explainer, LeftOut
 from pages.exporting import Exported
 from pages.format import count, day, duration, plain, when
 from sync_engine.insight.reports import DatabaseAway, Unanswered
@@ -23,7 +23,7 @@ from sync_engine.insight.reports.everywhere import Source, sources
 FRESH_EVERY_S = 15
 
 __all__ = [
-    "Definition", "Explained", "Exported", "Figure", "LeftOut", "Said", "begin", "chart", "explain", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
+    "Definition", "Explained", "Explainer", "Exported", "Figure", "LeftOut", "Said", "begin", "chart", "explain", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
     "refresh_when_moved",
 ]  # fmt: skip
 
@@ -56,7 +56,7 @@ def begin(ctx: Context, question: str) -> Said:
         )
     st.title(question, anchor=False)
     place = st.empty()
-    found = sources(ctx.reports, ctx.moment.as_of)
+    found = sources(ctx.feeds, ctx.moment.as_of)
     _freshness(ctx, found)
     return Said(place, found)
 
@@ -252,29 +252,22 @@ def explain(ctx: Context, definitions: Sequence[Definition]) -> None:
 def refresh_when_moved(ctx: Context) -> None:
     """Say, without touching anything the reader does, that documents have moved since the page was drawn."""
     drawn_at = time.monotonic()
-    newest = _watermark(ctx)
 
     @st.fragment(run_every=FRESH_EVERY_S, key=f"finsync.moved.{ctx.url_path}")
     def moved() -> None:
+        # The fragment runs with the page too, which has only just asked.
+        if time.monotonic() - drawn_at <= FRESH_EVERY_S / 2:
+            return
         try:
-            has_moved = _watermark(ctx) != newest
+            has_moved = ctx.reports.has_moved()
         except Unanswered:
             has_moved = False
-        if (
-            has_moved
-            and time.monotonic() - drawn_at > FRESH_EVERY_S / 2
-            and st.button(
-                "Documents have moved: show the present state",
-                icon=":material/refresh:",
-                type="tertiary",
-                key=f"finsync.refresh.{ctx.url_path}",
-            )
+        if has_moved and st.button(
+            "Documents have moved: show the present state",
+            icon=":material/refresh:",
+            type="tertiary",
+            key=f"finsync.refresh.{ctx.url_path}",
         ):
             st.rerun()
 
     moved()
-
-
-def _watermark(ctx: Context) -> object:
-    row = ctx.reports.row("watermark")
-    return row["recording_id"] if row else None

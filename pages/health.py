@@ -12,10 +12,10 @@ from pages import charts, charts_spread, filters, frame, health_rows, health_tab
 from pages.context import Context
 from pages.filters import Choice, Filters
 from pages.format import count, duration, money_short, percent, plain, system, when
-from pages.frame import Definition, Figure
+from pages.frame import Definition, Explainer, Figure
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import health as ask
-from sync_engine.insight.reports.health import SystemHealth
+from sync_engine.insight.reports.health import Calls, SystemHealth
 
 TITLE = "Integration health"
 QUESTION = "Do the systems answer, and what waits behind them?"
@@ -46,7 +46,7 @@ class Facts:
     waiting: pd.DataFrame | None = None
     feeds: pd.DataFrame | None = None
     operations: pd.DataFrame | None = None
-    before: pd.DataFrame | None = None
+    before: Calls | None = None
     parked: pd.DataFrame | None = None
     unsettled: pd.DataFrame | None = None
     engines: pd.DataFrame | None = None
@@ -65,18 +65,19 @@ def render(ctx: Context) -> None:
         return
     titles = {one.system: one.title for one in known}
     chosen = filters.row(ctx, [Choice("system", "Systems", list(titles), titles.__getitem__)])
-    facts = _gather(ctx, chosen)
+    facts = _gather(ctx, chosen, known)
     said.answer(_answer(ctx, facts))
+    why = Explainer(ctx, DEFINITIONS, said.sources)
     frame.figures(
         [
             figure
             for figure in (
-                _answering(ctx, facts),
-                _waits(ctx, facts),
-                _failed(ctx, facts, chosen),
-                _silent(ctx, facts),
-                _parked(ctx, facts),
-                _unsettled(ctx, facts),
+                _answering(ctx, why, facts),
+                _waits(ctx, why, facts),
+                _failed(ctx, why, facts, chosen),
+                _silent(ctx, why, facts),
+                _parked(ctx, why, facts),
+                _unsettled(ctx, why, facts),
             )
             if figure
         ]
@@ -107,22 +108,22 @@ def _shown() -> str | None:
     return asked if asked in SHOWN else None
 
 
-def _gather(ctx: Context, chosen: Filters) -> Facts:
+def _gather(ctx: Context, chosen: Filters, known: tuple[SystemHealth, ...]) -> Facts:
     facts, reports, now = Facts(), ctx.reports, ask.moment_of(ctx.moment.as_of)
     wanted, units, period = chosen.of("system"), chosen.units, chosen.period
     with frame.part("Systems"):
-        facts.systems = tuple(
-            one for one in ask.systems(reports, units, as_of=now) if wanted is None or one.system in wanted
-        )
+        found_systems = known if units is None else ask.systems(reports, units, as_of=now)
+        facts.systems = tuple(one for one in found_systems if wanted is None or one.system in wanted)
     with frame.part("Waiting"):
         found = ask.waiting(reports, None, units, as_of=now)
         facts.waiting = found if wanted is None else found[found["system"].isin(wanted)]
     with frame.part("Feeds"):
-        found = ask.feeds(reports, as_of=now)
+        found = ask.feeds(ctx.feeds, as_of=now)
         facts.feeds = found if wanted is None else found[found["system"].isin(wanted)]
     with frame.part("Operations"):
-        facts.operations = ask.operations(reports, wanted, units, since=period.since, until=period.until)
-        facts.before = ask.operations(reports, wanted, units, since=period.before.since, until=period.before.until)
+        facts.operations, facts.before = ask.operations(
+            reports, wanted, units, before=period.before.since, since=period.since, until=period.until
+        )
     with frame.part("Messages"):
         facts.parked = ask.parked(reports, wanted, units, as_of=now)
         facts.unsettled = ask.unsettled(reports, wanted, units, as_of=now)
@@ -174,7 +175,7 @@ def _behind(one: SystemHealth) -> str:
 # -- the six figures --------------------------------------------------------------------------------------------------------
 
 
-def _answering(ctx: Context, facts: Facts) -> Figure:
+def _answering(ctx: Context, why: Explainer, facts: Facts) -> Figure:
     fine = [one for one in facts.systems if one.state(ctx.moment.as_of) == "answering"]
     running = is_running(ctx, facts)
     alive = 0 if facts.engines is None else int(facts.engines["is_alive"].sum())
@@ -192,6 +193,9 @@ def _answering(ctx: Context, facts: Facts) -> Figure:
         )
         if len(fine) < len(facts.systems)
         else None,
+        explained=why(
+            "answering", "Answering", "count of systems that answer / systems connected", len(facts.systems), "system"
+        ),
     )
 
 
@@ -199,7 +203,7 @@ def _systems() -> list[str]:
     return st.query_params.get_all("system")
 
 
-def _waits(ctx: Context, facts: Facts) -> Figure | None:
+def _waits(ctx: Context, why: Explainer, facts: Facts) -> Figure | None:
     rows = facts.waiting
     if rows is None:
         return None
@@ -213,13 +217,20 @@ def _waits(ctx: Context, facts: Facts) -> Figure | None:
         link=partial(ctx.link, URL_PATH, f"Show {count(len(single), 'document')}", show="waiting", system=_systems())
         if len(rows)
         else None,
+        explained=why(
+            "waiting",
+            "Waits for a system",
+            "sum of the values in group currency, each document once",
+            len(single),
+            "document",
+        ),
     )
 
 
-def _failed(ctx: Context, facts: Facts, chosen: Filters) -> Figure | None:
+def _failed(ctx: Context, why: Explainer, facts: Facts, chosen: Filters) -> Figure | None:
     if facts.operations is None or facts.before is None:
         return None
-    now, before = ask.calls(facts.operations), ask.calls(facts.before)
+    now, before = ask.calls(facts.operations), facts.before
     points = (
         round((now.failed_share - before.failed_share) * 100, 1)
         if now.failed_share is not None and before.failed_share is not None
@@ -235,10 +246,18 @@ def _failed(ctx: Context, facts: Facts, chosen: Filters) -> Figure | None:
         if now.failed
         else None,
         help=f"Technical failures, {chosen.period.name}; a refusal is an answer.",
+        explained=why(
+            "failed",
+            "Failed calls",
+            "calls without a business answer / calls",
+            now.attempts,
+            "call",
+            period=chosen.period,
+        ),
     )
 
 
-def _silent(ctx: Context, facts: Facts) -> Figure | None:
+def _silent(ctx: Context, why: Explainer, facts: Facts) -> Figure | None:
     if facts.feeds is None:
         return None
     silent = facts.feeds[facts.feeds["is_silent"].astype(bool)]
@@ -250,10 +269,11 @@ def _silent(ctx: Context, facts: Facts) -> Figure | None:
         link=partial(ctx.link, URL_PATH, f"Show {count(len(silent), 'feed')}", show="feeds", system=_systems())
         if len(silent)
         else None,
+        explained=why("silent", "Silent feed", "count of silent feeds / feeds", len(facts.feeds), "feed"),
     )
 
 
-def _parked(ctx: Context, facts: Facts) -> Figure | None:
+def _parked(ctx: Context, why: Explainer, facts: Facts) -> Figure | None:
     if facts.parked is None:
         return None
     return Figure(
@@ -266,10 +286,11 @@ def _parked(ctx: Context, facts: Facts) -> Figure | None:
         )
         if len(facts.parked)
         else None,
+        explained=why("parked", "Messages", "count of messages that are parked", len(facts.parked), "message"),
     )
 
 
-def _unsettled(ctx: Context, facts: Facts) -> Figure | None:
+def _unsettled(ctx: Context, why: Explainer, facts: Facts) -> Figure | None:
     if facts.unsettled is None:
         return None
     return Figure(
@@ -282,6 +303,7 @@ def _unsettled(ctx: Context, facts: Facts) -> Figure | None:
         )
         if len(facts.unsettled)
         else None,
+        explained=why("unsettled", "Sent, no answer", "count of calls", len(facts.unsettled), "call"),
     )
 
 
@@ -318,7 +340,16 @@ def _calls(ctx: Context, chosen: Filters, titles: dict[str, str]) -> None:
         columns={"title": "System", "at": "From", "attempts": "Calls", "failed": "Failed", "share": "Share"}
     )
     note = f"Each cell: {duration(bucket_s)} of calls to a system; green none failed, the darker orange the larger the share that failed, empty no call."
-    frame.chart(figure, _finding(ctx, shown, bucket_s), table, key="health.calls", note=note)
+    frame.chart(
+        figure,
+        _finding(ctx, shown, bucket_s),
+        table,
+        key="health.calls",
+        note=note,
+        exported=frame.Exported(
+            ctx, f"Calls and failed calls by system and {duration(bucket_s)}, {chosen.period.name}", "calls-over-time"
+        ),
+    )
 
 
 def _finding(ctx: Context, shown: pd.DataFrame, bucket_s: int) -> str:

@@ -124,8 +124,8 @@ def systems(
     """Every system with its state, its last contact, its limits, and what waits for it."""
     heading_of(heading)
     now = ctx.moment.as_of
-    drains = prices.forecasts(ctx.reports, found, None, as_of=ask.moment_of(now))
-    used = prices.calls_last_hour(ctx.reports, as_of=ask.moment_of(now))
+    asked = prices.asked(ctx.reports, None, as_of=ask.moment_of(now))
+    drains, used = prices.forecasts(asked, found), asked.last_hour
     rooms = {one.system: prices.headroom(one, used.get(one.system, 0)) for one in found}
     shown = pd.DataFrame(
         [

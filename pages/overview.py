@@ -76,25 +76,26 @@ def _gather(ctx: Context, chosen: filters.Filters, view: Role) -> Facts:
         facts.gap = ask.finality_gap(reports, units, since=period.since, as_of=now)
     with frame.part("Stuck documents"):
         facts.documents = ask.open_documents(reports, units, as_of=now)
-    with frame.part("Requisition to order"):
-        facts.speed = cycle_time.figures(
-            reports, units, before=period.before.since, since=period.since, until=period.until, clock="business", zone=ctx.zone.key,
-        )  # fmt: skip
+    if figures.shows(view, "speed"):
+        with frame.part("Requisition to order"):
+            facts.speed = cycle_time.figures(
+                reports, units, before=period.before.since, since=period.since, until=period.until, clock="business", zone=ctx.zone.key,
+            )  # fmt: skip
     with frame.part("Exception rate"):
-        facts.exceptions = ask.exception_share(reports, units, since=period.since, until=period.until)
-        facts.exceptions_before = ask.exception_share(
-            reports, units, since=period.before.since, until=period.before.until
+        facts.exceptions, facts.exceptions_before = ask.exception_share(
+            reports, units, before=period.before.since, since=period.since, until=period.until
         )
-    with frame.part("Objectives"):
-        facts.objectives = service_levels.service_levels(reports, units, as_of=now)
+    if figures.shows(view, "objectives"):
+        with frame.part("Objectives"):
+            facts.objectives = service_levels.service_levels(reports, units, as_of=now)
     with frame.part("Invoices at risk"):
         facts.risk = ask.invoices_at_risk(reports, units, as_of=now)
     with frame.part("What the business agreed and the ledger accepted"):
         facts.ledger = ask.ledger(reports, units, as_of=now)
-    if view in {Role.FINANCE_OPERATIONS, Role.INTEGRATION_SUPPORT}:
+    if figures.shows(view, "unresolved"):
         with frame.part("Unresolved exceptions"):
             facts.unresolved = ask.unresolved(reports, units, as_of=now)
-    if view is Role.AUDITOR:
+    if figures.shows(view, "controls"):
         with frame.part("Controls"):
             facts.controls = audit.controls(reports, units, since=period.since, until=period.until)
     return facts
@@ -213,7 +214,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
         ctx,
         rows,
         columns,
-        key=f"overview.{shown}",
+        key=f"overview.rows.{shown}",
         row_id="document_id",
         noun="document",
         title=_card_title,

@@ -343,3 +343,17 @@ _OF_ROLE: dict[Role, tuple[Builder, ...]] = {
     Role.INTEGRATION_SUPPORT: (_unresolved, _sources, _objectives, _exceptions, _stuck),
     Role.AUDITOR: (_controls("evaluated", "Looked at by controls"), _controls("objected", "Objected to"), _controls("overridden", "Let pass by a person"), _gap),
 }  # fmt: skip
+
+_NEEDS: dict[Role, frozenset[str]] = {
+    Role.FINANCE_LEADER: frozenset({"speed", "objectives"}),
+    Role.FINANCE_OPERATIONS: frozenset({"unresolved", "objectives"}),
+    Role.PROCUREMENT_ANALYST: frozenset({"speed", "objectives"}),
+    Role.INTEGRATION_SUPPORT: frozenset({"unresolved", "objectives"}),
+    Role.AUDITOR: frozenset({"controls"}),
+}
+"""The answers that only these figures of a role need: nobody is made to wait for the others'."""
+
+
+def shows(view: Role, fact: str) -> bool:
+    """Whether the figures of a role need an answer: "speed", "objectives", "unresolved" or "controls"."""
+    return fact in _NEEDS[view]

@@ -91,6 +91,7 @@ def holds_up(ctx: Context, facts: Facts) -> None:
         table,
         key="overview.reasons",
         note="Value of stuck documents by what they stand for, in EUR.",
+        exported=frame.Exported(ctx, "Value of stuck documents by what they stand for, open now", "stuck-by-reason"),
     )
 
 
@@ -152,11 +153,10 @@ def _standing(agreed: str, ledger: str) -> str:
 
 def changed(ctx: Context, chosen: filters.Filters) -> None:
     now = ctx.moment.as_of
-    since, was_here = ask.last_visit(ctx.reports, as_of=now)
-    moved = ask.moved(ctx.reports, chosen.units, since=since, until=now)
-    causes = ask.new_causes(ctx.reports, chosen.units, since=since)
+    moved = ask.moved(ctx.reports, chosen.units, as_of=now)
+    since, causes = moved.since, moved.causes
     st.subheader(
-        f"Since you were here on {when(since, ctx.zone)}" if was_here else "In the last 24 hours", anchor=False
+        f"Since you were here on {when(since, ctx.zone)}" if moved.was_here else "In the last 24 hours", anchor=False
     )
     st.markdown(
         f"{count(moved.ordered, 'order')} accepted by the ERP, {count(moved.posted, 'invoice')} posted, {count(moved.decided, 'approval')} decided. "

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_map, filters, frame, switches
+from pages import charts, charts_map, exporting, filters, frame, switches
 from pages import process_map_parts as parts
 from pages.charts_map import Drawn, Words
 from pages.context import Context
 from pages.filters import Choice, Filters, put
 from pages.format import DOCUMENT_TYPES, count, day, duration, percent, plain, sentence, visible, words
-from pages.frame import Definition, Figure, Said
+from pages.frame import Definition, Explainer, Figure, Said
 from pages.process_map_parts import METRIC, Facts
 from pages.switches import Switch
 from sync_engine.control.roles import Role
@@ -108,7 +108,7 @@ def _gather(ctx: Context, chosen: Filters, source: str) -> Facts:
     shown = list(dict.fromkeys(steps["document_type"]))
     order = [name for name in DOCUMENT_TYPES if name in shown] + [name for name in shown if name not in DOCUMENT_TYPES]
     orders = ask.orders(ctx.reports, asked)
-    return Facts(asked, chosen.period.within, steps, order, chosen.of("revision") or REVISIONS, ask.deviations(orders), orders)  # fmt: skip
+    return Facts(asked, chosen.period, chosen.period.within, steps, order, chosen.of("revision") or REVISIONS, ask.deviations(orders), orders)  # fmt: skip
 
 
 def _answer(facts: Facts, straight: Straight) -> str:
@@ -125,17 +125,19 @@ def _figures(ctx: Context, facts: Facts, straight: Straight, said: Said) -> list
     activities = facts.steps[facts.steps["from_activity"].isna()]
     taken, again = int(activities["n"].sum()), int(activities["repeats"].sum())
     wrong = straight.documents - straight.first_time_right
+    why = Explainer(ctx, DEFINITIONS, said.sources, facts.period)
+    revised = partial(parts.link, ctx, switches.show(ctx, wrong, "revised document"), revised="yes") if wrong else None
     shown = [
-        Figure("First time right", percent(straight.right), n=f"{straight.first_time_right:,} of {count(straight.documents, 'ended document')}", stale=silent, link=partial(parts.link, ctx, switches.show(ctx, wrong, "revised document"), revised="yes") if wrong else None),
-        Figure("Done again", percent(again / taken if taken else None), n=f"{again:,} of {count(taken, 'step')}", stale=silent, help="Activities that the same document had done before."),
+        Figure("First time right", percent(straight.right), n=f"{straight.first_time_right:,} of {count(straight.documents, 'ended document')}", stale=silent, link=revised, explained=why("right", "First time right", "ended documents without a revision / documents that ended", straight.documents, "document", link=revised)),
+        Figure("Done again", percent(again / taken if taken else None), n=f"{again:,} of {count(taken, 'step')}", stale=silent, explained=why("rework", "Rework", "activities that the same document had done before / all activities", taken, "activity"), help="Activities that the same document had done before."),
     ]  # fmt: skip
     if facts.asked.source == OWN_LOG:
         orders = facts.orders
         away = pd.concat([ask.deviating(orders, name) for name in facts.deviations["name"]]) if len(orders) else orders
         away = away.drop_duplicates("document_id") if len(away) else away
         shown += [
-            Figure("Automatic steps", percent(straight.automatic), n=f"{straight.steps - straight.by_people:,} of {count(straight.steps, 'step')} of ended documents", stale=silent),
-            Figure("Orders off the intended way", percent(len(away) / len(orders) if len(orders) else None), n=f"{len(away):,} of {count(len(orders), 'order')} begun", stale=silent, help="At least one of the deviations below."),
+            Figure("Automatic steps", percent(straight.automatic), n=f"{straight.steps - straight.by_people:,} of {count(straight.steps, 'step')} of ended documents", stale=silent, explained=why("automatic", "Automatic steps", "steps that no person did / steps of documents that ended", straight.steps, "step")),
+            Figure("Orders off the intended way", percent(len(away) / len(orders) if len(orders) else None), n=f"{len(away):,} of {count(len(orders), 'order')} begun", stale=silent, explained=why("off", "Deviations", "orders with at least one deviation / orders begun", len(orders), "order"), help="At least one of the deviations below."),
         ]  # fmt: skip
     return shown
 
@@ -166,6 +168,10 @@ def _map(ctx: Context, facts: Facts, types: Sequence[str]) -> None:
             figure, theme=None, key="process.map", on_select=_clicked, selection_mode="points", alt=_finding(facts, types, drawn),
             config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         )  # fmt: skip
+    exporting.draw(
+        frame.Exported(ctx, f"Steps of documents, {facts.within}", "process-map"), figure, _finding(facts, types, drawn), _hidden(drawn, metric),
+        facts.steps[["document_type", "from_activity", "activity", "n", "documents", "value", "p50_s", "p85_s", "repeats"]], key="process.map",
+    )  # fmt: skip
     with st.expander("The same as a table, with everything that is not drawn", icon=":material/table_rows:"):
         parts.steps_table(ctx, facts)
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages import charts, frame, switches
 from pages.context import Context
-from pages.filters import put
+from pages.filters import Period, put
 from pages.format import DOCUMENT_TYPES, NOTHING, count, duration, money_short, percent, plain, sentence, visible, words
 from pages.switches import Switch
 from pages.tables import Column, work_table
@@ -40,6 +40,7 @@ class Facts:
     """What the page has found, for its parts."""
 
     asked: Asked
+    period: Period
     within: str
     steps: pd.DataFrame
     types: Sequence[str]
@@ -204,6 +205,7 @@ def _between(ctx: Context, facts: Facts, at: dict[str, str | None]) -> None:
         figure,
         f"{kind(of)}, {spoken}: {middle}",
         bins[["label", "documents"]].rename(columns={"label": "Took", "documents": "Documents"}),
+        exported=frame.Exported(ctx, f"Time between two activities, {facts.within}", "time-between"),
         key="process.between",
         note=f"n {len(forward):,}{', small sample' if FEW <= len(forward) < SOME else ''}; first time each, wall clock{f'; {apart:,} with contradicting clocks are left out' if apart else ''}.",
     )

@@ -116,6 +116,11 @@ def _by_day(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
         table,
         key="service_levels.days",
         note=f"Documents by the day their deadline fell ({ctx.zone.key}).",
+        exported=frame.Exported(
+            ctx,
+            f"{level.title}: documents due by day, in time and missed, {level.window_days} days",
+            f"days-{level.objective}",
+        ),
     )
     if len(worst):
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -149,6 +154,9 @@ def _burn_down(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
         table,
         key="service_levels.burn",
         note="Share of this window's error budget that was left at the end of each day.",
+        exported=frame.Exported(
+            ctx, f"{level.title}: error budget left, {level.window_days} days", f"budget-{level.objective}"
+        ),
     )
 
 

@@ -22,8 +22,9 @@ from pages.format import (
     percent,
     plain,
     sentence,
+    visible,
 )
-from pages.frame import Definition, Figure, Said
+from pages.frame import Definition, Explainer, Figure, LeftOut, Said
 from pages.stuck_parts import by_reason, kept_filters, worth
 from pages.stuck_rows import NARROWED
 from sync_engine.control.roles import Role
@@ -49,7 +50,17 @@ CHOICES = (
         sentence,
     ),
 )
+BAND_NAMES = {
+    "0-1k": "Under EUR 1,000",
+    "1k-10k": "EUR 1,000 to 10,000",
+    "10k-100k": "EUR 10,000 to 100,000",
+    "100k": "EUR 100,000 and more",
+}
+IN_ROWS = {"reason": "reason", "team": "team", "amount": "band", "source": "source_system"}
+"""Which column of a document each of these filters looks at."""
+
 TREND_DAYS = 30
+SUM = "sum of the values in group currency"
 
 DEFINITIONS = (
     Definition("Stuck", "an exception stops it; or it waits by agreement and the date has passed (goods: need-by, invoice: 20 working days, payment: due date); or it has stood longer than 95 % of its peers; or past its step's objective", "open requisitions, orders, change orders and invoices", "open now", "each unit's working calendar", "test documents; what waits by agreement until its date; requisitions whose orders are drafted, which count through their orders"),
@@ -59,6 +70,7 @@ DEFINITIONS = (
     Definition("On time", "of the peers that had stood as long, the share that left the stage by its deadline: needed by (goods), due (payment), else the step's objective; 0 % when that has passed", "open documents with a deadline and 30 peers of which one stood longer", "open now", "the same"),
     Definition("Waiting by agreement", "for goods until they are needed, for the invoice 20 working days, for payment until it is due: not stuck before that", "open documents", "open now", "the same"),
     Definition("Stands because", "the first reason that holds, so that every document has one: " + ", ".join(WAYS), "open documents", "open now", "none"),
+    Definition("Taken on by nobody", "stopped by an exception that nobody has taken on", "documents stopped by an exception", "open now"),
     Definition("Value-days", "value times the working days since it should have moved, added up", "stuck documents", "open now", "each unit's working calendar; a working day has 8 hours"),
     Definition("Stopped by an exception", "documents with an open exception that blocks them; the line shows the end of each day", "the same", f"open now; the line: last {TREND_DAYS} days", "none"),
 )  # fmt: skip
@@ -67,7 +79,8 @@ DEFINITIONS = (
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
-    chosen = filters.row(ctx, CHOICES, with_period=False)
+    choices = (*CHOICES, *_more_choices(ctx))
+    chosen = filters.row(ctx, choices, with_period=False)
     switches.complain({"level": (*LEVELS, "all"), "because": BECAUSE, "taken": ("no",)})
     found = ask.open_documents(
         ctx.reports, chosen.units, as_of=ctx.moment.as_of, types=chosen.of("type") or STUCK_TYPES
@@ -75,7 +88,7 @@ def render(ctx: Context) -> None:
     rows = _chosen(found, chosen)
     if rows.empty:
         said.answer("Nothing is open here.")
-        _empty(ctx, said, chosen)
+        _empty(ctx, said, chosen, choices)
         return
     stuck = rows[rows["level"] == "stuck"]
     said.answer(_answer(rows, stuck))
@@ -99,11 +112,19 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, DEFINITIONS)
 
 
+def _more_choices(ctx: Context) -> tuple[Choice, Choice]:
+    titles = {feed.system: feed.title for feed in ctx.feeds}
+    return (
+        Choice("amount", "Value", list(BAND_NAMES), BAND_NAMES.__getitem__),
+        Choice("source", "Comes from", list(titles), lambda name: visible(titles[name])),
+    )
+
+
 def _chosen(found: pd.DataFrame, chosen: Filters) -> pd.DataFrame:
-    for name in ("reason", "team"):
+    for name, column in IN_ROWS.items():
         wanted = chosen.of(name)
         if wanted is not None:
-            found = found[found[name].isin(wanted)]
+            found = found[found[column].isin(wanted)]
     return found
 
 
@@ -134,6 +155,8 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
     stopped = stuck[stuck["because"] == "exception"]
     silent = "; ".join(f"{source.title} has been silent for {duration(source.age_s)}" for source in said.stale)
     kept = kept_filters(chosen)
+    why = Explainer(ctx, DEFINITIONS, said.sources)
+    waiting = rows[rows["level"] == "waiting"]
 
     def show(part: pd.DataFrame, **narrowed: str) -> Any:
         return (
@@ -150,6 +173,19 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             target="target: none",
             link=show(stuck, level="stuck"),
             stale=silent,
+            explained=why(
+                "stuck",
+                "Stuck",
+                SUM,
+                len(stuck),
+                "document",
+                link=show(stuck, level="stuck"),
+                left_out=(
+                    LeftOut(
+                        "waits by agreement, and its date has not come", len(waiting), show(waiting, level="waiting")
+                    ),
+                ),
+            ),
         ),
         Figure(
             "To watch",
@@ -157,8 +193,9 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             n=f"{len(watch):,} slower than 85 % of their peers",
             link=show(watch, level="watch"),
             stale=silent,
+            explained=why("watch", "Watch", SUM, len(watch), "document", link=show(watch, level="watch")),
         ),
-        _stopped(stopped, days, show(stopped, level="stuck", because="exception"), silent),
+        _stopped(why, stopped, days, show(stopped, level="stuck", because="exception"), silent),
     ]
     nobody = stopped[stopped["owner"].isna()]
     shown += [
@@ -169,6 +206,14 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             target="target: 0",
             link=show(nobody, level="stuck", because="exception", taken="no"),
             stale=silent,
+            explained=why(
+                "nobody",
+                "Taken on by nobody",
+                "count of documents",
+                len(nobody),
+                "document",
+                link=show(nobody, level="stuck", because="exception", taken="no"),
+            ),
         ),
         Figure(
             "Value-days",
@@ -176,9 +221,17 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
             n="value times the working days past the limit",
             link=show(stuck, level="stuck"),
             stale=silent,
+            explained=why(
+                "value-days",
+                "Value-days",
+                "sum over documents of (value in group currency x working days since it should have moved)",
+                len(stuck),
+                "document",
+                link=show(stuck, level="stuck"),
+            ),
         ),
     ]
-    shown.append(_silent(rows, show, silent))
+    shown.append(_silent(why, rows, show, silent))
     return shown
 
 
@@ -190,7 +243,7 @@ def _value_days(stuck: pd.DataFrame) -> float:
     return (values * stuck["over_limit_s"].fillna(0) / WORKING_DAY_S).sum()
 
 
-def _silent(rows: pd.DataFrame, show: Any, stale: str) -> Figure:
+def _silent(why: Explainer, rows: pd.DataFrame, show: Any, stale: str) -> Figure:
     quiet, unknown = rows[rows["level"] == "silent"], rows[rows["level"] == "unknown"]
     return Figure(
         "Silent",
@@ -200,12 +253,27 @@ def _silent(rows: pd.DataFrame, show: Any, stale: str) -> Figure:
         target="target: 0",
         link=show(quiet, level="silent") if len(quiet) else show(unknown, level="unknown"),
         stale=stale,
+        explained=why(
+            "silent",
+            "Silent",
+            "count of documents",
+            len(quiet),
+            "document",
+            link=show(quiet, level="silent"),
+            left_out=(
+                LeftOut(
+                    "their system has not been heard of either, so nobody can say",
+                    len(unknown),
+                    show(unknown, level="unknown"),
+                ),
+            ),
+        ),
     )
 
 
 def _days(ctx: Context, chosen: Filters) -> pd.DataFrame | None:
     """Stops by day; None under filters that a day's stops cannot be divided by."""
-    if any(chosen.of(name) for name in ("reason", "team")):
+    if any(chosen.of(name) for name in IN_ROWS):
         return None
     now = ctx.moment.as_of
     return ask.stopped_by_day(
@@ -217,7 +285,7 @@ def _days(ctx: Context, chosen: Filters) -> pd.DataFrame | None:
     )
 
 
-def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent: str) -> Figure:
+def _stopped(why: Explainer, stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent: str) -> Figure:
     change, better, trend = "", None, []
     if days is not None:
         trend = [float(value) for value in days["stopped"]]
@@ -233,6 +301,7 @@ def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent
         trend=trend,
         link=link,
         stale=silent,
+        explained=why("stopped", "Stopped by an exception", "count of documents", len(stopped), "document", link=link),
         help="Documents an open exception stops. The line: the end of each day.",
     )
 
@@ -240,8 +309,8 @@ def _stopped(stopped: pd.DataFrame, days: pd.DataFrame | None, link: Any, silent
 # -- nothing ---------------------------------------------------------------------------------------------------------------
 
 
-def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
-    dropped = [choice.title.lower() for choice in CHOICES if chosen.of(choice.name)] + (
+def _empty(ctx: Context, said: Said, chosen: Filters, choices: tuple[Choice, ...]) -> None:
+    dropped = [choice.title.lower() for choice in choices if chosen.of(choice.name)] + (
         ["business units"] if chosen.units else []
     )
     if not ctx.units and not ctx.person.sees_all:
@@ -249,7 +318,7 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
             "No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”."
         )
     elif dropped:
-        frame.nothing_matches("open documents", dropped, names=(*(choice.name for choice in CHOICES), *NARROWED))
+        frame.nothing_matches("open documents", dropped, names=(*(choice.name for choice in choices), *NARROWED))
     elif all(source.age_s is None for source in said.sources) or said.stale:
         frame.no_data(ctx, said)
     else:

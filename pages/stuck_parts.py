@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_pile, charts_spread, frame, switches
+from pages import charts, charts_pile, charts_spread, exporting, frame, switches
 from pages.context import Context
+from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
 from pages.tables import Column, work_table
@@ -76,13 +77,22 @@ def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         + (", in EUR" if ctx.narrow else " and by business unit, in EUR; the area is the value")
         + ". Below, who moves it and how."
     )
+    figure = _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, rows[rows["level"] == "stuck"])
     st.plotly_chart(
-        _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, rows[rows["level"] == "stuck"]),
+        figure,
         theme=None,
         key="stuck.reasons",
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
     )
+    exporting.draw(
+        Exported(ctx, "Value of stuck documents by what they stand for, open now", "stuck-by-reason"),
+        figure,
+        finding,
+        "An exception stops them, their agreed date has passed, they are slower than 95 % of their peers, or past an objective.",
+        drawn[["name", "stuck", "value"]].rename(columns={"name": "Stands because", "stuck": "Stuck documents", "value": "Value (EUR)"}),
+        key="stuck.reasons",
+    )  # fmt: skip
     kept = kept_filters(chosen)
     groups["open"] = [
         ctx.href(URL_PATH, **kept | {"reason": reason, "team": team, "level": "all"})
@@ -188,6 +198,9 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
         table,
         key="stuck.pile",
         note=f"Stops by exceptions. {begun:,} began and {ended:,} ended, {cured:,} of these by themselves.",
+        exported=Exported(
+            ctx, f"Documents that an exception stopped and let go, last {len(days)} days", "stops-by-day"
+        ),
     )
 
 
@@ -249,6 +262,7 @@ def ages(ctx: Context, rows: pd.DataFrame) -> None:
         table,
         key="stuck.ages",
         note=note + (f" {count(left_out, 'document')} in other stages in the table only." if left_out else ""),
+        exported=Exported(ctx, "Age of open documents in their stage against their peers, open now", "ages-by-stage"),
     )
 
 

@@ -1,5 +1,6 @@
 """The rows of the page on stuck documents, what is said of each, and what can be done with those that are chosen."""
 
+import re
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,10 @@ from sync_engine.control.roles import Action
 from sync_engine.insight.reports.overview import PEERS_DAYS
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
 
-NARROWED = ("level", "because", "taken")
+NARROWED = ("level", "because", "taken", "after")
+PAGE_ROWS = 200
+"""So many rows at once: more than anybody works through, few enough to be there at once."""
+
 NAMES = {
     "stuck": "Stuck",
     "silent": "Silent",
@@ -101,11 +105,12 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     if shown.empty:
         frame.nothing_happened(f"None of {count(len(rows), 'open document')} is here.")
         return
-    shown = _told(ctx, shown.sort_values("group_amount", ascending=False, na_position="last", key=pd.to_numeric))
-    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    listed, before = page_of(shown, st.query_params.get("after"))
+    page = _told(ctx, listed.head(PAGE_ROWS))
+    buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
         ctx,
-        shown,
+        page,
         COLUMNS,
         key=TABLE,
         row_id="document_id",
@@ -113,9 +118,50 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         title=_title,
         selectable=True,
         card_action=partial(_card, ctx),
+        there=len(shown),
+        everything=lambda: _told(ctx, page_of(shown, None)[0]),
+        before=before,
     )
-    with bar:
-        _bar(ctx, shown[shown["document_id"].astype(str).isin(picked)])
+    _turn(ctx, chosen, listed, before)
+    chosen_rows = page[page["document_id"].astype(str).isin(picked)]
+    with buttons:
+        bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")
+
+
+def page_of(rows: pd.DataFrame, after: str | None) -> tuple[pd.DataFrame, int]:
+    """The rows from the one that comes after `after` on, most money first, and how many come before them. `after` is the place of a row
+    ("12000.00 and its id"), not a number of rows: a document that moves meanwhile shifts nobody else to another page, and one that
+    has gone leaves its place.
+    """
+    ordered = rows.assign(
+        _amount=-pd.to_numeric(rows["group_amount"]).astype(float).fillna(-1.0), _id=rows["document_id"].astype(str)
+    ).sort_values(["_amount", "_id"])
+    found = re.fullmatch(r"(-?\d{1,15}(?:\.\d{1,6})?)~([0-9a-f-]{36})", after or "")
+    if found is None:
+        return ordered, 0
+    amount, name = -float(found[1]), found[2]
+    is_later = (ordered["_amount"] > amount) | ((ordered["_amount"] == amount) & (ordered["_id"] > name))
+    return ordered[is_later], int((~is_later).sum())
+
+
+def _turn(ctx: Context, chosen: Filters, listed: pd.DataFrame, before: int) -> None:
+    """The way to the next rows and back to the first."""
+    left = len(listed) - PAGE_ROWS
+    if left <= 0 and not before:
+        return
+    kept = kept_filters(chosen) | switches.kept("level", "because", "taken")
+    with st.container(horizontal=True):
+        if before:
+            ctx.link(URL_PATH, "The first rows", icon=":material/first_page:", **kept)
+        if left > 0:
+            last = listed.iloc[PAGE_ROWS - 1]
+            ctx.link(
+                URL_PATH,
+                f"The next {min(left, PAGE_ROWS):,} of {left:,}",
+                icon=":material/chevron_right:",
+                after=f"{-last['_amount']:.6f}~{last['_id']}",
+                **kept,
+            )
 
 
 def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +197,9 @@ def _card(ctx: Context, row: dict[str, Any]) -> None:
     ctx.link("trace", "Trace", document=str(row["document_id"]))
 
 
-def _bar(ctx: Context, picked: pd.DataFrame) -> None:
+def bar(ctx: Context, picked: pd.DataFrame, about: str, *, noun: str = "document") -> None:
+    """What can be done with the chosen rows of a list of documents: what they come to, their trace, and reprocessing what an exception
+    stops. `about` says more of them."""
     if picked.empty:
         st.caption(
             "Choose rows to see what they are worth together, and to reprocess what an exception stops.",
@@ -159,7 +207,7 @@ def _bar(ctx: Context, picked: pd.DataFrame) -> None:
         )
         return
     st.markdown(
-        f"**{count(len(picked), 'document')}**: {money_short(worth(picked))}, oldest in its stage for {working_time(picked['age_business_s'].max())}",
+        f"**{count(len(picked), noun)}**: {money_short(worth(picked))}, {about}",
         anchors=False,
         width="content",
     )
@@ -192,7 +240,7 @@ def _bar(ctx: Context, picked: pd.DataFrame) -> None:
         hexes = [UUID(str(case_id)).hex for case_id in cases["case_id"]]
         ctx.link(
             "exceptions",
-            f"Reprocess {count(len(cases), 'document')} ({money_short(worth(cases))})",
+            f"Reprocess {count(len(cases), noun)} ({money_short(worth(cases))})",
             icon=":material/replay:",
             scope="rows",
             pick=hexes,

@@ -88,7 +88,7 @@ class Column:
 
 def work_table(
     ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, row_id: str, noun: str, title: Callable[[dict[str, Any]], str], selectable: bool = False,
-    card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None, there: int | None = None, everything: Callable[[], pd.DataFrame] | None = None,
+    card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None, there: int | None = None, everything: Callable[[], pd.DataFrame] | None = None, before: int = 0,
 ) -> list[str]:  # fmt: skip
     """Draw rows to work on, and answer the ids of the chosen ones, in the order of the table.
 
@@ -105,6 +105,7 @@ def work_table(
         height: Of the table in pixels; by its rows when not given.
         there: How many rows there are where `frame` holds the first of them alone.
         everything: Asks for all of them, for the export; only called for it.
+        before: How many rows come before the first of `frame`.
     """
     shown = frame.head(MAX_ROWS)
     row_ids = [str(value) for value in shown[row_id]]
@@ -112,7 +113,16 @@ def work_table(
         chosen = _cards(ctx, shown, row_ids, columns, key=key, title=title, selectable=selectable, action=card_action)
     else:
         chosen = _grid(ctx, shown, row_ids, columns, key=key, selectable=selectable, height=height)
-    _foot(ctx, frame, columns, key=key, noun=noun, there=there or len(frame), everything=everything or (lambda: frame))
+    _foot(
+        ctx,
+        frame,
+        columns,
+        key=key,
+        noun=noun,
+        there=there or len(frame),
+        everything=everything or (lambda: frame),
+        before=before,
+    )
     return chosen
 
 
@@ -210,13 +220,15 @@ def _cards(
 
 
 def _foot(
-    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], pd.DataFrame],
+    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], pd.DataFrame], before: int,
 ) -> None:  # fmt: skip
     said = count(there, noun)
     shown = min(len(frame), MAX_ROWS)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"{said}; the first {shown:,} are shown, the export has them all" if there > shown else said,
+            f"{said}; {f'{before + 1:,} to {before + shown:,}' if before else f'the first {shown:,}'} are shown, the export has them all"
+            if there > shown
+            else said,
             width="content",
         )
         if len(frame) and ctx.may(Action.EXPORT):

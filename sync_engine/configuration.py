@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sync_engine.model.flows import Role
 from sync_engine.model.mappings import Mappings, Table
+from sync_engine.model.payments import Payments
 from sync_engine.model.policies import Policies
 from sync_engine.model.ports import Access
 from sync_engine.settings import secret
@@ -243,6 +244,14 @@ def load_calendars(folder: Path) -> Calendars:
     content = read_toml(path)
     calendars: Calendars = _checked(path, lambda: Calendars.model_validate(content))
     return calendars
+
+
+def load_payments(folder: Path) -> Payments:
+    """When suppliers are paid and what being late costs, by `folder`/payments.toml."""
+    path = folder / "payments.toml"
+    content = read_toml(path)
+    payments: Payments = _checked(path, lambda: Payments.model_validate(content))
+    return payments
 
 
 def load_retention(folder: Path) -> Retention:

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -105,14 +105,14 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """A stage on a server of its own."""
+    """A stage on a server of its own. The process logs again as it did when that is over."""
+    logged = structlog.get_config()
     _settle_in()
-    with server() as url:
-        found = Stage(url, "simulation")
-        try:
+    try:
+        with server() as url, closing(Stage(url, "simulation")) as found:
             yield found
-        finally:
-            found.close()
+    finally:
+        structlog.configure(**logged)
 
 
 def results(seeds: Iterable[int], *, jobs: int = 1) -> Iterator[Result]:

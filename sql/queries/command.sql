@@ -90,3 +90,16 @@ UPDATE objective_exclusion SET withdrawn_at = :now, withdrawn_by = :actor WHERE 
 -- Whether an objective and a business unit exist; empty names stand for all of them.
 SELECT :objective = '' OR EXISTS (SELECT 1 FROM objective WHERE name = :objective) AS objective_is,
        :business_unit = '' OR EXISTS (SELECT 1 FROM business_unit WHERE code = :business_unit) AS unit_is;
+
+-- name: pair_of_invoices(document_id)
+-- Two invoices that a verdict is about.
+SELECT document_id, business_unit, state FROM document WHERE document_id = ANY (:document_id::uuid[]) AND document_type = 'invoice' AND source = 'finsync';
+
+-- name: put_verdict(verdict_id, document_id, other_id, pattern, verdict, reason, author, business_unit, now)!
+-- What somebody says of two invoices that look alike.
+INSERT INTO duplicate_verdict (verdict_id, document_id, other_id, pattern, verdict, reason, author, decided_at, business_unit)
+VALUES (:verdict_id, :document_id, :other_id, :pattern, :verdict, :reason, :author, :now, :business_unit);
+
+-- name: duplicate_case(document_id)
+-- The open exceptions of an invoice that may be one too many.
+SELECT case_id, version FROM exception_case WHERE document_id = :document_id AND code = 'duplicate_invoice' AND closed_at IS NULL ORDER BY case_id;

@@ -1,10 +1,10 @@
 -- Reprocessings: what is in them, and sending it wave after wave.
 
--- name: insert_redrive(redrive_id, asked_by, now, action, facts, state, reason_code, reason, scope, item_count, group_amount, canary_size, wave_size, per_minute, halt_percent)!
+-- name: insert_redrive(redrive_id, asked_by, now, action, state, reason_code, reason, scope, item_count, group_amount, canary_size, wave_size, per_minute, halt_percent)!
 -- A reprocessing. An engine looks at it at once, unless a second person has to agree first.
-INSERT INTO redrive (redrive_id, asked_by, asked_at, action, facts, state, state_by, state_at, reason_code, reason, scope, item_count, group_amount,
+INSERT INTO redrive (redrive_id, asked_by, asked_at, action, state, state_by, state_at, reason_code, reason, scope, item_count, group_amount,
                      canary_size, wave_size, per_minute, halt_percent, next_wave_at, look_at)
-VALUES (:redrive_id, :asked_by, :now, :action, :facts::jsonb, :state, :asked_by, :now, :reason_code, :reason, :scope, :item_count, :group_amount,
+VALUES (:redrive_id, :asked_by, :now, :action, :state, :asked_by, :now, :reason_code, :reason, :scope, :item_count, :group_amount,
         :canary_size, :wave_size, :per_minute, :halt_percent, :now, :now);
 
 -- name: insert_items(redrive_id, case_id, document_id, work_item_id, case_version, place, status, result, business_unit, now)!
@@ -17,7 +17,7 @@ SELECT :redrive_id, u.case_id, u.document_id, u.work_item_id, u.case_version, u.
 
 -- name: to_look_at(wanted, now)
 -- Running reprocessings whose moment has come, held until the transaction ends; another engine takes the others.
-SELECT redrive_id, action, facts, canary_size, wave_size, per_minute, halt_percent, wave, judged_from, next_wave_at
+SELECT redrive_id, action, canary_size, wave_size, per_minute, halt_percent, wave, judged_from, next_wave_at
   FROM redrive
  WHERE state = 'running' AND finished_at IS NULL AND look_at <= :now
  ORDER BY look_at, redrive_id LIMIT :wanted
@@ -25,7 +25,7 @@ SELECT redrive_id, action, facts, canary_size, wave_size, per_minute, halt_perce
 
 -- name: lock(redrive_id)
 -- One reprocessing, held until the transaction ends.
-SELECT redrive_id, asked_by, action, facts, state, state_by, state_at, item_count, canary_size, wave_size, per_minute, halt_percent, wave, judged_from,
+SELECT redrive_id, asked_by, action, state, state_by, state_at, item_count, canary_size, wave_size, per_minute, halt_percent, wave, judged_from,
        next_wave_at, finished_at, reason
   FROM redrive WHERE redrive_id = :redrive_id
    FOR UPDATE;
@@ -50,11 +50,11 @@ SELECT i.case_id, i.document_id, i.work_item_id, c.message_id, c.status AS case_
  WHERE i.redrive_id = :redrive_id AND i.status = 'waiting'
  ORDER BY i.place LIMIT :many;
 
--- name: release_work(work_item_id, redrive_id, facts, now)
+-- name: release_work(work_item_id, redrive_id, now)
 -- Let parked or waiting items go on now, looking before they send. Returns those that could; one that somebody works on right
 -- now is not waited for.
 UPDATE work_item w
-   SET status = 'due', due_at = :now, tries = 0, ask_first = true, redrive_id = :redrive_id, waiting_for = '', facts = w.facts || :facts::jsonb
+   SET status = 'due', due_at = :now, tries = 0, ask_first = true, redrive_id = :redrive_id, waiting_for = ''
   FROM (SELECT f.work_item_id FROM work_item f
          WHERE f.work_item_id = ANY (:work_item_id::uuid[]) AND f.status IN ('parked', 'due') FOR UPDATE SKIP LOCKED) free
  WHERE w.work_item_id = free.work_item_id

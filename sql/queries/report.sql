@@ -1,10 +1,15 @@
 -- What the pages ask. :units limits to business units beside what the session may see (NULL: all it may see). :as_of is the
 -- time of the question, :since and :until the period, the end exclusive. Amounts are in group currency unless said otherwise.
 
--- name: now()^
--- The time a page speaks of: the database's, or where a past that is still being produced has come to (begins_at and ends_at are
--- NULL otherwise).
-SELECT business_now() AS as_of, p.begins_at, p.ends_at FROM (SELECT 1) one LEFT JOIN produced_past p ON p.finished_at IS NULL;
+-- name: visit()^
+-- What every visit begins with, in one answer: the time a page speaks of (the database's, or where a past that is still being produced
+-- has come to; begins_at and ends_at are NULL otherwise), the newest recording, and each feed as it stands. What a system said is
+-- shown to sessions that see every unit: it may quote any document.
+SELECT business_now() AS as_of, p.begins_at, p.ends_at, (SELECT recording_id FROM recording ORDER BY recording_id DESC LIMIT 1) AS recording_id,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('system', f.system, 'title', s.title, 'feed', f.feed, 'complete_until', f.complete_until, 'last_success_at', f.last_success_at,
+                   'silent_after_s', f.silent_after_s, 'consecutive_failures', f.consecutive_failures, 'last_error', CASE WHEN session_sees_all() THEN f.last_error ELSE '' END)
+                   ORDER BY f.system, f.feed), '[]') FROM feed_state f JOIN system_state s USING (system)) AS feeds
+  FROM (SELECT 1) one LEFT JOIN produced_past p ON p.finished_at IS NULL;
 
 -- name: watermark()$
 -- The newest recording: whatever a page showed after it is still true.
@@ -15,22 +20,6 @@ SELECT recording_id FROM recording ORDER BY recording_id DESC LIMIT 1;
 SELECT code, name, country, currency, company_code, calendar, time_zone FROM business_unit
  WHERE session_sees_all() OR code = ANY (session_units()) ORDER BY code;
 
--- name: freshness(as_of)
--- Each feed with its watermark, its age in seconds, and whether it has been silent for longer than it may.
-SELECT f.system, s.title, f.feed, f.complete_until, f.last_success_at, f.last_error, f.consecutive_failures,
-       greatest(0, extract(epoch FROM :as_of - f.last_success_at)) AS age_s, f.silent_after_s,
-       coalesce(f.last_success_at < :as_of - make_interval(secs => f.silent_after_s::double precision), true) AS is_stale
-  FROM feed_state f JOIN system_state s USING (system)
- ORDER BY f.system, f.feed;
-
--- name: finality_gap(units, as_of)
--- Count, value and age in hours of the oldest of everything approved and not accepted, by business unit.
-SELECT business_unit, count(*) AS documents, coalesce(sum(group_amount), 0) AS value,
-       max(extract(epoch FROM :as_of - coalesce(approved_at, state_since)) / 3600) AS oldest_h
-  FROM finality_gap
- WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])
- GROUP BY business_unit ORDER BY value DESC;
-
 -- name: finality_gap_rows(units, as_of)
 -- The requisitions behind the gap, most money first, with the hours since their approval.
 SELECT document_id, number, business_unit, currency, amount, group_amount, state, posting_status, coalesce(approved_at, state_since) AS approved_at,
@@ -38,16 +27,6 @@ SELECT document_id, number, business_unit, currency, amount, group_amount, state
   FROM finality_gap
  WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])
  ORDER BY group_amount DESC NULLS LAST, document_id;
-
--- name: exception_rate_by_unit(units, since, until, document_types)
--- Documents that entered in the period and how many of them ever met an exception, by business unit, in count and value.
-SELECT d.business_unit, count(*) AS entered, count(*) FILTER (WHERE x.document_id IS NOT NULL) AS with_exception,
-       coalesce(sum(d.group_amount), 0) AS value, coalesce(sum(d.group_amount) FILTER (WHERE x.document_id IS NOT NULL), 0) AS value_with_exception
-  FROM document d
-  LEFT JOIN (SELECT DISTINCT document_id FROM exception_case) x USING (document_id)
- WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
-   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
- GROUP BY d.business_unit ORDER BY d.business_unit;
 
 -- name: technical_failures(units, since, until)
 -- Attempts by system, how many failed, and of these how many by a limit of the system's: never mixed with exceptions, which are
@@ -87,29 +66,6 @@ SELECT e.case_id, e.version, e.document_id, e.message_id, e.work_item_id, e.numb
   LEFT JOIN work_item w ON w.work_item_id = e.work_item_id
  WHERE e.case_id = :case_id;
 
--- name: new_causes(units, since)
--- Causes first seen since a moment: what nobody has met before. Most money first.
-SELECT fingerprint, min(code) AS code, min(category) AS category, min(system) AS system, count(*) AS raised, count(*) FILTER (WHERE closed_at IS NULL) AS open,
-       coalesce(sum(group_amount) FILTER (WHERE is_first), 0) AS value, min(raised_at) AS first_seen, (array_agg(message ORDER BY raised_at DESC))[1] AS message
-  FROM (SELECT *, row_number() OVER (PARTITION BY fingerprint, coalesce(document_id::text, number) ORDER BY raised_at) = 1 AS is_first
-          FROM exception_case WHERE :units::text[] IS NULL OR business_unit = ANY (:units::text[])) c
- GROUP BY fingerprint
-HAVING min(raised_at) >= :since
- ORDER BY value DESC, first_seen DESC;
-
--- name: moved_since(units, since, until)^
--- What happened in a stretch of time: exceptions raised and closed (how many by themselves), orders accepted by the ERP, invoices
--- posted, decisions taken.
-SELECT (SELECT count(*) FROM exception_case c WHERE c.raised_at >= :since AND c.raised_at < :until AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS raised,
-       (SELECT count(*) FROM exception_case c WHERE c.closed_at >= :since AND c.closed_at < :until AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS closed,
-       (SELECT count(*) FROM exception_case c WHERE c.closed_at >= :since AND c.closed_at < :until AND c.close_reason = 'self_cured' AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))) AS self_cured,
-       count(*) FILTER (WHERE activity = 'order_accepted') AS ordered,
-       count(*) FILTER (WHERE activity = 'invoice_posted') AS posted,
-       count(*) FILTER (WHERE activity IN ('approval_completed', 'approval_refused')) AS decided
-  FROM event
- WHERE recorded_at >= :since AND recorded_at < :until AND activity IN ('order_accepted', 'invoice_posted', 'approval_completed', 'approval_refused')
-   AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]));
-
 -- name: closed_today(units, as_of)^
 -- What was closed in the last 24 hours, and how much of it by itself.
 SELECT count(*) AS closed, count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured
@@ -129,24 +85,22 @@ SELECT r.redrive_id, r.asked_by, r.asked_at, r.reason_code, r.reason, r.scope, r
   FROM redrive r JOIN redrive_item i USING (redrive_id)
  GROUP BY r.redrive_id ORDER BY r.asked_at DESC LIMIT :limit;
 
--- name: calls_of_steps(newest)
--- How many HTTP calls each step takes with each system, as seen in the newest attempts.
-SELECT flow, step, system, count(*) AS seen, avg(http_calls) AS calls
+-- name: calls_of_steps(newest, units, as_of)
+-- What each step asks of each system. kind "seen": how many HTTP calls it takes (calls, an average over the :newest attempts);
+-- "waiting": how many items wait there now (many); "last hour": HTTP calls to a system in the hour before :as_of, as far as the
+-- session may see what they were about (many).
+SELECT 'seen' AS kind, system, flow, step, count(*) AS many, avg(http_calls) AS calls
   FROM (SELECT flow, step, system, http_calls FROM attempt ORDER BY recorded_at DESC LIMIT :newest) newest
  WHERE flow IS NOT NULL AND http_calls > 0
- GROUP BY flow, step, system;
-
--- name: waiting_steps(units, as_of)
--- What waits for systems now: how many items at each step.
-SELECT i.system, i.flow, i.step, count(*) AS many
-  FROM work_item i
- WHERE i.system <> 'finsync' AND (i.status = 'in_call' OR i.status = 'due' AND (i.due_at <= :as_of OR i.tries > 0))
-   AND (:units::text[] IS NULL OR i.business_unit = ANY (:units::text[]))
- GROUP BY i.system, i.flow, i.step;
-
--- name: calls_last_hour(as_of)
--- HTTP calls to each system in the last hour, as far as the session may see what they were about.
-SELECT system, sum(http_calls) AS calls FROM attempt WHERE recorded_at >= :as_of::timestamptz - interval '1 hour' AND recorded_at <= :as_of GROUP BY system;
+ GROUP BY flow, step, system
+UNION ALL
+SELECT 'waiting', system, flow, step, count(*), NULL
+  FROM work_item
+ WHERE system <> 'finsync' AND (status = 'in_call' OR status = 'due' AND (due_at <= :as_of OR tries > 0)) AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ GROUP BY system, flow, step
+UNION ALL
+SELECT 'last hour', system, NULL, NULL, coalesce(sum(http_calls), 0)::bigint, NULL
+  FROM attempt WHERE recorded_at >= :as_of::timestamptz - interval '1 hour' AND recorded_at <= :as_of GROUP BY system;
 
 -- name: redrive(redrive_id)^
 -- One reprocessing, as far as the session may see it.
@@ -226,19 +180,6 @@ SELECT s.system, s.role, s.title, s.breaker, s.breaker_since, s.paused_until, s.
                FROM feed_state GROUP BY system) f USING (system)
  ORDER BY s.title;
 
--- name: operations(systems, units, since, until)
--- Each system's operations in the period: how often, how they ended, how long they took (all attempts). Reads of a feed belong to
--- no unit. Attempts = succeeded + refused (a business answer) + failed (technical).
-SELECT system, operation, min(effect) AS effect, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('done', 'adopted', 'absent', 'waiting')) AS succeeded,
-       count(*) FILTER (WHERE outcome = 'refused') AS refused, count(*) FILTER (WHERE outcome IN ('not_sent', 'unknown', 'failed')) AS failed,
-       count(*) FILTER (WHERE http_status = 429) AS throttled, count(*) FILTER (WHERE try_number > 1) AS repeats, max(recorded_at) AS last_at,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50_ms, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
-       percentile_cont(0.99) WITHIN GROUP (ORDER BY duration_ms) AS p99_ms
-  FROM attempt
- WHERE recorded_at >= :since AND recorded_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-   AND (:systems::text[] IS NULL OR system = ANY (:systems::text[]))
- GROUP BY system, operation ORDER BY failed DESC, system, operation;
-
 -- name: inbound_by_outcome(since, until)
 -- Messages taken in during the period, by system and what has become of them by now: received = applied + unchanged + superseded +
 -- ignored + parked + waiting, to the row.
@@ -249,6 +190,24 @@ SELECT m.system, count(*) AS received, count(*) FILTER (WHERE d.outcome = 'appli
   LEFT JOIN (SELECT DISTINCT ON (message_id) message_id, outcome FROM inbound_disposition WHERE disposed_at >= :since ORDER BY message_id, disposed_at DESC) d USING (message_id)
  WHERE m.received_at >= :since AND m.received_at < :until
  GROUP BY 1 ORDER BY 1;
+
+-- name: operations(systems, units, before, since, until)
+-- Each system's operations in the period: how often, how they ended, how long they took (all attempts). Reads of a feed belong to
+-- no unit. Attempts = succeeded + refused (a business answer) + failed (technical). Beside them the attempts and failures of the
+-- period before, from :before on; an operation that was called only then has attempts 0.
+SELECT system, operation, min(effect) AS effect, count(*) FILTER (WHERE recorded_at >= :since) AS attempts,
+       count(*) FILTER (WHERE recorded_at >= :since AND outcome IN ('done', 'adopted', 'absent', 'waiting')) AS succeeded,
+       count(*) FILTER (WHERE recorded_at >= :since AND outcome = 'refused') AS refused, count(*) FILTER (WHERE recorded_at >= :since AND outcome IN ('not_sent', 'unknown', 'failed')) AS failed,
+       count(*) FILTER (WHERE recorded_at >= :since AND http_status = 429) AS throttled, count(*) FILTER (WHERE recorded_at >= :since AND try_number > 1) AS repeats,
+       max(recorded_at) FILTER (WHERE recorded_at >= :since) AS last_at,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE recorded_at >= :since) AS p50_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE recorded_at >= :since) AS p95_ms,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE recorded_at >= :since) AS p99_ms,
+       count(*) FILTER (WHERE recorded_at < :since) AS attempts_before, count(*) FILTER (WHERE recorded_at < :since AND outcome IN ('not_sent', 'unknown', 'failed')) AS failed_before
+  FROM attempt
+ WHERE recorded_at >= :before AND recorded_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+   AND (:systems::text[] IS NULL OR system = ANY (:systems::text[]))
+ GROUP BY system, operation ORDER BY failed DESC, system, operation;
 
 -- name: engines()
 -- Engines and when they were last heard of; alive: within a minute, and not stopped.
@@ -478,14 +437,6 @@ SELECT i.system, d.document_id, d.document_type, d.number, d.business_unit, d.su
  GROUP BY i.system, d.document_id
  ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
 
--- name: feeds(as_of)
--- Each feed with its watermark, how long ago it was last read, and when its silence counts. Longest silence first.
-SELECT f.system, s.title, f.feed, f.complete_until, f.last_success_at, greatest(0, extract(epoch FROM :as_of - f.last_success_at)) AS age_s, f.silent_after_s, f.consecutive_failures,
-       CASE WHEN session_sees_all() THEN f.last_error ELSE '' END AS last_error,
-       coalesce(f.last_success_at < :as_of - make_interval(secs => f.silent_after_s::double precision), true) AS is_silent
-  FROM feed_state f JOIN system_state s USING (system)
- ORDER BY is_silent DESC, age_s DESC NULLS FIRST, f.system, f.feed;
-
 -- name: calls_over_time(systems, units, since, until, origin, bucket_s)
 -- Attempts by system and stretch of :bucket_s seconds counted from :origin, and how many failed technically. No row: no call.
 SELECT system, date_bin(make_interval(secs => :bucket_s::double precision), recorded_at, :origin::timestamptz) AS began_at, count(*) AS attempts,
@@ -620,9 +571,9 @@ SELECT recording_id, ordinal, document_id, activity, event_at, observed_at, syst
 -- value: in the period (from :since on) and in the one before it; in all, by business unit, by type, and by week of the :zone.
 WITH entered AS (
     SELECT d.business_unit, d.document_type, coalesce(d.group_amount, 0) AS value, d.submitted_at >= :since AS in_period,
-           date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.document_id IS NOT NULL AS met
+           date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week,
+           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met
       FROM document d
-      LEFT JOIN (SELECT DISTINCT document_id FROM exception_case WHERE :categories::text[] IS NULL OR category = ANY (:categories::text[])) x USING (document_id)
      WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :before AND d.submitted_at < :until AND NOT d.is_test
        AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
 )
@@ -635,35 +586,42 @@ SELECT in_period, business_unit, document_type, week, count(*) AS entered, count
 -- name: exception_rate_causes(units, since, until, document_types, categories)
 -- Each document that entered in the period with each cause it met: exceptions of that cause, how many of them are open, closed and
 -- cured by themselves, and how many were there again within 30 days of being closed.
-WITH x AS (
+WITH d AS MATERIALIZED (
+    SELECT * FROM document
+     WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), x AS (
+    -- Of these documents alone: what a period costs does not grow with the exceptions of all the others.
     SELECT c.*, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
-      FROM exception_case c
-     WHERE c.document_id IS NOT NULL AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
+      FROM d JOIN exception_case c USING (document_id)
+     WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[])
 )
 SELECT d.document_id, d.document_type, d.business_unit, coalesce(d.group_amount, 0) AS value, d.submitted_at, x.code, x.category, count(DISTINCT x.fingerprint) AS fingerprints,
        count(*) AS exceptions, count(*) FILTER (WHERE x.closed_at IS NULL) AS open, count(x.closed_at) AS closed,
        count(*) FILTER (WHERE x.close_reason = 'self_cured') AS self_cured, count(*) FILTER (WHERE x.came_back) AS came_back, min(x.raised_at) AS raised_at
-  FROM document d JOIN x USING (document_id)
- WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
-   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
- GROUP BY d.document_id, x.code, x.category ORDER BY d.document_id, raised_at, x.code;
+  FROM d JOIN x USING (document_id)
+ GROUP BY d.document_id, d.document_type, d.business_unit, d.group_amount, d.submitted_at, x.code, x.category ORDER BY d.document_id, raised_at, x.code;
 
 -- name: exception_rate_rows(units, since, until, document_types, categories, zone)
 -- The documents that entered in the period and ever met an exception (of the :categories), most money first; with the newest of
 -- them that is open.
+WITH d AS MATERIALIZED (
+    SELECT * FROM document
+     WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+)
 SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.requester, d.currency, d.amount, d.group_amount, d.state, d.submitted_at,
        date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week, x.exceptions, x.open, x.closed, x.self_cured, x.codes, x.categories, x.raised_at, x.case_id,
        (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
           FROM document_identifier i JOIN system_state s USING (system)
          WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> d.number) AS known_as
-  FROM document d
-  JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE closed_at IS NULL) AS open, count(closed_at) AS closed,
+  FROM d
+  JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE c.closed_at IS NULL) AS open, count(c.closed_at) AS closed,
                count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, array_agg(DISTINCT code ORDER BY code) AS codes,
                array_agg(DISTINCT category ORDER BY category) AS categories, min(raised_at) AS raised_at,
-               (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE closed_at IS NULL))[1] AS case_id
-          FROM exception_case WHERE :categories::text[] IS NULL OR category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
- WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
-   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+               (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE c.closed_at IS NULL))[1] AS case_id
+          FROM d JOIN exception_case c USING (document_id)
+         WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
  ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
 
 -- name: exception_time_to_close(units, since, until, document_types, categories, as_of)^

@@ -1,4 +1,5 @@
--- What the page on the exception rate asks beside the rate itself: what an exception goes with.
+-- What the page on the exception rate asks beside the rate itself: what an exception goes with, whether the pile of open ones grows,
+-- and what nobody had met before.
 
 -- name: attributes(units, since, until, document_types, categories, fewest, most)
 -- Documents that entered in the period by each value of their attributes (unit, type, supplier, requester, amount): how many, how many
@@ -40,3 +41,39 @@ WITH d AS MATERIALIZED (
 )
 SELECT c.attribute, c.value, c.entered, c.with_exception, c.all_entered, c.all_with_exception, coalesce(s.goes_with, '{}') AS goes_with
   FROM counted c LEFT JOIN shared s USING (attribute, value);
+
+-- name: backlog(units, since, until, document_types, categories, zone)
+-- Per day of the :zone: exceptions raised in it, closed in it, of these by themselves, and how many stood open at its end (on the last at
+-- :until). open_documents: documents not finished now; held_documents: those of them with an open exception now.
+WITH day AS (
+    SELECT d::date AS day, d AT TIME ZONE :zone AS begins, least((d + interval '1 day') AT TIME ZONE :zone, :until::timestamptz) AS ends
+      FROM generate_series(date_trunc('day', :since::timestamptz AT TIME ZONE :zone), (:until::timestamptz - interval '1 microsecond') AT TIME ZONE :zone, interval '1 day') AS d
+), x AS MATERIALIZED (
+    SELECT c.raised_at, coalesce(c.closed_at, 'infinity') AS ended_at, c.close_reason
+      FROM exception_case c
+     WHERE c.raised_at < :until AND (c.closed_at IS NULL OR c.closed_at >= date_trunc('day', :since::timestamptz AT TIME ZONE :zone) AT TIME ZONE :zone)
+       AND c.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))
+       AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
+       AND NOT EXISTS (SELECT FROM document d WHERE d.document_id = c.document_id AND d.is_test)
+), now AS (
+    SELECT count(*) AS open_documents,
+           count(*) FILTER (WHERE EXISTS (SELECT FROM exception_case c WHERE c.document_id = d.document_id AND c.closed_at IS NULL AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[])))) AS held_documents
+      FROM document d
+     WHERE d.closed_at IS NULL AND NOT d.is_test AND d.source = 'finsync' AND d.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+)
+SELECT day.day, count(*) FILTER (WHERE x.raised_at >= day.begins AND x.raised_at < day.ends) AS begun, count(*) FILTER (WHERE x.ended_at >= day.begins AND x.ended_at < day.ends) AS ended,
+       count(*) FILTER (WHERE x.ended_at >= day.begins AND x.ended_at < day.ends AND x.close_reason = 'self_cured') AS self_cured,
+       count(*) FILTER (WHERE x.raised_at < day.ends AND x.ended_at >= day.ends) AS stands, now.open_documents, now.held_documents
+  FROM now CROSS JOIN day LEFT JOIN x ON x.raised_at < day.ends AND x.ended_at >= day.begins
+ GROUP BY day.day, now.open_documents, now.held_documents ORDER BY day.day;
+
+-- name: new_causes(units, since, until, document_types, categories, most)
+-- Causes (same kind, system and master data behind it) that were met for the first time between :since and :until, as far as the session
+-- may see, most documents first, the first :most of them; found: how many there are.
+SELECT c.fingerprint, min(c.code) AS code, min(c.category) AS category, count(*) AS exceptions, count(DISTINCT c.document_id) AS documents, count(*) FILTER (WHERE c.closed_at IS NULL) AS open,
+       min(c.raised_at) AS first_seen, (array_agg(c.message ORDER BY c.raised_at))[1] AS message, count(*) OVER () AS found
+  FROM exception_case c
+ WHERE c.raised_at >= :since AND c.raised_at < :until AND c.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))
+   AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[])) AND NOT EXISTS (SELECT FROM exception_case b WHERE b.fingerprint = c.fingerprint AND b.raised_at < :since)
+   AND NOT EXISTS (SELECT FROM document d WHERE d.document_id = c.document_id AND d.is_test)
+ GROUP BY c.fingerprint ORDER BY documents DESC, first_seen, c.fingerprint LIMIT :most;

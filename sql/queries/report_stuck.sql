@@ -86,7 +86,7 @@ WITH open AS MATERIALIZED (
 )
 SELECT document_id, document_type, number, title, business_unit, supplier_name, requester, state, approval_status, posting_status, currency, amount, group_amount,
        state_since, need_by_on, due_on, step, system, waiting_for, objective_at, tries, case_id, case_code, case_category, case_message, case_version, owner_team, owner,
-       reason, age_business_s, age_wall_s, peers, p[1] AS peer_p50_s, p[3] AS peer_p85_s, p[4] AS peer_p95_s, peer_unit, pace, last_event_at, silent_business_s, limit_at,
+       source_system, reason, age_business_s, age_wall_s, peers, p[1] AS peer_p50_s, p[3] AS peer_p85_s, p[4] AS peer_p95_s, peer_unit, pace, last_event_at, silent_business_s, limit_at,
        CASE WHEN limit_at < :as_of THEN 0 WHEN pace < 1 THEN (pace_at_limit - pace) / (1 - pace) END AS p_on_time,
        CASE WHEN stuck_because IS NOT NULL THEN 'stuck'
             WHEN is_silent THEN CASE WHEN is_fresh THEN 'silent' ELSE 'unknown' END

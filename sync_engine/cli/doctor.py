@@ -133,7 +133,10 @@ def _configuration(settings: Settings) -> tuple[Systems | None, list[Finding]]:
                 "configuration", Grade.ERROR, str(error), "Correct the file; nothing starts on half a configuration."
             )
         ]
-    says = f"mappings {loaded.mappings.version}, policies {loaded.policies.version}, {len(loaded.objectives)} objectives, {len(systems.systems)} systems"
+    says = (
+        f"mappings {loaded.mappings.version}, policies {loaded.policies.version}, {len(loaded.objectives)} objectives, "
+        f"payments {loaded.payments.version} ({len(loaded.payments.runs)} payment runs), {len(systems.systems)} systems"
+    )
     return systems, [Finding("configuration", Grade.OK, says)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from sync_engine.control import alert_commands, cancelling, exclusions, reprocess, waves
+from sync_engine.control import alert_commands, cancelling, duplicates, exclusions, reprocess, waves
 from sync_engine.control.asked import Asked, Doing, Refusal, one_case, unchanged_case
 from sync_engine.control.roles import RULES, Action, Role, may, sees
 from sync_engine.engine import store
@@ -189,6 +189,7 @@ _ACTIONS: dict[Action, Callable[[Asked, Doing], dict[str, Any]]] = {
     Action.SAVE_ALERT_RULE: alert_commands.save_rule,
     Action.LEAVE_OUT: exclusions.leave_out,
     Action.COUNT_AGAIN: exclusions.count_again,
+    Action.JUDGE_DUPLICATE: duplicates.judge,
     Action.VIEW_PAYLOAD: _only_noted,
     Action.EXPORT: _only_noted,
 }

@@ -1,10 +1,9 @@
 """Reprocessing what people name: the list is frozen when they ask, and sent in waves (`waves`), however short it is.
 
-A batch of one takes the same way as one of a thousand. Sensitive ones (worth more than the policy lets one person send, or
-taking over what differs) wait for a second person who has no part in their documents.
+A batch of one takes the same way as one of a thousand. Those worth more than the
+policy lets one person send wait for a second person who has no part in their documents.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -56,16 +55,11 @@ def accept(asked: Asked, doing: Doing) -> dict[str, Any]:
     return {**begun, "sentence": f"Accepted; {case['number']} goes on."}
 
 
-def adopt(asked: Asked, doing: Doing) -> dict[str, Any]:
-    """Take over the document that stands in the ERP under our reference although it differs from ours (D01, D07)."""
-    case = unchanged_case(asked, doing)
-    found = str(case["facts"].get("found", ""))
-    if case["code"] != "effect_conflict" or not found or "," in str(case["facts"].get("orders", "")):
-        raise Refusal("denied", "There is no single document in the ERP that could be taken over.")
-    if case["work_item_id"] is None or case["being_reprocessed_by"]:
-        raise Refusal("conflict", "It is being worked on already.")
-    begun = _begin(asked, doing, [case], {}, facts={"adopt": found}, is_sensitive=True)
-    return {**begun, "sentence": f"Taking over {found} for {case['number']} waits for a second person."}
+def go_on(asked: Asked, doing: Doing, case: Mapping[str, Any]) -> str:
+    """Repeat what a case has parked because what it objected to has been decided otherwise; what to say of it, or nothing."""
+    if case["work_item_id"] is None or case["work_status"] not in {"parked", "due"} or case["being_reprocessed_by"]:
+        return ""
+    return str(_begin(asked, doing, [case], {})["sentence"])
 
 
 def _begin(
@@ -73,18 +67,15 @@ def _begin(
     doing: Doing,
     named: Sequence[Mapping[str, Any]],
     skipped: dict[UUID, str],
-    *,
-    facts: Mapping[str, str] | None = None,
-    is_sensitive: bool = False,
 ) -> dict[str, Any]:
     """Freeze the list and send its first wave, unless a second person has to agree first."""
     pace = _pace(asked)
     going = [case for case in named if case["case_id"] not in skipped]
     value = worth(going)
     limit = doing.setup.policies.second_person_above
-    waits = bool(going) and (is_sensitive or (limit is not None and value > limit))
+    waits = bool(going) and limit is not None and value > limit
     redrive_id = doing.setup.new_id(doing.now)
-    _freeze(asked, doing, redrive_id, named, skipped, pace, facts or {}, waits=waits)
+    _freeze(asked, doing, redrive_id, named, skipped, pace, waits=waits)
     _note(asked, doing, redrive_id, going)
     store.run(doing.connection, "redrive.queue_cases", case_id=[case["case_id"] for case in going])
     if waits:
@@ -153,7 +144,6 @@ def _freeze(
     named: Sequence[Mapping[str, Any]],
     skipped: Mapping[UUID, str],
     pace: Pace,
-    facts: Mapping[str, str],
     *,
     waits: bool,
 ) -> None:
@@ -164,7 +154,6 @@ def _freeze(
         asked_by=asked.actor,
         now=doing.now,
         action=asked.action.value,
-        facts=json.dumps(facts),
         state="awaiting_confirmation" if waits else "running",
         reason_code=str(asked.arguments.get("reason_code", "other")),
         reason=asked.reason,
@@ -333,7 +322,6 @@ def _how_it_stands(redrive: Mapping[str, Any]) -> str:
 ACTIONS = {
     Action.REPROCESS: reprocess,
     Action.ACCEPT: accept,
-    Action.ADOPT: adopt,
     Action.STEER: steer,
     Action.CONFIRM: confirm,
 }

@@ -27,7 +27,6 @@ class Action(StrEnum):
     REPROCESS = "reprocess"
     STEER = "steer"
     CONFIRM = "confirm"
-    ADOPT = "adopt"
     CANCEL_ORDER = "cancel_order"
     ACCEPT = "accept"
     ABANDON = "abandon"
@@ -38,6 +37,7 @@ class Action(StrEnum):
     SAVE_ALERT_RULE = "save_alert_rule"
     LEAVE_OUT = "leave_out"
     COUNT_AGAIN = "count_again"
+    JUDGE_DUPLICATE = "judge_duplicate"
     VIEW_PAYLOAD = "view_payload"
     EXPORT = "export"
 
@@ -62,7 +62,6 @@ RULES: dict[Action, Rule] = {
     Action.REPROCESS:         Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), True,  "reprocess documents"),
     Action.STEER:             Rule(frozenset({_OPS, _ANALYST, _SUPPORT}), False, "pause, resume or cancel a reprocessing"),
     Action.CONFIRM:           Rule(frozenset({_LEADER, _OPS}),            True,  "confirm what somebody else has asked for"),
-    Action.ADOPT:             Rule(frozenset({_OPS, _SUPPORT}),           True,  "take over a document of the ERP that differs"),
     Action.CANCEL_ORDER:      Rule(frozenset({_OPS, _ANALYST}),           True,  "cancel an order in the ERP"),
     Action.ACCEPT:            Rule(frozenset({_OPS}),                     True,  "accept what a rule objects to"),
     Action.ABANDON:           Rule(frozenset({_OPS, _ANALYST}),           True,  "give a document up"),
@@ -73,6 +72,7 @@ RULES: dict[Action, Rule] = {
     Action.SAVE_ALERT_RULE:   Rule(frozenset({_OPS, _SUPPORT}),           True,  "change an alert rule"),
     Action.LEAVE_OUT:         Rule(frozenset({_OPS, _SUPPORT}),           True,  "leave deadlines out of an objective"),
     Action.COUNT_AGAIN:       Rule(frozenset({_OPS, _SUPPORT}),           True,  "count deadlines that were left out"),
+    Action.JUDGE_DUPLICATE:   Rule(frozenset({_OPS}),                     True,  "say whether two invoices are one"),
     Action.VIEW_PAYLOAD:      Rule(frozenset({_OPS, _SUPPORT, _AUDITOR}), False, "open a payload"),
     Action.EXPORT:            Rule(_EVERYBODY,                            False, "export a list"),
 }
@@ -85,6 +85,10 @@ LANDING: dict[Role, str] = {
     Role.INTEGRATION_SUPPORT: "health",
     Role.AUDITOR: "audit",
 }
+
+NAMES_APPROVERS = frozenset({Role.FINANCE_LEADER, Role.AUDITOR})
+"""Who is told, where decisions are measured, whose they were: those who manage approvers and those who audit them. Everybody else
+sees the role that was asked."""
 
 ACCEPTABLE = frozenset(
     {

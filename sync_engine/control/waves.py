@@ -5,7 +5,6 @@ It runs on the engine, whatever becomes of the page that asked for it. Where it 
 by the row's lock, and one that dies leaves nothing half done.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -186,7 +185,6 @@ def _release(
         "redrive.release_work",
         work_item_id=list(with_work),
         redrive_id=redrive["redrive_id"],
-        facts=json.dumps(redrive["facts"]),
         now=now,
     )
     messages = {item["message_id"]: item["case_id"] for item in items if item["work_item_id"] is None}

@@ -19,6 +19,7 @@ from sync_engine.configuration import (
     digest,
     load_calendars,
     load_mappings,
+    load_payments,
     load_policies,
     plain,
 )
@@ -26,6 +27,7 @@ from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import calendars
 from sync_engine.model.mappings import Mappings
+from sync_engine.model.payments import Payments
 from sync_engine.model.policies import Policies
 
 CALENDAR_YEARS_BEHIND, CALENDAR_YEARS_AHEAD = 2, 2
@@ -54,6 +56,7 @@ class Configuration:
     mappings: Mappings
     policies: Policies
     calendars: Calendars
+    payments: Payments
     objectives: tuple[Objective, ...]
 
 
@@ -64,7 +67,12 @@ def load(folder: Path) -> Configuration:
         BadConfiguration: something in it is missing, unreadable or wrong.
     """
     objectives = tuple(_objective(path) for path in sorted((folder / "objectives").glob("*.yaml")))
-    return Configuration(load_mappings(folder), load_policies(folder), load_calendars(folder), objectives)
+    mappings, calendars_, payments = load_mappings(folder), load_calendars(folder), load_payments(folder)
+    companies = {unit.company_code for unit in mappings.business_units.values()}
+    wrong = payments.valid(set(calendars_.calendars), companies)
+    if wrong:
+        raise BadConfiguration(f"{folder / 'payments.toml'}: {' '.join(wrong)}")
+    return Configuration(mappings, load_policies(folder), calendars_, payments, objectives)
 
 
 def _objective(path: Path) -> Objective:
@@ -107,6 +115,7 @@ def put_in_force(
             ("mappings", mappings.version, tables),
             ("policies", policies.version, policies.model_dump(mode="json")),
             ("calendars", configuration.calendars.version, configuration.calendars.model_dump(mode="json")),
+            ("payments", configuration.payments.version, configuration.payments.model_dump(mode="json")),
             ("objectives", "", [plain(_asdict(objective)) for objective in configuration.objectives]),
         ):
             print_of_it = digest(content)

@@ -91,7 +91,7 @@ _KINDS = [
     Kind("refused",                _E, Origin.TARGET, _FIX,   _FIN,  "The system refused the request",            "Read the system's message, repair its cause, then reprocess."),
     Kind("cancellation_refused",   _E, Origin.TARGET, _FIX,   _FIN,  "The order can no longer be cancelled",      "Return the goods or reverse the invoice, then reprocess; or keep the order and close this."),
     Kind("commitment_missing",     _E, Origin.TARGET, _FIX,   _FIN,  "The order has no commitment entry",         "Check commitment posting for the order in the ERP, then reprocess."),
-    Kind("effect_conflict",        _E, Origin.TARGET, _NEVER, _INT,  "The ERP holds something else under our reference", "Compare both on the trace; adopt the ERP's document or cancel it there."),
+    Kind("effect_conflict",        _E, Origin.TARGET, _FIX,   _INT,  "The ERP holds something else under our reference", "Compare what differs; correct or delete the document there, then reprocess: it is looked up first."),
     Kind("payment_blocked",        _E, Origin.TARGET, _FIX,   _FIN,  "The invoice is blocked for payment",        "Clear the blocking reason in the ERP; readiness is checked again by itself."),
     Kind("answer_lost",            _O, Origin.TARGET, _AUTO,  _INT,  "Sent, and the answer was lost",             "The engine looks in the target before it sends again."),
     Kind("system_unavailable",     _O, Origin.TARGET, _AUTO,  _INT,  "A system does not answer",                  "The engine repeats it; see Integration health for the outage."),

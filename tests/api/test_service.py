@@ -294,7 +294,7 @@ def test_the_process_serves_on_its_port_until_it_is_told_to_stop_and_then_ends_i
     )
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as http:
-            for _ in range(300):
+            for _ in range(900):
                 with suppress(httpx2.TransportError):
                     assert http.get("/health").json() == {"status": "alive"}
                     break

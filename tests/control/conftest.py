@@ -88,6 +88,15 @@ class Desk:
         )
         return document_id
 
+    def invoice(self, *, unit: str = "DE-SOUTH", state: str = "checked") -> UUID:
+        """An invoice that is not paid."""
+        document_id = self.order(unit=unit)
+        self.connection.execute(
+            "UPDATE document SET document_type = 'invoice', state = %s, posting_status = 'not_submitted' WHERE document_id = %s",
+            [state, document_id],
+        )
+        return document_id
+
     def redrive(self, case: UUID, *, state: str = "running", asked_by: str = "somebody.else") -> UUID:
         """A reprocessing of one case, asked for by somebody, none of it sent."""
         redrive_id = uuid4()
@@ -238,5 +247,5 @@ def desk(database: Database, pools: list[sa.Engine]) -> Iterator[Desk]:
 
 _WRITTEN = (
     "alert", "alert_event", "alert_rule_version", "app_session", "app_user", "budget_reservation", "case_event", "command", "document", "document_payload", "event", "exception_case",
-    "objective_exclusion", "recording", "redrive", "redrive_item", "work_item",
+    "duplicate_verdict", "objective_exclusion", "recording", "redrive", "redrive_item", "work_item",
 )  # fmt: skip

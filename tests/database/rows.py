@@ -65,6 +65,9 @@ SAYS_IN = {
     ("rollup", "grain"): "day",
     ("event_log_file", "phase"): "ready",
     ("journey_stage", "transfer_s"): 0,
+    ("duplicate_verdict", "other_id"): uuid5(NAMESPACE, "the earlier one"),
+    ("duplicate_verdict", "pattern"): "exact",
+    ("duplicate_verdict", "verdict"): "distinct",
 }
 SHARED = {
     "produced_past",

@@ -15,7 +15,9 @@ RATES = (
     "calls_per_journey_http",
     "journey_calls_per_s_http",
     "bare_calls_per_s_http",
+    "threaded_calls_per_s_http",
     "journey_share_of_bare_calls",
+    "journey_share_of_threaded_calls",
 )
 
 
@@ -24,7 +26,7 @@ def cells(database: Database) -> list[str]:
         return sorted(name for (name,) in owner.execute("SELECT nspname FROM pg_namespace"))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_quick_run_answers_every_figure_and_leaves_nothing_behind(database):
     before, said = cells(database), []
     figures = run(database, quick=True, progress=said.append)

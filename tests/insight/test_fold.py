@@ -119,7 +119,6 @@ def test_however_it_is_cut_and_interrupted_every_figure_is_the_views(cell, conne
         if rng.random() < 0.3:
             fold_some(connection, recording.recorded_at + timedelta(seconds=1), rng)
     fold.fold_all(connection, now=END, events=rng.randint(1, 100))
-    books.put_documents()
     expected = connection.execute(EXPECTED).fetchall()
     assert connection.execute(KEPT).fetchall() == expected
     assert {row[0] for row in expected} >= {"ordered_wall", "objective_due", "stay_wall", "entered"}
@@ -189,7 +188,6 @@ def test_two_folders_at_once_count_everything_once(cell, connection):
         thread.join()
     assert errors == []
     fold.close(connection, now=END)
-    books.put_documents()
     assert connection.execute(KEPT).fetchall() == connection.execute(EXPECTED).fetchall()
 
 
@@ -234,7 +232,6 @@ def test_test_documents_are_in_no_figure(cell, connection):
     """Trap 17."""
     company, books = told(cell, connection, 7, journeys=12)
     books.write(company.recordings)
-    books.put_documents()
     connection.execute("UPDATE document SET is_test = (document_type = 'requisition')")
     fold.fold_all(connection, now=END)
     assert connection.execute("SELECT count(*) FROM journey").fetchone() == (0,)

@@ -32,7 +32,6 @@ def take(cell, connection, tmp_path):
     """Imports cases (their name, and the time of each of STEPS) as the log "theirs", beside a company of our own."""
     company, books = told(cell, connection, 21, journeys=20)
     books.write(company.recordings)
-    books.put_documents()
     database, _ = cell
     with database.connect_owner() as owner:
         owner.execute(f"SET search_path TO {database.cell}")

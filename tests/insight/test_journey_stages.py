@@ -38,7 +38,6 @@ def company(connection):
             ],
         )  # fmt: skip
     fold.fold_all(connection, now=END)
-    books.put_documents()
     return company
 
 

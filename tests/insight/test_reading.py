@@ -183,4 +183,4 @@ def _walked(calendar, started_at, seconds):
 
 
 def test_every_question_has_a_name_the_pages_use_or_will():
-    assert {"now", "units", "freshness", "open_exceptions", "case", "search", "family"} <= set(names_in("report"))
+    assert {"visit", "units", "open_exceptions", "case", "search", "family"} <= set(names_in("report"))

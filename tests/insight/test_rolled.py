@@ -48,7 +48,6 @@ def reader(cell, connection):
 def folded(cell, connection, seed, **size):
     company, books = told(cell, connection, seed, **size)
     books.write(company.recordings)
-    books.put_documents()
     fold.fold_all(connection, now=END)
 
 

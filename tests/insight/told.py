@@ -163,14 +163,13 @@ class Company:
 
 
 class Books:
-    """Writes recordings, in whatever order they are committed, and the documents as they stand after all of them."""
+    """Writes recordings and the documents as they stand after each, in whatever order they are committed."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
         self._seq: dict[UUID, int] = {}
         self._since: dict[UUID, datetime] = {}
         self._number: dict[tuple[UUID, int], tuple[int, datetime | None]] = {}
-        self._last: dict[UUID, tuple[Event, datetime, datetime | None]] = {}
         self._first: dict[UUID, tuple[Event, datetime]] = {}
 
     def expect(self, recordings: list[Recording]) -> None:
@@ -182,15 +181,9 @@ class Books:
                 if event.before != event.after:
                     self._since[event.document] = recording.recorded_at
                 self._first.setdefault(event.document, (event, recording.recorded_at))
-                is_final = event.kind in LIFECYCLES and event.after in LIFECYCLES[event.kind].final  # type: ignore[index]
-                self._last[event.document] = (
-                    event,
-                    recording.recorded_at,
-                    self._since[event.document] if is_final else None,
-                )
 
     def write(self, recordings: list[Recording]) -> None:
-        """Commit recordings."""
+        """Commit recordings, each with its documents as they stand after it: as the engine does, so that the folder finds them."""
         with self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO recording (recording_id, engine_id, recorded_at, event_count, merkle_root, written_order) VALUES (%s, 'told', %s, %s, '', %s)",
@@ -202,6 +195,17 @@ class Books:
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'finsync', %s, %s, %s, 'finsync', 'engine', %s, %s, %s, 'pending', 'not_submitted', 1)",
                 [self._row(recording, ordinal) for recording in recordings for ordinal in range(len(recording.events))],
             )
+            cursor.executemany(
+                "INSERT INTO document (document_id, document_type, correlation_id, number, business_unit, source_system, state, approval_status, posting_status, state_since, submitted_at,"
+                " created_at, updated_at, closed_at, last_event_seq, last_event_at) VALUES (%s, %s, %s, %s, %s, 'coupa', %s, 'pending', 'not_submitted', %s, %s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (document_id) DO UPDATE SET correlation_id = excluded.correlation_id, business_unit = excluded.business_unit, state = excluded.state, state_since = excluded.state_since,"
+                " updated_at = excluded.updated_at, closed_at = excluded.closed_at, last_event_seq = excluded.last_event_seq, last_event_at = excluded.last_event_at",
+                [
+                    self._standing(recording, ordinal)
+                    for recording in recordings
+                    for ordinal in range(len(recording.events))
+                ],
+            )
 
     def _row(self, recording: Recording, ordinal: int) -> tuple[Any, ...]:
         event = recording.events[ordinal]
@@ -211,27 +215,21 @@ class Books:
             event.before, event.after, since,
         )  # fmt: skip
 
-    def put_documents(self) -> None:
-        """The documents as they stand when everything has been committed."""
-        rows = []
-        for number, (document, (last, last_at, closed_at)) in enumerate(self._last.items()):
-            first, first_at = self._first[document]
-            rows.append(
-                (
-                    document, last.kind, last.family, str(number), last.unit, last.after, self._since[document], first.event_at,
-                    first_at, last_at, closed_at, self._seq[document], last_at,
-                )
-            )  # fmt: skip
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO document (document_id, document_type, correlation_id, number, business_unit, source_system, state, approval_status, posting_status, state_since, submitted_at,"
-                " created_at, updated_at, closed_at, last_event_seq, last_event_at) VALUES (%s, %s, %s, %s, %s, 'coupa', %s, 'pending', 'not_submitted', %s, %s, %s, %s, %s, %s, %s)",
-                rows,
-            )
+    def _standing(self, recording: Recording, ordinal: int) -> tuple[Any, ...]:
+        """The document of an event as it stands with it."""
+        event = recording.events[ordinal]
+        first, first_at = self._first[event.document]
+        seq, since = self._number[recording.recording_id, ordinal]
+        since = since if event.before == event.after else recording.recorded_at
+        is_final = event.kind in LIFECYCLES and event.after in LIFECYCLES[event.kind].final  # type: ignore[index]
+        return (
+            event.document, event.kind, event.family, str(event.document), event.unit, event.after, since, first.event_at,
+            first_at, recording.recorded_at, since if is_final else None, seq, recording.recorded_at,
+        )  # fmt: skip
 
 
 def told(cell: Any, connection: psycopg.Connection, seed: int, **size: int) -> tuple[Company, Books]:
-    """A company's recordings, none of them committed yet, in a cell that has been emptied: cheaper than a new one."""
+    """A company's documents, and its recordings, none of them committed yet, in a cell that has been emptied: cheaper than a new one."""
     database, _ = cell
     with database.connect_owner() as owner:
         owner.execute(f"SET search_path TO {database.cell}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_engine.control.roles import Role
+from sync_engine.control.roles import Action, Role
 
 
 def test_an_invoice_before_its_goods_waits_and_matches_by_itself(house):
@@ -64,6 +64,31 @@ def test_the_same_bill_twice_is_stopped_even_with_a_slip_of_the_pen(house, refer
     house.run(hours=2)
     assert ([case[0] for case in house.cases()] == ["duplicate_invoice"]) is found
     assert len(house.s4hana.invoices) == (1 if found else 2)
+
+
+@pytest.mark.parametrize(("verdict", "posted"), [("distinct", 2), ("duplicate", 1)])
+def test_a_verdict_on_two_bills_is_used_by_the_check(house, verdict, posted):
+    """PRODUCT 4.11: called two different bills, the second is checked again without the first and goes on; called one, it stays."""
+    _, order = house.order_one(house.line(quantity="20"))
+    house.receive(order, "20")
+    house.run(hours=1)
+    house.invoice(order)
+    house.run(hours=2)
+    house.invoice(order, reference="RE-04711")
+    house.run(hours=2)
+    first, second = (
+        str(one)
+        for (one,) in house.connection.execute(
+            "SELECT document_id FROM document WHERE document_type = 'invoice' ORDER BY submitted_at, document_id"
+        )
+    )
+    operator = house.put_person("controller.1", Role.FINANCE_OPERATIONS)
+    said = {"document_id": second, "other_id": first, "pattern": "reference", "verdict": verdict}
+    answered = house.ask(operator, Action.JUDGE_DUPLICATE, reason="two deliveries", **said)
+    assert answered.status == "done", answered.result
+    house.run(hours=2)
+    assert len(house.s4hana.invoices) == posted
+    assert [case[0] for case in house.cases()] == ([] if posted == 2 else ["duplicate_invoice"])
 
 
 def test_two_invoices_cannot_bill_the_same_goods(house):
@@ -144,6 +169,7 @@ def test_a_payment_block_in_the_erp_keeps_it_from_being_ready_and_its_release_ma
 
 
 def test_a_closed_period_stops_the_posting_and_reprocessing_posts_it_once(house):
+    """Trap 16: the ledger refuses, the business has agreed all the same; two facts."""
     _, order = house.order_one()
     house.receive(order)
     house.run(hours=1)

@@ -1,6 +1,7 @@
 """Orders: one each, whatever is lost, refused or repeated."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -42,6 +43,7 @@ def test_a_blocked_cost_centre_stops_the_order_visibly_and_reprocessing_brings_t
 
 
 def test_a_closed_period_stops_the_order_until_it_opens(house, support):
+    """Trap 16: the closed period stops what is to be posted; the approval given meanwhile stands."""
     requisition = house.submit()
     house.run(minutes=10)
     house.s4hana.close_period(company_code="1010", year=2026, month=9)
@@ -49,6 +51,7 @@ def test_a_closed_period_stops_the_order_until_it_opens(house, support):
     house.run(minutes=30)
     [(code, _, _, message)] = house.cases()
     assert code == "period_closed"
+    assert house.documents("requisition")[0][2] == "approved"
     assert "09" in message or "9" in message
     house.s4hana.open_period(company_code="1010", year=2026, month=9)
     house.reprocess(support)
@@ -210,3 +213,35 @@ def test_the_same_message_told_a_hundred_times_is_one_requisition(house):
     assert house.connection.execute(
         "SELECT count(*) FROM event WHERE activity = 'requisition_received'"
     ).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("repair", ["corrected", "deleted"])
+def test_what_stands_under_our_reference_and_differs_is_shown_and_never_ordered_again(house, support, repair):
+    """D01: a buyer changes the order in SAP while its answer is lost. The difference is named field by field; once it is corrected
+    the order is taken over, once it is deleted it is made anew, and there is never a second one."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    house.s4hana.faults.only_writes = True
+    house.s4hana.faults.next_replies_lost = 1
+    house.approve_in_coupa(requisition)
+    for _ in range(20):
+        house.run(seconds=20)
+        if house.live_orders():
+            break
+    [order] = house.live_orders()
+    house.s4hana.change_order_by_hand(number=order, item=10, price=Decimal("21.00"))
+    house.run(hours=1)
+    assert [case[0] for case in house.cases()] == ["effect_conflict"]
+    [[facts]] = house.connection.execute("SELECT facts FROM exception_case").fetchall()
+    assert facts == {"found": order, "amount": "200.00, SAP 210.00"}
+    assert house.live_orders() == [order]
+    if repair == "corrected":
+        house.s4hana.change_order_by_hand(number=order, item=10, price=Decimal("20.00"))
+    else:
+        house.s4hana.delete_order(number=order, by="BUYER1")
+    house.reprocess(support)
+    house.run(minutes=30)
+    assert house.redrive_results()[-1][0] == "verified"
+    [live] = house.live_orders()
+    assert (live == order) == (repair == "corrected")
+    assert house.cases() == []

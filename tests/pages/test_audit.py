@@ -289,7 +289,7 @@ def test_somebody_who_changes_or_removes_an_event_is_found(own_world):
 
 def test_the_configuration_in_force_is_the_newest_of_its_kind(judged):
     rows = table_with(judged.look(PAGE, person=AUDITOR, show="configuration"), "sha256")
-    assert set(rows["kind"]) == {"mappings", "policies", "calendars", "objectives"}
+    assert set(rows["kind"]) == {"mappings", "policies", "calendars", "payments", "objectives"}
     assert all(list(standing) == ["in force"] for standing in rows["standing"])
     assert all(len(sha256) == 64 for sha256 in rows["sha256"])
 

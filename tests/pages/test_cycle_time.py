@@ -43,6 +43,7 @@ def table(app, column="s"):
 
 
 def test_a_weekend_is_in_calendar_time_and_not_in_working_time(reports, books):
+    """Trap 9: the same requisition took two hours and nearly three days; a figure says which of the two it means."""
     assert rows(reports, "ordered", "wall").set_index("document_id")["s"][books.weekend] == 65 * 3600
     assert rows(reports, "ordered", "business").set_index("document_id")["s"][books.weekend] == 2 * 3600
 

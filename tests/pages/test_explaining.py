@@ -2,14 +2,26 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from pages import PAGES
 from sync_engine.insight.reports import explain
 from tests.pages.asking import asking
 from tests.pages.books import MONDAY, NOW, Books
 from tests.pages.conftest import AUDITOR, LEADER, SUPPORT, words_of
 
+ROOT = Path(__file__).parents[2]
+PARTS = (
+    "**Formula:**",
+    "**Window:**",
+    "**Clock:**",
+    "**Population:**",
+    "**In it:**",
+    "**Left out:**",
+    "**Fresh as of:**",
+)
 KEYS = {
     "cycle-time": ("ordered", "posted", "approved_to_ordered", "open-ones", "ordered-count", "settled"),
     "service-levels": ("order-creation", "requisition-validation"),
@@ -22,7 +34,7 @@ def test_every_figure_opens_its_definition_formula_window_population_and_freshne
     app = books.look(page, person=LEADER, explain=key)
     assert not app.exception
     lines = words_of(app).splitlines()
-    for part in ("**Formula:**", "**Window:**", "**Clock:**", "**Population:**", "**In it:**", "**Left out:**", "**Fresh as of:**"):  # fmt: skip
+    for part in PARTS:
         assert sum(line.startswith(part) for line in lines) == 1, (page, key, part)
 
 
@@ -30,6 +42,38 @@ def test_every_figure_of_these_pages_has_the_button(books):
     for page in KEYS:
         app = books.look(page, person=LEADER)
         assert len([button for button in app.button if button.label == "Explain"]) == len(app.metric), page
+
+
+@pytest.mark.parametrize("page", [page.URL_PATH for page in PAGES])
+def test_no_figure_of_any_page_is_without_its_explanation(books, page):
+    """D15: every figure has the button, each with a name of its own in the address; the last of them opens all seven parts."""
+    app = books.look(page, person=LEADER)
+    assert not app.exception
+    assert not app.error
+    keys = [button.key for button in app.button if button.label == "Explain"]
+    assert len(set(keys)) == len(keys) == len(app.metric), [metric.label for metric in app.metric]
+    if keys:
+        lines = words_of(books.look(page, person=LEADER, explain=keys[-1].removeprefix("explain."))).splitlines()
+        for part in PARTS:
+            assert sum(line.startswith(part) for line in lines) == 1, part
+
+
+def test_figures_are_drawn_in_one_place():
+    """No page draws a figure past the one that explains it; what a rule would have told is explained by the sentence around it."""
+    drawn = {path.name for path in (ROOT / "pages").glob("*.py") if "st.metric(" in path.read_text(encoding="utf-8")}
+    assert drawn == {"frame.py", "alerts_editor.py"}
+
+
+@pytest.mark.parametrize("page", [page.URL_PATH for page in PAGES])
+def test_every_chart_can_leave_the_page_with_what_it_means(books, page):
+    """4.0: a picture and the numbers, with definition, window and as-of in them."""
+    app = books.look(page, person=LEADER)
+    charts = app.get("plotly_chart")
+    pictures = [button for button in app.button if button.label == "Picture (PNG)"]
+    assert len(pictures) == len(charts)
+    assert len([button for button in app.get("download_button") if button.proto.label == "Numbers (CSV)"]) == len(
+        charts
+    )
 
 
 def test_the_address_names_the_figure_and_a_wrong_name_opens_nothing(books):
@@ -115,5 +159,6 @@ def test_the_two_facts_hold_every_open_document_once_and_open_it(books):
         "SELECT document_type, approval_status, posting_status, count(*) FROM document WHERE closed_at IS NULL AND NOT is_test AND document_type = 'requisition' GROUP BY 1, 2, 3 LIMIT 1"
     ).fetchone()
     opened = books.look("overview", person=LEADER, show="ledger", kind=line[0], agreed=line[1], ledger=line[2])
+    assert not opened.error
     rows = next(frame.value for frame in opened.dataframe if "age_s" in frame.value.columns)
     assert len(rows) == line[3]

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sync_engine.insight.reports import health as ask
+from sync_engine.insight.reports.everywhere import visit
 from tests.conftest import _server
 from tests.pages.asking import asking
 from tests.pages.conftest import ANALYST, LEADER, SUPPORT, World, words_of
@@ -46,6 +47,10 @@ def period(world):
     return {"since": now - timedelta(days=30), "until": now}
 
 
+def before(world):
+    return world.house.clock.now() - timedelta(days=60)
+
+
 def table_with(app, *columns):
     return next((frame.value for frame in app.dataframe if set(columns) <= set(frame.value.columns)), None)
 
@@ -81,13 +86,20 @@ def test_the_figure_the_system_and_the_rows_tell_the_same(away):
 
 def test_every_call_succeeded_was_refused_or_failed(away):
     with asking(away, SUPPORT) as reports:
-        found = ask.operations(reports, None, None, **period(away))
+        found, _ = ask.operations(reports, None, None, before=before(away), **period(away))
         assert (found["attempts"] == found["succeeded"] + found["refused"] + found["failed"]).all()
         calls = ask.calls(found)
         assert calls.attempts == away.one("SELECT count(*) FROM attempt")
         assert len(ask.failed_calls(reports, None, None, None, **period(away))) == calls.failed
         over_time, _ = ask.calls_over_time(reports, None, None, **period(away))
         assert (over_time["attempts"].sum(), over_time["failed"].sum()) == (calls.attempts, calls.failed)
+        later = period(away)["until"]
+        none, earlier = ask.operations(
+            reports, None, None, before=before(away), since=later, until=later + timedelta(hours=1)
+        )
+        assert (len(none), earlier) == (0, calls), (
+            "what was called only before is in the change, and no operation of the period"
+        )
         one = found[found["failed"] > 0].iloc[0]
         rows = ask.failed_calls(reports, [one["system"]], one["operation"], None, **period(away))
         assert len(rows) == one["failed"]
@@ -95,7 +107,7 @@ def test_every_call_succeeded_was_refused_or_failed(away):
 
 def test_latency_is_a_percentile_of_all_calls_and_none_of_a_few(away):
     with asking(away, SUPPORT) as reports:
-        found = ask.operations(reports, None, None, **period(away))
+        found, _ = ask.operations(reports, None, None, before=before(away), **period(away))
     few = found[found["attempts"] < ask.ENOUGH_CALLS]
     many = found[found["attempts"] >= ask.ENOUGH_CALLS].iloc[0]
     assert len(few)
@@ -134,9 +146,10 @@ def test_failed_calls_name_the_document_behind_them_and_its_value(away):
 def test_silence_is_said_of_feeds_that_cannot_be_read(away):
     now = away.house.clock.now()
     with asking(away, SUPPORT) as reports:
-        later = ask.feeds(reports, as_of=now + timedelta(hours=5))
+        feeds = visit(reports).feeds
+        later = ask.feeds(feeds, as_of=now + timedelta(hours=5))
         assert later["is_silent"].all()
-        assert not ask.feeds(reports, as_of=now)[lambda found: found["system"] == "coupa"]["is_silent"].any()
+        assert not ask.feeds(feeds, as_of=now)[lambda found: found["system"] == "coupa"]["is_silent"].any()
 
 
 def test_an_analyst_sees_own_documents_waiting_and_nothing_others_said(away):
@@ -151,7 +164,7 @@ def test_an_analyst_sees_own_documents_waiting_and_nothing_others_said(away):
         found = ask.systems(reports, None, as_of=away.house.clock.now())
         assert {one.last_error for one in found} == {""}
         assert next(one for one in found if one.system == "s4hana").waiting == 1
-        assert (ask.feeds(reports, as_of=away.house.clock.now())["last_error"] == "").all()
+        assert {feed.last_error for feed in visit(reports).feeds} == {""}
 
 
 def test_a_job_shows_once_with_its_last_run(away):

@@ -1,9 +1,12 @@
 """The overview: thirty seconds, and every number opens exactly its rows."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
-from tests.pages.conftest import AUDITOR, LEADER, OPERATIONS, words_of
+from sync_engine.insight.reports import overview as ask
+from tests.pages.asking import asking
+from tests.pages.books import MONDAY
+from tests.pages.conftest import AUDITOR, LEADER, OPERATIONS, SUPPORT, words_of
 
 
 def figure(app, label):
@@ -69,3 +72,35 @@ def test_what_came_up_for_the_first_time_leads_to_its_cause(world):
     app = world.look("overview", person=LEADER)
     assert "met for the first time" in words_of(app)
     assert any("open exception" in link.label for link in app.page_link)
+
+
+def test_what_changed_is_counted_since_the_person_was_here(books):
+    """4.13: since the last visit; a day for whoever never was here; two weeks at most. One answer holds the counts and the new causes."""
+    now = MONDAY + timedelta(days=1, hours=2)
+    with asking(books, AUDITOR) as reports:
+        first = ask.moved(reports, None, as_of=now)
+        assert (first.since, first.was_here) == (now - timedelta(days=1), False)
+        again = ask.moved(reports, ["DE-NORTH"], as_of=MONDAY + timedelta(days=40))
+        assert (again.raised, again.closed, len(again.causes)) == (0, 0, 0)
+    with books.database.connect_owner() as owner:
+        owner.execute("SELECT set_config('search_path', %s, false)", [books.database.cell])
+        owner.execute(
+            "INSERT INTO app_session (token_hash, user_id, created_at, last_seen_at, expires_at) VALUES (sha256('earlier'), %(who)s, %(at)s, %(at)s, %(at)s)",
+            {"who": SUPPORT, "at": MONDAY},
+        )
+    with asking(books, SUPPORT) as reports:
+        found = ask.moved(reports, None, as_of=now)
+        assert (found.since, found.was_here) == (MONDAY, True)
+        late = ask.moved(reports, None, as_of=MONDAY + timedelta(days=20))
+        assert late.since == MONDAY + timedelta(days=6)
+    counted = books.connection.execute(
+        "SELECT count(*) FILTER (WHERE raised_at BETWEEN %(since)s AND %(now)s), count(*) FILTER (WHERE closed_at BETWEEN %(since)s AND %(now)s),"
+        " count(*) FILTER (WHERE closed_at BETWEEN %(since)s AND %(now)s AND close_reason = 'self_cured') FROM exception_case",
+        {"since": MONDAY, "now": now},
+    ).fetchone()
+    assert (found.raised, found.closed, found.self_cured) == counted
+    seen = books.connection.execute(
+        "SELECT fingerprint FROM exception_case GROUP BY 1 HAVING min(raised_at) >= %s", [MONDAY]
+    ).fetchall()
+    assert set(found.causes["fingerprint"]) == {fingerprint for (fingerprint,) in seen}
+    assert len(seen) > 2

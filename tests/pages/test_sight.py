@@ -14,7 +14,7 @@ from tests.pages.conftest import ANALYST, HOSTILE, LEADER, OPERATIONS, words_of
 
 ADDRESSES = [
     ("overview", {}), ("overview", {"show": "stuck"}), ("overview", {"show": "gap"}), ("overview", {"unit": "DE-NORTH"}), ("exceptions", {}), ("exceptions", {"unit": "DE-NORTH"}),
-    ("exceptions", {"scope": "filter"}), ("exceptions", {"cause": "cost_centre_blocked|s4hana|cost_centre=4101"}), ("trace", {"q": "200"}),
+    ("exceptions", {"scope": "filter"}), ("exceptions", {"cause": "cost_centre_blocked|s4hana|cost_centre=4101"}), ("trace", {"q": "200"}), ("invoices-due", {}), ("invoices-due", {"show": "not-invoiced"}), ("invoices-due", {"show": "late"}),
 ]  # fmt: skip
 
 
@@ -67,6 +67,7 @@ def test_a_hostile_name_is_text_everywhere(hostile_world, page):
     case = str(world.case_of(world.south[0]))
     queries = {
         "overview": {"show": "stuck"},
+        "invoices-due": {"show": "not-invoiced"},
         "exceptions": {"case": case},
         "trace": {"document": str(world.document(world.south[0], "purchase_order"))},
     }

@@ -367,6 +367,47 @@ def test_filters_that_leave_nothing_name_themselves(slow):
     assert "Drop stands because or business units" in words_of(app)
 
 
+def test_amount_and_where_it_comes_from_narrow_everything(slow):
+    """4.0: the filters stand in the address, and the figures are those of the rows that are left."""
+    app = slow.look(PAGE, person=LEADER, amount="1k-10k", source="coupa", level="stuck")
+    listed = rows_of(app)
+    assert set(listed["number"]) == {"4001", "4005", "5001"}
+    assert figure(app, "Stuck").value == "EUR 15.0 k"
+    assert "Drop value" in words_of(slow.look(PAGE, person=LEADER, amount="100k"))
+    assert "read without it: Value 'much'" in words_of(slow.look(PAGE, person=LEADER, amount="much")).replace("\\", "")
+
+
+def test_a_long_list_has_pages_whose_rows_are_all_of_it_once(slow, monkeypatch):
+    """Trap 19: a list that is cut says of how many; the pages together are the list, also where amounts are equal or missing."""
+    monkeypatch.setattr("pages.stuck_rows.PAGE_ROWS", 2)
+    seen, query = [], {"level": "all"}
+    whole = ask.open_documents
+    for _ in range(20):
+        app = slow.look(PAGE, person=LEADER, **query)
+        assert not app.exception
+        seen += list(rows_of(app)["number"])
+        assert len(rows_of(app)) <= 2
+        further = [link for link in app.page_link if link.label.startswith("The next")]
+        if not further:
+            break
+        [after] = parse_qs(further[0].proto.query_string)["after"]
+        query = {"level": "all", "after": after}
+    with asking(slow) as reports:
+        open_ones = whole(reports, None, as_of=NOW)
+    assert len(seen) == len(set(seen)) == len(open_ones)
+    assert f"{len(open_ones)} documents; {len(seen) - 1 if len(seen) % 2 == 0 else len(seen)} to" in words_of(app)
+    assert "The first rows" in [link.label for link in app.page_link]
+
+
+@pytest.mark.parametrize("after", ["", "x", "1~2", "1e999~" + "0" * 36, "<b>"])
+def test_a_place_that_cannot_be_read_is_the_beginning(after):
+    from pages.stuck_rows import page_of
+
+    rows = pd.DataFrame({"group_amount": [5, None, 7, 5], "document_id": ["b", "a", "c", "a"]})
+    page, before = page_of(rows, after)
+    assert (list(page["document_id"]), before) == (["c", "a", "b", "a"], 0)
+
+
 def test_what_does_not_exist_in_the_address_is_said_and_left_out(slow):
     app = slow.look(PAGE, person=LEADER, level="nonsense", because="<b>", type="spaceship")
     said = words_of(app)

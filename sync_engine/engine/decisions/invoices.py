@@ -105,11 +105,16 @@ def _order(row: dict[str, Any]) -> PurchaseOrder:
 def check_duplicate_invoice(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
     """The same bill through two channels, or twice with a slip of the pen (R082)."""
     alike: dict[UUID, list[policies.Bill]] = defaultdict(list)
+    judged: dict[UUID, list[policies.Reason]] = defaultdict(list)
     rules = desk.setup.policies
     for row in desk.rows(
         "invoices_alike", document_id=[item.head.document_id for item in items], days=rules.duplicate_invoice_days
     ):
-        alike[row["document_id"]].append(_bill(Invoice.model_validate_json(row["canonical"])))
+        other = _bill(Invoice.model_validate_json(row["canonical"]))
+        alike[row["document_id"]].append(other)
+        if row["verdict"] == "duplicate":
+            sentence = f"Somebody has judged it to be the same bill as {other.reference} ({other.number})."
+            judged[row["document_id"]].append(policies.Reason("duplicate_invoice", sentence, {"other": other.number}))
     outcomes: list[Outcome | None] = []
     for item in items:
         reasons = policies.duplicate_invoices(
@@ -117,7 +122,7 @@ def check_duplicate_invoice(items: Sequence[Item], desk: Desk) -> list[Outcome |
             alike[item.head.document_id],
             days=rules.duplicate_invoice_days,
             name_score=rules.duplicate_name_score,
-        )
+        ) or tuple(judged[item.head.document_id])
         outcomes.append(
             refused_because(reasons) if reasons and not accepted(item, "duplicate_invoice") else Outcome(Kind.DONE)
         )

@@ -1,5 +1,6 @@
 """What every page asks: what time it is, which business units there are, how fresh the sources are."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,6 +39,37 @@ class BusinessUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """What is known of one feed; silent_after_s: how long it may be silent. last_error: for whoever sees every unit."""
+
+    system: str
+    title: str
+    feed: str
+    complete_until: datetime | None
+    last_success_at: datetime | None
+    silent_after_s: float
+    consecutive_failures: int
+    last_error: str
+
+    def age_s(self, as_of: datetime) -> float | None:
+        """Seconds since it was last read; None: never."""
+        return None if self.last_success_at is None else max(0.0, (as_of - self.last_success_at).total_seconds())
+
+    def is_silent(self, as_of: datetime) -> bool:
+        """Whether it has been silent for longer than it may."""
+        age_s = self.age_s(as_of)
+        return age_s is None or age_s > self.silent_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What every visit begins with."""
+
+    moment: Moment
+    feeds: tuple[Feed, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """How far one system's news has been read. `age_s` is that of its oldest feed; None: never read."""
 
@@ -50,10 +82,19 @@ class Source:
     stale_feeds: tuple[str, ...]
 
 
-def moment(reports: Reports) -> Moment:
-    """What time it is."""
-    row = reports.rows("now")[0]
-    return Moment(row["as_of"], row["begins_at"], row["ends_at"])
+def visit(reports: Reports) -> Visit:
+    """What time it is and how far everything has been read; from here on answers are reused by the newest recording of this moment."""
+    row = reports.rows("visit")[0]
+    reports.begin(row["recording_id"])
+    feeds = (
+        Feed(**feed | {name: _time(feed[name]) for name in ("complete_until", "last_success_at")})
+        for feed in row["feeds"]
+    )
+    return Visit(Moment(row["as_of"], row["begins_at"], row["ends_at"]), tuple(feeds))
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def business_units(reports: Reports) -> tuple[BusinessUnit, ...]:
@@ -61,25 +102,25 @@ def business_units(reports: Reports) -> tuple[BusinessUnit, ...]:
     return tuple(BusinessUnit(**row) for row in reports.remembered("units"))
 
 
-def sources(reports: Reports, as_of: datetime) -> tuple[Source, ...]:
+def sources(feeds: Iterable[Feed], as_of: datetime) -> tuple[Source, ...]:
     """The systems we read, with the feed that lags most; stale when any feed has been silent for longer than it may."""
-    by_system: dict[str, list[dict[str, object]]] = {}
-    for row in reports.rows("freshness", as_of=as_of):
-        by_system.setdefault(row["system"], []).append(row)
-    return tuple(_source(system, feeds) for system, feeds in by_system.items())
+    by_system: dict[str, list[Feed]] = {}
+    for feed in feeds:
+        by_system.setdefault(feed.system, []).append(feed)
+    return tuple(_source(system, found, as_of) for system, found in by_system.items())
 
 
-def _source(system: str, feeds: list[dict[str, object]]) -> Source:
-    ages = [float(str(feed["age_s"])) for feed in feeds if feed["age_s"] is not None]
-    seen = [feed["complete_until"] for feed in feeds if isinstance(feed["complete_until"], datetime)]
-    stale = tuple(str(feed["feed"]) for feed in feeds if feed["is_stale"])
-    errors = [str(feed["last_error"]) for feed in feeds if feed["last_error"] and feed["is_stale"]]
+def _source(system: str, feeds: list[Feed], as_of: datetime) -> Source:
+    ages = [age_s for feed in feeds if (age_s := feed.age_s(as_of)) is not None]
+    seen = [feed.complete_until for feed in feeds if feed.complete_until is not None]
+    silent = [feed for feed in feeds if feed.is_silent(as_of)]
+    errors = [feed.last_error for feed in silent if feed.last_error]
     return Source(
         system,
-        str(feeds[0]["title"]),
+        feeds[0].title,
         max(ages) if len(ages) == len(feeds) else None,
-        bool(stale),
+        bool(silent),
         min(seen) if seen else None,
         errors[0] if errors else "",
-        stale,
+        tuple(feed.feed for feed in silent),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sync_engine.insight.reports.overview import STUCK_TYPES
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import Reports, table
 from sync_engine.insight.statistics import FEW
 
 
@@ -123,6 +123,13 @@ ATTRIBUTE_COLUMNS = (
 ATTRIBUTES_COMPARED = 40
 """So many values of attributes are compared with each other; nobody reads more."""
 
+BACKLOG_COLUMNS = ("day", "begun", "ended", "self_cured", "stands")
+NEW_CAUSE_COLUMNS = (
+    "fingerprint", "code", "category", "exceptions", "documents", "open", "first_seen", "message", "found",
+)  # fmt: skip
+MOST_NEW = 50
+"""So many new causes are listed; more at once is one cause that is told apart badly."""
+
 ATTEMPT_COLUMNS = ("system", "attempts", "failed", "throttled", "repeats", "last_failed_at")
 
 
@@ -160,6 +167,28 @@ def time_to_close(reports: Reports, wanted: Population, *, as_of: datetime) -> C
     return Closing(
         row["n"], row["open"], _float(row["p50_business_s"]), _float(row["p85_business_s"]), _float(row["p50_wall_s"])
     )
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Exceptions by day (day, begun, ended, self_cured, stands at its end), and the documents that are open and held up now."""
+
+    days: pd.DataFrame
+    open_documents: int
+    held_documents: int
+
+
+def backlog(reports: Reports, wanted: Population, *, zone: str) -> Backlog:
+    """What was raised and closed on each day of the period, whenever its document entered, and what stands open."""
+    found = reports.remembered("report_exception_rate.backlog", zone=zone, **wanted.arguments())
+    first = found[0] if found else {"open_documents": 0, "held_documents": 0}
+    return Backlog(table(found, BACKLOG_COLUMNS), first["open_documents"], first["held_documents"])
+
+
+def new_causes(reports: Reports, wanted: Population, *, since: datetime) -> pd.DataFrame:
+    """Causes met for the first time since a moment of the period, most documents first; `found` says how many there are."""
+    arguments = wanted.arguments() | {"since": since}
+    return reports.frame("report_exception_rate.new_causes", NEW_CAUSE_COLUMNS, most=MOST_NEW, **arguments)
 
 
 def technical_failures(

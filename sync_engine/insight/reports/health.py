@@ -4,13 +4,15 @@ long they take, how far the feeds have read, and whether the machinery runs.
 How systems, feeds, engines and jobs stand changes without a document moving, so that is never remembered.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
 
+from sync_engine.insight.reports.everywhere import Feed
 from sync_engine.insight.reports.reading import Reports, Row, rounded
 
 Names = Sequence[str] | None
@@ -112,9 +114,18 @@ FEED_COLUMNS = (
 )
 
 
-def feeds(reports: Reports, *, as_of: datetime) -> pd.DataFrame:
-    """Every feed with its watermark and the seconds since it was last read, the silent ones first."""
-    return _frame(reports.rows("feeds", as_of=as_of), FEED_COLUMNS)
+def feeds(found: Iterable[Feed], *, as_of: datetime) -> pd.DataFrame:
+    """Every feed with its watermark and the seconds since it was last read, the silent ones first, the longest silence before others."""
+    rows = [asdict(feed) | {"age_s": feed.age_s(as_of), "is_silent": feed.is_silent(as_of)} for feed in found]
+    rows.sort(
+        key=lambda row: (
+            not row["is_silent"],
+            -math.inf if row["age_s"] is None else -row["age_s"],
+            row["system"],
+            row["feed"],
+        )
+    )
+    return _frame(rows, FEED_COLUMNS)
 
 
 OPERATION_COLUMNS = (
@@ -131,18 +142,32 @@ OPERATION_COLUMNS = (
     "p50_ms",
     "p95_ms",
     "p99_ms",
+    "attempts_before",
+    "failed_before",
 )
 
 
-def operations(reports: Reports, chosen: Names, units: Names, *, since: datetime, until: datetime) -> pd.DataFrame:
-    """Every operation that was called, most failures first. Latencies in seconds over all attempts (p50_s, p95_s, p99_s), empty for few."""
+def operations(
+    reports: Reports, chosen: Names, units: Names, *, before: datetime, since: datetime, until: datetime
+) -> tuple[pd.DataFrame, Calls]:
+    """Every operation that was called in the period, most failures first, and the sum over all of the period from `before` on. Latencies
+    in seconds over all attempts (p50_s, p95_s, p99_s), empty for few.
+    """
     frame = reports.frame(
-        "operations", OPERATION_COLUMNS, systems=_list(chosen), units=_list(units), since=since, until=until
+        "operations",
+        OPERATION_COLUMNS,
+        systems=_list(chosen),
+        units=_list(units),
+        before=before,
+        since=since,
+        until=until,
     )
+    earlier = Calls(int(frame["attempts_before"].sum()), int(frame["failed_before"].sum()))
+    frame = frame[frame["attempts"] > 0].drop(columns=["attempts_before", "failed_before"]).reset_index(drop=True)
     enough = frame["attempts"] >= ENOUGH_CALLS
     latencies = {f"p{q}_s": (frame[f"p{q}_ms"].astype(float) / 1000).where(enough) for q in (50, 95, 99)}
     shares = [failed / attempts for failed, attempts in zip(frame["failed"], frame["attempts"], strict=True)]
-    return frame.drop(columns=["p50_ms", "p95_ms", "p99_ms"]).assign(**latencies, failed_share=shares)
+    return frame.drop(columns=["p50_ms", "p95_ms", "p99_ms"]).assign(**latencies, failed_share=shares), earlier
 
 
 def calls(found: pd.DataFrame) -> Calls:

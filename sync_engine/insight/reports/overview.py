@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import Reports, rounded, table
 
 STUCK_TYPES = ("requisition", "purchase_order", "change_order", "invoice")
 """The documents that can stand still; the others are evidence about these."""
@@ -53,14 +53,17 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What happened in a stretch of time."""
+    """What happened since a moment, which is the person's last visit where `was_here`; `causes`: those first seen since, most money first."""
 
+    since: datetime
+    was_here: bool
     raised: int
     closed: int
     self_cured: int
     ordered: int
     posted: int
     decided: int
+    causes: pd.DataFrame
 
 
 def _units(units: Units) -> list[str] | None:
@@ -69,17 +72,11 @@ def _units(units: Units) -> list[str] | None:
 
 def finality_gap(reports: Reports, units: Units, *, since: datetime, as_of: datetime) -> Gap:
     """The gap now, and as it stood on each day since `since`."""
-    rows = reports.remembered("finality_gap", units=_units(units), as_of=as_of)
-    by_day = reports.frame(
-        "report_overview.gap_by_day", ["day", "documents", "value"], units=_units(units), since=since, until=as_of
-    )
-    oldest = [float(row["oldest_h"]) for row in rows if row["oldest_h"] is not None]
-    return Gap(
-        sum(row["documents"] for row in rows),
-        sum((row["value"] for row in rows), Decimal(0)),
-        max(oldest) if oldest else None,
-        by_day,
-    )
+    rows = reports.remembered("report_overview.gap", units=_units(units), since=since, until=rounded(as_of))
+    now = next(row for row in rows if row["day"] is None)
+    by_day = table([row for row in rows if row["day"] is not None], ["day", "documents", "value"])
+    oldest_h = now["oldest_h"]
+    return Gap(now["documents"], now["value"], None if oldest_h is None else float(oldest_h), by_day)
 
 
 GAP_COLUMNS = (
@@ -136,12 +133,15 @@ def stuck_of(documents: pd.DataFrame) -> pd.DataFrame:
     return documents[(documents["level"] == "stuck") & ~through_orders]
 
 
-def exception_share(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Share:
-    """Documents that entered in the period, and how many of them ever met an exception."""
+def exception_share(
+    reports: Reports, units: Units, *, before: datetime, since: datetime, until: datetime
+) -> tuple[Share, Share]:
+    """Documents that entered in the period, and how many of them ever met an exception; and the same of the period from `before` on."""
     rows = reports.remembered(
-        "exception_rate_by_unit", units=_units(units), since=since, until=until, document_types=list(STUCK_TYPES)
-    )
-    return Share(sum(row["with_exception"] for row in rows), sum(row["entered"] for row in rows))
+        "report_overview.exception_share", units=_units(units), before=before, since=since, until=until, document_types=list(STUCK_TYPES),
+    )  # fmt: skip
+    by_period = {row["in_period"]: Share(row["with_exception"], row["entered"]) for row in rows}
+    return by_period.get(True, Share(0, 0)), by_period.get(False, Share(0, 0))
 
 
 RISK_COLUMNS = (
@@ -166,17 +166,19 @@ def invoices_at_risk(reports: Reports, units: Units, *, as_of: datetime, days: i
     return reports.frame("invoice_risk", RISK_COLUMNS, units=_units(units), as_of=as_of, days=days)
 
 
-def moved(reports: Reports, units: Units, *, since: datetime, until: datetime) -> Moved:
-    """What happened in a stretch of time."""
-    return Moved(**reports.remembered("moved_since", units=_units(units), since=since, until=until)[0])
+CAUSE_COLUMNS = ("fingerprint", "code", "open", "value", "first_seen", "message")
+
+LONGEST_ABSENCE = timedelta(days=14)
 
 
-CAUSE_COLUMNS = ("fingerprint", "code", "category", "system", "raised", "open", "value", "first_seen", "message")
-
-
-def new_causes(reports: Reports, units: Units, *, since: datetime) -> pd.DataFrame:
-    """Causes of exceptions that were first seen since a moment, most money first."""
-    return reports.frame("new_causes", CAUSE_COLUMNS, units=_units(units), since=since)
+def moved(reports: Reports, units: Units, *, as_of: datetime) -> Moved:
+    """What has happened since the person was here before: a day without such a visit, two weeks at most. Asked anew each time: it is
+    about one person."""
+    row = reports.rows(
+        "report_overview.moved_since", units=_units(units), until=as_of, at_least=as_of - timedelta(days=1), at_most=as_of - LONGEST_ABSENCE,
+    )[0]  # fmt: skip
+    causes = [cause | {"first_seen": datetime.fromisoformat(cause["first_seen"])} for cause in row.pop("causes")]
+    return Moved(**row, causes=table(causes, CAUSE_COLUMNS))
 
 
 LEDGER_COLUMNS = ("document_type", "approval_status", "posting_status", "documents", "value", "oldest_s")
@@ -200,18 +202,6 @@ def ledger_rows(
     return reports.frame(
         "report_overview.ledger_rows", LEDGER_ROW_COLUMNS, units=_units(units), as_of=as_of, document_type=document_type, approval_status=approval_status, posting_status=posting_status,
     )  # fmt: skip
-
-
-LONGEST_ABSENCE = timedelta(days=14)
-
-
-def last_visit(reports: Reports, *, as_of: datetime) -> tuple[datetime, bool]:
-    """(since when "what has changed" is told, whether that is the person's last visit): a day without one, two weeks at most."""
-    row = reports.row("report_overview.visited_before")
-    at = row["at"] if row else None
-    if at is None or at >= as_of:
-        return as_of - timedelta(days=1), False
-    return max(at, as_of - LONGEST_ABSENCE), True
 
 
 @dataclass(frozen=True, slots=True)

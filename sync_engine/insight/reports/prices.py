@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync_engine.insight.reports.health import SystemHealth
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import Reports, Row
 from sync_engine.model.flows import FLOWS, HOUR, Flow, Role, Step
 
 NEWEST_ATTEMPTS = 5000
@@ -55,28 +55,47 @@ def steps_before(flow: Flow, name: str) -> list[Step]:
     return steps
 
 
-def prices(reports: Reports, works: Iterable[Work], systems: Iterable[SystemHealth]) -> list[Price]:
+@dataclass(frozen=True)
+class Asked:
+    """What steps ask of systems: by (flow, step) the system and its calls, what waits at each now, and calls in the last hour."""
+
+    seen: dict[tuple[str, str], tuple[str, float]]
+    waiting: tuple[Work, ...]
+    last_hour: dict[str, int]
+
+
+def asked(reports: Reports, units: Sequence[str] | None, *, as_of: datetime) -> Asked:
+    """What steps have asked lately, and what waits to be asked."""
+    rows = reports.rows("calls_of_steps", newest=NEWEST_ATTEMPTS, units=list(units) if units else None, as_of=as_of)
+    by_kind: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_kind[row["kind"]].append(row)
+    return Asked(
+        {(row["flow"], row["step"]): (row["system"], float(row["calls"])) for row in by_kind["seen"]},
+        tuple(Work(row["flow"], row["step"], row["system"], int(row["many"])) for row in by_kind["waiting"]),
+        {row["system"]: int(row["many"]) for row in by_kind["last hour"]},
+    )
+
+
+def prices(found: Asked, works: Iterable[Work], systems: Iterable[SystemHealth]) -> list[Price]:
     """What repeating these costs, per system, most calls first. Steps whose condition may not hold are counted: a price is an upper
     bound."""
-    seen = {
-        (row["flow"], row["step"]): (row["system"], float(row["calls"]))
-        for row in reports.rows("calls_of_steps", newest=NEWEST_ATTEMPTS)
-    }
+    seen = found.seen
     by_role = {one.role: one.system for one in systems}
     calls: dict[str, float] = defaultdict(float)
     documents: dict[str, int] = defaultdict(int)
     unseen: dict[str, dict[str, None]] = defaultdict(dict)
     for work in works:
-        asked: set[str] = set()
+        called: set[str] = set()
         for system, many, name in _calls(work, seen, by_role):
             calls[system] += many * work.many
-            asked.add(system)
+            called.add(system)
             if name:
                 unseen[system][name] = None
-        for system in asked:
+        for system in called:
             documents[system] += work.many
-    found = [Price(system, documents[system], calls[system], tuple(unseen[system])) for system in calls]
-    return sorted(found, key=lambda price: -price.calls)
+    priced = [Price(system, documents[system], calls[system], tuple(unseen[system])) for system in calls]
+    return sorted(priced, key=lambda price: -price.calls)
 
 
 def _calls(
@@ -108,11 +127,6 @@ class Headroom:
     resets_at: datetime | None
 
 
-def calls_last_hour(reports: Reports, *, as_of: datetime) -> dict[str, int]:
-    """HTTP calls to each system in the last hour."""
-    return {row["system"]: int(row["calls"] or 0) for row in reports.rows("calls_last_hour", as_of=as_of)}
-
-
 def headroom(one: SystemHealth, used_last_hour: int) -> Headroom:
     """The quota a system has told us of; without one, an hour of the rate its connector declares."""
     rate = float(one.requests_per_s)
@@ -132,15 +146,11 @@ class Forecast:
     seconds: float
 
 
-def forecasts(
-    reports: Reports, systems: Iterable[SystemHealth], units: Sequence[str] | None, *, as_of: datetime
-) -> dict[str, Forecast]:
+def forecasts(found: Asked, systems: Iterable[SystemHealth]) -> dict[str, Forecast]:
     """For each system with a backlog, how long that takes to drain at the present limit."""
     known = {one.system: one for one in systems}
-    rows = reports.rows("waiting_steps", units=list(units) if units else None, as_of=as_of)
-    works = [Work(row["flow"], row["step"], row["system"], int(row["many"])) for row in rows]
     return {
         price.system: Forecast(price.calls, price.seconds(float(known[price.system].requests_per_s)))
-        for price in prices(reports, works, known.values())
+        for price in prices(found, found.waiting, known.values())
         if price.system in known
     }

@@ -33,6 +33,9 @@ REUSE_S = 10.0
 KEEP_S = 600.0
 """Nothing is served that is older, moved or not: ages go on while nothing happens."""
 
+NOTHING_YET = "nothing yet"
+"""What stands for the newest recording where there is none."""
+
 ROUND_TO = timedelta(seconds=30)
 """The time of a question is rounded down to this for the cache, so that two people who ask at once ask the same."""
 
@@ -132,6 +135,23 @@ class Reports:
     """Every question that went to the database, with its seconds: what "why is this page slow" is answered with."""
     _watermark: object = None
 
+    def begin(self, recording_id: object) -> None:
+        """The newest recording as a visit begins: what a page shows is at least as new as that."""
+        self._watermark = recording_id or NOTHING_YET
+
+    @property
+    def newest(self) -> object:
+        """The newest recording when the first question was put."""
+        if self._watermark is None:
+            found = self.rows("watermark")
+            self._watermark = found[0]["recording_id"] if found else NOTHING_YET
+        return self._watermark
+
+    def has_moved(self) -> bool:
+        """Whether something has been recorded since."""
+        found = self.rows("watermark")
+        return (found[0]["recording_id"] if found else NOTHING_YET) != self.newest
+
     def rows(self, question: str, **arguments: Any) -> list[Row]:
         """The rows that answer a question, never remembered. Questions are statements of report.sql by their name, or of another
         file as "report_<subject>.<name>".
@@ -153,7 +173,7 @@ class Reports:
         if isinstance(arguments.get("as_of"), datetime):
             arguments["as_of"] = rounded(arguments["as_of"])
         key = (question, self._sight(), _frozen(arguments))
-        watermark = self._newest()
+        watermark = self.newest
         entry = self.cache.get(key, watermark, not_before=self.not_before)
         if entry is not None:
             answer: list[Row] = entry.answer
@@ -168,18 +188,37 @@ class Reports:
             self.cache.put(key, watermark, answer, len(answer) + 1)
         return answer
 
+    def derived(self, name: str, make: Callable[[], Any], *, weight: int, **arguments: Any) -> Any:
+        """What `make` works out of answers, remembered as they are: `weight` is in rows. Shared: read it, do not change it."""
+        key = (name, self._sight(), _frozen(arguments))
+        watermark = self.newest
+        entry = self.cache.get(key, watermark, not_before=self.not_before)
+        if entry is not None:
+            return entry.answer
+        made = make()
+        with self._putting("sight") as cursor:
+            cursor.execute("SELECT session_units() AS units")
+            sight = cursor.fetchone()
+        if sight is not None and tuple(sorted(sight["units"])) == self._sight():
+            self.cache.put(key, watermark, made, weight)
+        return made
+
     def frame(self, question: str, columns: Sequence[str], **arguments: Any) -> pd.DataFrame:
         """As `remembered`, as a table."""
         return table(self.remembered(question, **arguments), columns)
 
+    def worked_out(self, what: str, period: object, make: Callable[[], Any]) -> Any:
+        """What takes longer to work out than to ask: made once per sight and `period` (a day, say) and kept while the cache keeps it."""
+        key = (what, self._sight(), period)
+        entry = self.cache.get(key, period, not_before=self.not_before)
+        if entry is not None:
+            return entry.answer
+        answer = make()
+        self.cache.put(key, period, answer, 1)
+        return answer
+
     def _sight(self) -> tuple[str, ...]:
         return tuple(sorted(self.person.units))
-
-    def _newest(self) -> object:
-        if self._watermark is None:
-            found = self.rows("watermark")
-            self._watermark = found[0]["recording_id"] if found else "nothing yet"
-        return self._watermark
 
     @contextmanager
     def _putting(self, question: str) -> Iterator[psycopg.Cursor[Row]]:

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 import pandas as pd
 
@@ -89,7 +90,11 @@ COLUMNS = (
     "silent_business_s",
     "limit_at",
     "p_on_time",
+    "source_system",
 )
+BANDS = {"0-1k": (0, 1_000), "1k-10k": (1_000, 10_000), "10k-100k": (10_000, 100_000), "100k": (100_000, None)}
+"""Amounts in group currency by size: from, and up to but without; the same as exceptions are compared by."""
+
 DAY_COLUMNS = ("day", "stopped", "begun", "ended", "self_cured")
 
 
@@ -121,12 +126,24 @@ def open_documents(
     frame["team"] = [
         case_team or _way(reason).team for case_team, reason in zip(frame["owner_team"], frame["reason"], strict=True)
     ]
+    frame["band"] = [band_of(amount) for amount in frame["group_amount"]]
     frame["waits_on"] = [_waits_on(row) for row in frame.to_dict("records")]
     frame["next_step"] = [
         kind_of(code).next_step if code else _way(reason).next_step
         for code, reason in zip(frame["case_code"], frame["reason"], strict=True)
     ]
     return frame
+
+
+def band_of(amount: Decimal | float | None) -> str:
+    """The band of an amount in group currency; empty where there is none.
+
+    >>> band_of(1000), band_of(250000), band_of(None)
+    ('1k-10k', '100k', '')
+    """
+    if amount is None:
+        return ""
+    return next((name for name, (_, below) in BANDS.items() if below is None or amount < below), "")
 
 
 def stopped_by_day(

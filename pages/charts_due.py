@@ -1,0 +1,112 @@
+"""The charts of what is due: from open to paid, days against money, and what was foretold against what happened. In the look of `charts`, and
+as pure."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from pages.charts import LIGHT, WAITING, Look, layout
+
+
+def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour: str, text: str, hover: str, style: Look, height: int = 340) -> go.Figure:  # fmt: skip
+    """How a sum becomes another, step by step: each bar is `value` high and stands on `base`, where the one before it has led.
+
+    Args:
+        frame: A row per step, in order.
+        label: The column with the steps' names.
+        value: A bar's height.
+        base: Where it begins.
+        colour: A column of colours.
+        text: A column of words at each bar.
+        hover: A column of words.
+        style: Light or dark.
+        height: In pixels.
+    """
+    figure = go.Figure(
+        go.Bar(
+            x=frame[label],
+            y=frame[value].astype(float),
+            base=frame[base].astype(float),
+            text=frame[text],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": list(frame[colour])},
+            customdata=frame[hover],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )
+    layout(figure, style, height=height)
+    figure.update_layout(margin={"t": 26})
+    figure.update_xaxes(showgrid=False, tickfont={"color": style.text, "size": 12}, tickangle=0)
+    figure.update_yaxes(rangemode="tozero", tickformat="~s")
+    return figure
+
+
+def grid(
+    frame: pd.DataFrame,
+    *,
+    row: str,
+    column: str,
+    value: str,
+    text: str,
+    hover: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    style: Look,
+    height: int = 300,
+) -> go.Figure:
+    """A cell per row and column, the stronger the larger its share (0 to 1) of what is at risk; its words stand in it. No cell: nothing."""
+    values = frame.pivot(index=row, columns=column, values=value).reindex(index=rows, columns=columns)  # noqa: PD010
+    words = frame.pivot(index=row, columns=column, values=text).reindex(index=rows, columns=columns)  # noqa: PD010
+    more = frame.pivot(index=row, columns=column, values=hover).reindex(index=rows, columns=columns)  # noqa: PD010
+    quiet = "#cfe9df" if style is LIGHT else "#1f4a3d"
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(columns),
+            y=list(rows),
+            z=values.astype(float).to_numpy(),
+            text=words.fillna("").to_numpy(),
+            texttemplate="%{text}",
+            textfont={"color": style.text, "size": 12},
+            customdata=more.fillna("").to_numpy(),
+            hovertemplate="%{customdata}<extra></extra>",
+            hoverongaps=False,
+            xgap=3,
+            ygap=3,
+            zmin=0,
+            zmax=1,
+            colorscale=[
+                [0, quiet],
+                [0.5, "#f3c9ad" if style is LIGHT else "#5a3218"],
+                [1, "#e8935a" if style is LIGHT else "#8f4515"],
+            ],
+            showscale=False,
+        )
+    )
+    layout(figure, style, height=height)
+    figure.update_xaxes(showgrid=False, tickfont={"color": style.text, "size": 12}, side="top")
+    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
+    return figure
+
+
+def reliability(frame: pd.DataFrame, *, said: str, happened: str, low: str, high: str, n: str, few: int, hover: str, style: Look, height: int = 320) -> go.Figure:  # fmt: skip
+    """What was foretold (across) against the share that happened (up), with its interval; on the line both are the same. Marks of fewer than
+    `few` are hollow."""
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", line={"color": style.quiet, "width": 1, "dash": "dash"}, hoverinfo="skip")  # fmt: skip
+    up = frame[happened].astype(float) * 100
+    figure.add_scatter(
+        x=frame[said].astype(float) * 100,
+        y=up,
+        mode="markers",
+        error_y={"type": "data", "symmetric": False, "array": frame[high].astype(float) * 100 - up, "arrayminus": up - frame[low].astype(float) * 100, "color": style.quiet, "thickness": 1, "width": 4},
+        marker={"color": WAITING, "size": 11, "symbol": ["circle-open" if held < few else "circle" for held in frame[n]]},
+        customdata=frame[hover],
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+    figure.add_annotation(x=97, y=100, text="as foretold", showarrow=False, xanchor="right", yanchor="bottom", font={"color": style.quiet, "size": 12})  # fmt: skip
+    layout(figure, style, height=height)
+    figure.update_xaxes(range=[-3, 103], ticksuffix=" %", title={"text": "P(on time) as foretold", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+    figure.update_yaxes(range=[-3, 106], ticksuffix=" %", title={"text": "paid in time", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+    return figure
