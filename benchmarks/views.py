@@ -168,6 +168,7 @@ def _values(connection: psycopg.Connection, ends_at: datetime) -> dict[str, Any]
     )  # fmt: skip
     return nothing | {
         "since": since, "until": ends_at, "before": since - PERIOD, "as_of": ends_at, "at_least": ends_at - timedelta(days=1), "at_most": ends_at - timedelta(days=14), "peers_since": since, "since_on": since.date(), "until_on": ends_at.date(), "before_on": (since - PERIOD).date(),
+        "first_on": since.date(), "last_on": ends_at.date(),
         "evening": (ends_at - timedelta(days=7)).date(), "clock": "business", "zone": "Europe/Berlin", "which": "ordered", "stop": "ordered", "days": 30, "limit": 200, "most": 200,
         "document_types": ["requisition", "purchase_order", "invoice"], "document_id": document_id, "case_id": case_id, "objective": objective, "recording_id": recording_id, "source": "finsync",
         "measures": ["ordered_business", "posted_business"], "measure": "ordered_business", "part": "", "by": ["unit"], "shares": [0.5, 0.85, 0.95], "exact_to": 4000, "system": "s4hana", "origin": since, "bucket_s": 86400, "text": "123", "prefix": "123%", "newest": 20_000, "fewest": 10, "silent_s": 7 * 86400, "revisions": ["changed"],

@@ -76,7 +76,11 @@ def grid(
             ygap=3,
             zmin=0,
             zmax=1,
-            colorscale=[[0, quiet], [0.5, "#f3c9ad" if style is LIGHT else "#5a3218"], [1, "#e8935a"]],
+            colorscale=[
+                [0, quiet],
+                [0.5, "#f3c9ad" if style is LIGHT else "#5a3218"],
+                [1, "#e8935a" if style is LIGHT else "#8f4515"],
+            ],
             showscale=False,
         )
     )

@@ -122,7 +122,7 @@ def _list(ctx: Context, facts: _Facts, show: str | None) -> None:
         elif show == "not-invoiced":
             invoices_due_rows.not_invoiced(ctx, facts.chosen, facts.not_invoiced)
         else:
-            invoices_due_rows.queue(ctx, facts.chosen, facts.rows, facts.found.there)
+            invoices_due_rows.queue(ctx, facts.chosen, facts.rows, facts.found)
 
 
 def _answer(facts: _Facts) -> str:

@@ -137,7 +137,7 @@ def from_open_to_paid(ctx: Context, chosen: Filters, rows: pd.DataFrame, paid: t
     table["place"] = [str(place) for place in range(len(steps))]
     columns = (
         Column("title", "Stands", width=230), Column("n", "Invoices", "count", on_card=True), Column("value", "Value (EUR)", "group_money", on_card=True), Column("releases", "Goes on", on_card=True, help="When its condition holds: by itself. By hand: somebody lifts it. Not: it goes back."),
-        Column("team", "Who moves it", width=170), Column("late_cost", "Cost of being late (EUR)", "group_money", help="Expected, over all of them."), Column("next_step", "Next step", width=380), Column("open", "", "link", display="Show"),
+        Column("team", "Who moves it", width=170), Column("late_cost", "Cost of being late (EUR)", "group_money", help="Expected, over all of them."), Column("open", "", "link", display="Show"), Column("next_step", "Next step", width=380),
     )  # fmt: skip
     with switches.folded(ctx, "What stands where, and how it goes on"):
         work_table(

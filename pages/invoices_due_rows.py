@@ -17,7 +17,7 @@ from pages.format import count, day, due_words, money, money_short, percent, pla
 from pages.invoices_due_parts import URL_PATH, kept_filters, worth
 from pages.stuck_rows import bar
 from pages.tables import Column, work_table
-from sync_engine.insight.reports.invoices_due import BUCKETS
+from sync_engine.insight.reports.invoices_due import BUCKETS, Found
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import SOME
 from sync_engine.model.exceptions import kind_of
@@ -110,7 +110,7 @@ def _date(text: str | None) -> date | None:
         return None
 
 
-def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, there: int) -> None:
+def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, found: Found) -> None:
     """The queue, or the part of it that the address asks for."""
     shown, heading = narrowed(rows, st.query_params)
     if not heading and not chosen.of("reason"):
@@ -120,8 +120,8 @@ def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, there: int) -> None
         chosen,
         f"{heading}, worth most per minute first" if heading else "What to work on first: most money per minute",
     )
-    if there > len(rows):
-        st.caption(f"{there:,} are open; this page works with the {len(rows):,} that are due first.")
+    if found.there > len(found.rows):
+        st.caption(f"{found.there:,} are open; this page works with the {len(found.rows):,} that are due first.")
     _parts(ctx, chosen, rows)
     if len(shown) < len(rows) and not heading:
         ctx.link(URL_PATH, f"{count(len(rows) - len(shown), 'more invoice')} only {'waits' if len(rows) - len(shown) == 1 else 'wait'} for the payment run", **kept_filters(chosen), show="waiting")  # fmt: skip

@@ -101,25 +101,33 @@ SELECT *, count(*) OVER () AS there, sum(group_amount) OVER () AS all_value, cou
  ORDER BY group_amount DESC NULLS LAST, document_id LIMIT :most;
 
 -- name: alike(units, days, most)
--- Open invoices that are not paid, each with earlier ones of the same currency that share supplier or amount and whose amount is within
--- a hundredth, at most :most pairs; what was last said of the pair. said: by pattern, of how many pairs somebody said what they are, and
--- of how many of these that they are duplicates, by the newest verdict of each pair.
+-- Open invoices that are not paid, each with earlier ones of the same currency that may be the same bill, at most :most pairs, the largest
+-- first: same supplier and amount, or same supplier and reference with an amount within a hundredth, or another supplier with the same
+-- reference and amount. What was last said of the pair. said: by pattern, of how many pairs somebody said what they are, and of how many of
+-- these that they are duplicates, by the newest verdict of each pair.
 WITH unpaid AS MATERIALIZED (
     SELECT document_id, supplier, supplier_name, amount, currency, submitted_at, number, business_unit, group_amount, due_on, state, payload_version
       FROM document
      WHERE document_type = 'invoice' AND source = 'finsync' AND closed_at IS NULL AND NOT is_test AND state <> 'cleared' AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-), pair AS (
-    SELECT r.document_id, o.document_id AS other_id
-      FROM unpaid r
-      JOIN document o ON o.document_type = 'invoice' AND o.supplier = r.supplier AND o.currency = r.currency AND abs(o.amount - r.amount) * 100 <= greatest(abs(o.amount), abs(r.amount))
-     WHERE o.source = 'finsync' AND NOT o.is_test AND o.state <> 'rejected' AND (o.submitted_at, o.document_id) < (r.submitted_at, r.document_id)
-       AND o.submitted_at >= r.submitted_at - make_interval(days => :days)
-    UNION
-    SELECT r.document_id, o.document_id
-      FROM unpaid r
-      JOIN document o ON o.document_type = 'invoice' AND o.amount = r.amount AND o.currency = r.currency
-     WHERE o.source = 'finsync' AND NOT o.is_test AND o.state <> 'rejected' AND (o.submitted_at, o.document_id) < (r.submitted_at, r.document_id)
-       AND o.submitted_at >= r.submitted_at - make_interval(days => :days)
+), earlier AS (
+    SELECT document_id, supplier, amount, currency, number, submitted_at FROM document
+     WHERE document_type = 'invoice' AND source = 'finsync' AND NOT is_test AND state <> 'rejected'
+), alike AS (
+    -- Three joins by equality instead of one by conditions: a supplier's invoices are not all compared with each other.
+    SELECT r.document_id, o.document_id AS other_id, r.group_amount, r.submitted_at, o.submitted_at AS other_at
+      FROM unpaid r JOIN earlier o ON o.supplier = r.supplier AND o.currency = r.currency AND o.amount = r.amount
+    UNION ALL
+    SELECT r.document_id, o.document_id, r.group_amount, r.submitted_at, o.submitted_at
+      FROM unpaid r JOIN earlier o ON o.supplier = r.supplier AND o.currency = r.currency AND o.number = r.number
+     WHERE o.amount <> r.amount AND abs(o.amount - r.amount) * 100 <= greatest(abs(o.amount), abs(r.amount))
+    UNION ALL
+    SELECT r.document_id, o.document_id, r.group_amount, r.submitted_at, o.submitted_at
+      FROM unpaid r JOIN earlier o ON o.amount = r.amount AND o.currency = r.currency AND o.number = r.number
+     WHERE o.supplier <> r.supplier
+), pair AS MATERIALIZED (
+    SELECT document_id, other_id FROM alike
+     WHERE (other_at, other_id) < (submitted_at, document_id) AND other_at >= submitted_at - make_interval(days => :days)
+     ORDER BY group_amount DESC NULLS LAST, document_id, other_id LIMIT :most
 )
 SELECT r.document_id, r.number, r.business_unit, r.supplier, r.supplier_name, r.amount, r.currency, r.group_amount, r.due_on, r.state,
        (rp.canonical->>'invoiced_on')::date AS invoiced_on, o.document_id AS other_id, o.number AS other_number, o.supplier AS other_supplier, o.supplier_name AS other_supplier_name,
@@ -134,4 +142,4 @@ SELECT r.document_id, r.number, r.business_unit, r.supplier, r.supplier_name, r.
   JOIN document o ON o.document_id = x.other_id
   JOIN document_payload op ON op.document_id = o.document_id AND op.payload_version = o.payload_version
   LEFT JOIN LATERAL (SELECT * FROM duplicate_verdict v WHERE v.document_id = r.document_id AND v.other_id = x.other_id ORDER BY v.decided_at DESC LIMIT 1) v ON true
- ORDER BY r.group_amount DESC NULLS LAST, r.document_id, o.document_id LIMIT :most;
+ ORDER BY r.group_amount DESC NULLS LAST, r.document_id, o.document_id;

@@ -340,6 +340,13 @@ def test_nothing_at_all_is_no_data(empty_world):
     assert "No invoice is open here" in words_of(app)
 
 
+def test_a_filter_is_not_taken_for_a_limit(bills, monkeypatch):
+    """Trap 19: a list that holds the first of more says so, and only then."""
+    assert "are open; this page works with" not in words_of(bills.look(PAGE, person=LEADER, reason="match blocked"))
+    monkeypatch.setattr(ask, "MOST_OPEN", 3)
+    assert "10 are open; this page works with the 3 that are due first" in words_of(bills.look(PAGE, person=LEADER))
+
+
 def test_a_filter_that_leaves_nothing_says_which_to_drop(bills):
     app = bills.look(PAGE, person=LEADER, unit="DE-NORTH", reason="master data", period="7d")
     assert not app.exception
