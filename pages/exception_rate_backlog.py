@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages import charts, charts_pile, charts_spread, frame
 from pages.context import Context
-from pages.exception_rate_parts import Facts
+from pages.exception_rate_parts import URL_PATH, Facts
 from pages.format import CATEGORIES, count, day, percent, plain, visible
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import exception_rate as ask
@@ -112,3 +112,17 @@ def heat(ctx: Context, facts: Facts) -> None:
         + (f" {count(left_out, 'unit')} with fewer than {FEW} documents in the table only." if left_out else ""),
         exported=frame.Exported(ctx, f"Documents with an exception by unit and category, entered {facts.chosen.period.within}", "exceptions-by-unit-and-category"),
     )  # fmt: skip
+    cells["key"] = cells["business_unit"] + " " + cells["category"]
+    cells["open"] = [
+        ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit, "category": category})
+        for unit, category in zip(cells["business_unit"], cells["category"], strict=True)
+    ]
+    columns = (
+        Column("business_unit", "Unit"), Column("category", "Category", "category", on_card=True), Column("entered", "Entered (n)", "count"), Column("documents", "With an exception", "count", on_card=True),
+        Column("share", "Rate", "share", on_card=True), Column("open", "", "link", display="Show"),
+    )  # fmt: skip
+    with st.expander("Units and categories, with their documents", icon=":material/grid_on:"):
+        work_table(
+            ctx, cells.sort_values("share", ascending=False), columns, key="rate.heat.cells", row_id="key", noun="cell", title=lambda row: f"**{plain(row['business_unit'])}**",
+            card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", **facts.links() | {"unit": row["business_unit"], "category": row["category"]}),
+        )  # fmt: skip
