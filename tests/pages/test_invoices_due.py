@@ -349,6 +349,19 @@ def test_nothing_at_all_is_no_data(empty_world):
     assert "No invoice is open here" in words_of(app)
 
 
+def test_invoices_of_which_none_has_come_due_are_shown(server, monkeypatch):
+    """0 of 0 is no data, and no failure of the page (issue 4, section 6): a company's first invoices are all due later."""
+    bills = Bills(server, monkeypatch)
+    try:
+        bills.heard_from_everybody()
+        bills.bill("N-1", NOW - DAY, date(2027, 3, 1), until="checked")
+        app = bills.look(PAGE, person=LEADER)
+        assert "could not be drawn" not in words_of(app)
+        assert figure(app, "Paid on time").value == "no data"
+    finally:
+        bills.close()
+
+
 def test_a_filter_is_not_taken_for_a_limit(bills, monkeypatch):
     """Trap 19: a list that holds the first of more says so, and only then."""
     assert "are open; this page works with" not in words_of(bills.look(PAGE, person=LEADER, reason="match blocked"))
