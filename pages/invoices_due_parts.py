@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from pages import charts, charts_due, frame, switches
 from pages.charts import Part
