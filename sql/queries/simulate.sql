@@ -41,6 +41,12 @@ SELECT case_id, version FROM exception_case
 SELECT o.document_id, o.version FROM document o JOIN document r ON r.document_id = o.correlation_id
  WHERE o.document_type = 'purchase_order' AND o.closed_at IS NULL AND r.document_type = 'requisition' AND r.number = :number ORDER BY o.document_id;
 
+-- name: moved_back()
+-- Documents that stand at older news than what has been applied to them.
+SELECT d.document_id, d.source_at, max(m.source_at) AS applied
+  FROM inbound_disposition x JOIN inbound_message m USING (message_id) JOIN document d ON d.document_id = x.document_id
+ WHERE x.outcome = 'applied' AND m.system = d.source_system GROUP BY d.document_id, d.source_at HAVING max(m.source_at) > d.source_at ORDER BY d.document_id;
+
 -- name: parked_without_owner()
 -- Work and messages that stand still without an open exception that says why and whose it is; a message may have been repaired
 -- since, which closed its exception.

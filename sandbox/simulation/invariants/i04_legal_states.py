@@ -1,4 +1,5 @@
-"""I4: every document moved only as its lifecycle allows: its events, replayed, give the states it went through."""
+"""I4: every document moved only as its lifecycle allows: its events, replayed, give the states it went through. And only forward: it
+stands at the newest news that was applied to it (R050)."""
 
 from sandbox.simulation.ended import Ended, Row
 from sandbox.simulation.findings import Finding
@@ -24,7 +25,14 @@ def legal_states(ended: Ended) -> list[Finding]:
                 says = f"'{activity}' led from {tuple(stands)} to {tuple(arrives)}, and the table says {tuple(legal)}"
                 found.append(Finding("legal_states", ended.number(document_id), says))
             stands = arrives
-    return found
+    return found + [
+        Finding(
+            "legal_states",
+            ended.number(row["document_id"]),
+            f"stands at news of {row['source_at']}, after that of {row['applied']} was applied",
+        )
+        for row in ended.rows("simulate.moved_back")
+    ]
 
 
 def _after(event: Row) -> Status:

@@ -91,6 +91,22 @@ INTAKE = (
         setting=(Value("collectors.coupa_api:PAGE_SIZE", 2),),
     ),
     Mutant(
+        "older_news_counts",
+        "intake",
+        "News older than what is known moves nothing (R050)",
+        ("legal_states",),
+        profiles.RETOLD,
+        (
+            code(
+                f"{APPLYING}:Batch._news",
+                (
+                    "elif head.source_at is not None and news.source_at < head.source_at:",
+                    "elif head.source_at is not None and news.source_at < head.source_at and not head:",
+                ),
+            ),
+        ),
+    ),
+    Mutant(
         "parked_without_a_case",
         "intake",
         "What cannot be understood is parked with a reason and an owner",
