@@ -255,6 +255,15 @@ def test_the_page_draws_and_asks_at_most_twelve_questions(bills, person):
     assert int(re.search(r"(\d+) questions? to the database", said).group(1)) <= 12
 
 
+def test_a_period_in_which_nothing_was_due_says_so_and_shows_what_is_open(bills):
+    app = bills.look(PAGE, person=LEADER, period="custom", since="2026-01-05", until="2026-01-06")
+    assert not app.exception
+    said = words_of(app)
+    assert "could not be drawn" not in said
+    assert "nothing was due" in said
+    assert len(app.metric) == 6
+
+
 @pytest.mark.parametrize(("label", "show"), PAID_TABLE.items())
 def test_a_figure_opens_exactly_its_rows(bills, label, show):
     app = bills.look(PAGE, person=LEADER)
