@@ -191,7 +191,7 @@ async def _load(served: Served, visitors: list[Visitor], think_s: float, lasts_s
     times = pd.Series(took_s, dtype=float) * 1000
     return {
         "sessions": sessions, "think_s": think_s, "lasts_s": lasts_s, "drawings": len(took_s), "errors": len(failures), "first_errors": sorted(set(failures))[:3],
-        "p50_ms": round(times.quantile(0.5), 1) if took_s else None, "p95_ms": round(times.quantile(0.95), 1) if took_s else None,
+        "p50_ms": round(float(times.quantile(0.5)), 1) if took_s else None, "p95_ms": round(float(times.quantile(0.95)), 1) if took_s else None,
         "rss_mb": round(after_mb, 1), "memory_per_session_mb": round((after_mb - before_mb) / sessions, 2),
     }  # fmt: skip
 

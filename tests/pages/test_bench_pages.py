@@ -11,7 +11,7 @@ if browsing.why_not() is not None:
 VIEW = "service-levels"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_tiny_run_times_a_view_beside_one_chart_and_bears_visitors(database):
     figures = run(
         database, events=2000, sessions=2, only=[VIEW], rounds=1, think_s=0.4, lasts_s=2, progress=lambda _: None
