@@ -73,6 +73,10 @@ def main() -> None:
     except (DatabaseAway, sa.exc.OperationalError, sa.exc.TimeoutError, psycopg.OperationalError) as error:
         log.warning("database away", error=f"{type(error).__name__}: {error}")
         database_away(settings, name)
+    except psycopg.errors.UndefinedTable as error:
+        log.warning("no schema", error=str(error).splitlines()[0])
+        st.title("This database has not been set up yet", anchor=False)
+        st.write(f"The schema `{settings.cell}` is missing or older than this program. `finsync migrate` brings it up to date; then load this page again.")  # fmt: skip
 
 
 def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> None:

@@ -45,16 +45,17 @@ def run(database: Database, *, events: int, progress: Progress, now: datetime | 
         calendars_around = (ends_at - PERIOD * 13).date()
         promote.put_in_force(connection, promote.load(FOLDER), today=calendars_around, now=ends_at, by="benchmark")
         progress(f"making {events} events")
-        figures |= _made_and_folded(connection, events, ends_at, progress)
-        _tidied(cell)
+        figures |= made_and_folded(connection, events, ends_at, progress)
+        tidied(cell)
         figures["questions"] = _questions(cell, connection, ends_at, progress)
         figures["cycle_time_by_week_and_unit"] = _compared(connection, ends_at, progress)
     return figures
 
 
-def _made_and_folded(
+def made_and_folded(
     connection: psycopg.Connection, events: int, ends_at: datetime, progress: Progress
 ) -> dict[str, Any]:
+    """Years of events in a cell that has its configuration only; answers how many, how fast, and how much room they take."""
     began = time.perf_counter()
     made = make(connection, events=events, ends_at=ends_at)
     making_s = time.perf_counter() - began
@@ -88,7 +89,7 @@ def _bytes(connection: psycopg.Connection, like: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _tidied(cell: Database) -> None:
+def tidied(cell: Database) -> None:
     """As the server's own housekeeping leaves it after a while."""
     with cell.connect_owner() as owner:
         tables = [

@@ -236,8 +236,6 @@ def higher(ctx: Context, facts: Facts) -> None:
     ]
     with st.container(horizontal=True, gap="medium"):
         for name, value in values:
-            with st.container(width="content", gap="xxsmall"):
-                st.caption(name)
-                st.text(str(value))
+            st.metric(name, value, width="content")
     if len(found.vanish):
         link(ctx, f"Show {count(len(found.vanish), 'request')}", show="higher")

@@ -156,7 +156,7 @@ def _answer(facts: Facts, now: Rate) -> str:
     if len(apart):
         sentence += f" {plain(', '.join(apart['business_unit']))} {'has' if len(apart) == 1 else 'have'} more than chance explains."
     elif len(units) > 1:
-        sentence += " No unit differs from the others by more than chance explains."
+        sentence += " No unit has more than chance explains."
     by_code = parts.by_cause(facts)
     first = by_code.iloc[0]
     return (

@@ -109,9 +109,10 @@ def _gather(ctx: Context, chosen: Filters, known: ask.Rules) -> _Facts:
     since_on, until_on = (moment.astimezone(ctx.zone).date() for moment in (chosen.period.since, chosen.period.until))
     earlier = since_on - (until_on - since_on)
     days = ask.due_by_day(ctx.reports, chosen.units, since_on=earlier, until_on=until_on)
-    is_now = [one >= since_on for one in days["day"]]
+    # Of booleans even where no day is there: a frame asked for an empty list would answer without its columns.
+    is_now = days["day"].map(lambda one: one >= since_on).astype(bool)
     return _Facts(
-        chosen, found, rows, days[is_now], days[[not one for one in is_now]], since_on, until_on, ask.not_invoiced(ctx.reports, chosen.units, as_of=ctx.moment.as_of),
+        chosen, found, rows, days[is_now], days[~is_now], since_on, until_on, ask.not_invoiced(ctx.reports, chosen.units, as_of=ctx.moment.as_of),
     )  # fmt: skip
 
 

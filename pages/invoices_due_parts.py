@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from pages import charts, charts_due, frame, switches
 from pages.charts import Part
@@ -211,8 +212,9 @@ def risk_matrix(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
 def was_it_so(ctx: Context, found: Calibration) -> None:
     """What would have been foretold in the last quarter against what happened."""
     if found.brier is None or found.n < FEW:
-        frame.nothing_happened(
-            f"Whether P(on time) comes true cannot be said yet: {count(found.n, 'invoice')} of the last quarter had 30 peers and have come due; it takes {FEW}."
+        st.info(
+            f"Whether P(on time) comes true cannot be said yet: {count(found.n, 'invoice')} of the last quarter had 30 peers and have come due; it takes {FEW}.",
+            icon=":material/hourglass_empty:",
         )
         return
     drawn = pd.DataFrame([_bin(one) for one in found.bins])

@@ -1,7 +1,7 @@
 """The lists of the page on invoices that are due: the queue in the order in which work on it is worth most (D12), how a place in it comes
 about, and the rows behind the figures that are about something else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import partial
 from typing import Any
@@ -84,23 +84,25 @@ def narrowed(rows: pd.DataFrame, asked: Mapping[str, str]) -> tuple[pd.DataFrame
 
 def to_work_on(rows: pd.DataFrame) -> pd.DataFrame:
     """What somebody can do something about: all but what is ready and only waits for its run in good time."""
-    return rows[[not one for one in _keeps(rows, "waiting")]]
+    return rows[~_keeps(rows, "waiting")]
 
 
-def _keeps(rows: pd.DataFrame, name: str) -> Any:
+def _keeps(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A mask, also of no rows."""
     match name:
         case "due-30":
-            return [days is not None and 0 <= days <= 30 for days in rows["days_to_due"]]
+            kept: Iterable[bool] = (days is not None and 0 <= days <= 30 for days in rows["days_to_due"])
         case "at-risk":
-            return [bool(one) for one in rows["is_at_risk"]]
+            kept = (bool(one) for one in rows["is_at_risk"])
         case "discount":
-            return [one is not None for one in rows["discount"]]
+            kept = (one is not None for one in rows["discount"])
         case "waiting":
-            return [group == "ready" and not risky for group, risky in zip(rows["group"], rows["is_at_risk"], strict=True)]  # fmt: skip
+            kept = (group == "ready" and not risky for group, risky in zip(rows["group"], rows["is_at_risk"], strict=True))  # fmt: skip
         case "terms":
-            return [bool(one) for one in rows["terms_differ"]]
+            kept = (bool(one) for one in rows["terms_differ"])
         case _:
-            return rows["group"] == name.replace("-", " ")
+            kept = (group == name.replace("-", " ") for group in rows["group"])
+    return pd.Series(list(kept), index=rows.index, dtype=bool)
 
 
 def _date(text: str | None) -> date | None:

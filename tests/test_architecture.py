@@ -173,7 +173,7 @@ def test_the_model_is_pure(path):
 @pytest.mark.parametrize(
     ("module", "where"),
     [
-        ("streamlit", ("app.py", "pages/", "sync_engine/cli/")),
+        ("streamlit", ("app.py", "pages/", "sync_engine/cli/", "benchmarks/one_chart.py", "benchmarks/visitors.py")),
         ("httpx2", ("collectors/", "sandbox/", "sync_engine/cli/", "benchmarks/")),
         ("fastapi", ("sync_engine/api/", "sync_engine/cli/")),
         ("apscheduler", ("sync_engine/engine/", "sync_engine/cli/")),

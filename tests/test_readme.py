@@ -1,12 +1,14 @@
 """What the README says is so: its tables are the program's, its commands exist, its pictures are there."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from pages import PAGES
+from sandbox.simulation.mutants import MUTANTS
 from sync_engine.cli.commands import app
 from sync_engine.model import errors
 from sync_engine.model.errors import SyncError
@@ -77,6 +79,13 @@ def test_the_page_table_is_the_menu():
     assert [row[0] for row in table("pages")] == [page.TITLE for page in PAGES]
     assert [row[1] for row in table("pages")] == [page.QUESTION for page in PAGES]
     assert len(PAGES) == 13
+
+
+def test_the_table_of_planted_bugs_counts_them_all():
+    planted = Counter(mutant.category for mutant in MUTANTS.values())
+    assert [(row[0], row[2]) for row in table("planted")] == [
+        (name, f"{many} of {many}") for name, many in planted.items()
+    ]
 
 
 def test_every_picture_is_there():

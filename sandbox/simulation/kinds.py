@@ -21,7 +21,7 @@ class Kind:
     by_hand: bool = False
     """Somebody changes the ledger behind our back: the books have to differ afterwards, and the comparison has to say so."""
     is_drawn: bool = True
-    """Seeds draw it; the others are for planted bugs, so that old seeds stay what they were."""
+    """Seeds draw it; the others are for planted bugs or drawn apart, so that old seeds stay what they were."""
 
 
 def _acts(*acts: str | Act) -> tuple[Act, ...]:
@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "supplier_news":       Kind(_acts("rename_supplier", *_ORDERED, "receive"), 3),
     "changed_by_hand":     Kind(_acts(*_ORDERED, "change_by_hand"), 2, by_hand=True),
     "half_agreed":         Kind(_acts(*_ORDERED, "agree_by_half"), 3, _NO_CONTRACT, is_drawn=False),
+    "taken_back":          Kind(_acts(*_ORDERED, "take_back"), 2, is_drawn=False),
     "deleted_by_hand":     Kind(_acts(*_ORDERED, "delete_by_hand"), 2, by_hand=True),
 }
 # fmt: on

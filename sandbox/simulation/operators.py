@@ -47,6 +47,13 @@ class Operators:
             self._ask("operations.1", cases[:1], action=Action.ABANDON)
         return bool(cases)
 
+    def take_back(self, requisition: int | None) -> None:
+        """Ask for the orders of a requisition to be cancelled."""
+        with acting(self._arena.app, self._arena.sessions["operations.1"].token) as connection:
+            orders = connection.execute(sql("simulate.open_orders"), {"number": f"{requisition}"}).fetchall()
+        for document_id, version in orders:
+            self._command("operations.1", Action.CANCEL_ORDER, {"document_id": str(document_id), "version": version})
+
     def tidy_up(self) -> int:
         """Ask for every open exception to be reprocessed; answers how many there are."""
         return self._reprocess("operations.1", "")

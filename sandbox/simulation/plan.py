@@ -17,6 +17,9 @@ DOCUMENTS_MIN = 10
 
 STORIES_MAX = 8
 
+TAKEN_BACK = 0.25
+"""In so many schedules somebody asks for an order to be taken back (R088)."""
+
 # fmt: off
 FAULTS = {
     # class           what happens                                                                   RELIABILITY 4.3
@@ -121,6 +124,19 @@ def draw(seed: int) -> Plan:
         )
     # Drawn apart: seeds from before anybody thought of it are still what they were.
     forgetful = Random(f"{seed} forgetful").choice(RATES)
+    back = Random(f"{seed} taken back")
+    if len(stories) < STORIES_MAX and back.random() < TAKEN_BACK:
+        stories.append(
+            Story(
+                number=len(stories) + 1,
+                kind="taken_back",
+                begins_s=0,
+                pace_s=pace_s,
+                quantity=back.randint(2, 9) * 2,
+                price_cents=back.randint(500, 9_000),
+                unit="DE-SOUTH",
+            )
+        )
     return Plan(
         seed=seed,
         stories=tuple(stories),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,22 @@ def results(seeds: Iterable[int], *, jobs: int = 1) -> Iterator[Result]:
             for seed in seeds:
                 yield alone.play(draw(seed))
         return
+    with workers(jobs) as pool:
+        yield from pool.imap(_play, seeds)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Pool]:
+    """So many processes, each with a stage on one server."""
     # Spawned, not forked: a copy of this process would share whatever it has open.
     processes = multiprocessing.get_context("spawn")
     with server() as url, processes.Pool(jobs, _begin_work, (url,)) as pool:
-        yield from pool.imap(_play, seeds)
+        yield pool
+
+
+def stage_of_worker() -> Stage:
+    """The stage of the worker process this is asked in."""
+    return _stages[0]
 
 
 def keep(folder: Path, name: str, plan: Plan, result: Result) -> Path:
@@ -152,4 +165,4 @@ def _begin_work(url: str) -> None:
 
 
 def _play(seed: int) -> Result:
-    return _stages[0].play(draw(seed))
+    return stage_of_worker().play(draw(seed))

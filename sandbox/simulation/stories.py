@@ -300,6 +300,13 @@ class People:
         journey.given_up = self._operators.give_up(journey.requisition) or journey.given_up
         return journey.given_up and not self._operators.sees_open(journey.requisition)
 
+    def _take_back(self, journey: Journey) -> bool:
+        """An operator asks for the order to be cancelled as soon as procurement shows its number, until it is."""
+        if self._number_is_back(journey) is not None:
+            self._operators.take_back(journey.requisition)
+            journey.given_up = True
+        return journey.given_up and not self.orders(journey)
+
     def _pay(self, journey: Journey) -> bool:
         booked = self._invoice_in_erp(journey)
         if booked is None or booked.get("PaymentBlockingReason"):

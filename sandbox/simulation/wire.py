@@ -25,6 +25,9 @@ STORMS_S = (1.0, 30.0, 600.0, 21_600.0)
 OUTAGES_S = (3_600.0, 21_600.0, 259_200.0)
 LATE_S = (10.0, 600.0, 86_400.0, 604_800.0)
 
+FORGETFUL_FACTOR = 3.0
+"""There are few creates in a schedule, and whether they are known again matters only when an answer is lost as well."""
+
 SCHEMA_FACTOR = 0.2
 """A vendor's release is heavier than a lost call: it concerns every record from then on."""
 
@@ -133,7 +136,7 @@ class FaultTransport(httpx2.BaseTransport):
             return self._said(request, refused)
         if is_token:
             return self._said(request, self._inner.handle_request(request))
-        if "RequestID" in request.headers and wire.faults.strikes("forgetful", wire.where):
+        if "RequestID" in request.headers and wire.faults.strikes("forgetful", wire.where, factor=FORGETFUL_FACTOR):
             del request.headers["RequestID"]
         self._lose(request, system)
         response = self._inner.handle_request(request)

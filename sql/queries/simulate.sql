@@ -36,6 +36,11 @@ SELECT case_id, version FROM exception_case
  WHERE closed_at IS NULL AND retryable <> 'never' AND starts_with(number, :number)
    AND status NOT IN ('queued', 'sent', 'accepted') ORDER BY case_id;
 
+-- name: open_orders(number)
+-- Open orders of a requisition, as whoever asks may see them.
+SELECT o.document_id, o.version FROM document o JOIN document r ON r.document_id = o.correlation_id
+ WHERE o.document_type = 'purchase_order' AND o.closed_at IS NULL AND r.document_type = 'requisition' AND r.number = :number ORDER BY o.document_id;
+
 -- name: parked_without_owner()
 -- Work and messages that stand still without an open exception that says why and whose it is; a message may have been repaired
 -- since, which closed its exception.

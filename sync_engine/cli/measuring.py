@@ -100,3 +100,27 @@ def bench_views(
     from benchmarks.views import run
 
     _measure(run, as_json=as_json, events=events)
+
+
+@bench.command("pages")
+def bench_pages(
+    events: Annotated[
+        int, typer.Option(min=1000, help="How many the pages look back on, over three years and 50 business units.")
+    ] = 100_000,
+    sessions: Annotated[
+        int, typer.Option(min=1, help="At once on a page with one chart; a quarter of them on the fullest.")
+    ] = 200,
+    page: Annotated[
+        list[str] | None, typer.Option(help="A page by its path, such as stuck; every page without.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Few of everything: to see that it runs, not to quote.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a person waits for: first chart and full page of every view in a browser beside a page of one chart, and many sessions at once."""
+    from benchmarks.pages import run
+
+    if quick:
+        few: dict[str, Any] = {"events": 3000, "sessions": 4, "rounds": 1, "think_s": 1.0, "lasts_s": 5.0}
+        _measure(run, as_json=as_json, only=page or (), **few)
+    else:
+        _measure(run, as_json=as_json, events=events, sessions=sessions, only=page or ())

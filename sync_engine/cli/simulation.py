@@ -26,7 +26,7 @@ def simulate(
     """Run seeded schedules of faults against the real engine on a PostgreSQL of their own; ends with 1 if anything did not hold."""
     with expected_errors():
         if mutants:
-            report = _hunted(only, most)
+            report = _hunted(only, most, jobs)
         elif replay is not None:
             report = _replayed(replay)
         else:
@@ -81,24 +81,22 @@ def _replayed(seed: int) -> dict[str, Any]:
     }
 
 
-def _hunted(only: str, most: int) -> dict[str, Any]:
+def _hunted(only: str, most: int, jobs: int) -> dict[str, Any]:
     from sandbox.simulation.mutants import MUTANTS
     from sandbox.simulation.mutants.hunt import hunt_all, report
     from sandbox.simulation.mutants.patches import NotApplicable
-    from sandbox.simulation.simulate import stage
 
     if only and only not in MUTANTS:
         raise typer.BadParameter(f"there is no planted bug called {only}; there are {', '.join(MUTANTS)}")
     wanted = [MUTANTS[only]] if only else list(MUTANTS.values())
     hunted = []
-    with stage() as alone:
-        try:
-            for one in hunt_all(alone, wanted, most=most):
-                hunted.append(one)
-                seen = f"seen by {', '.join(one.caught_by)}" if one.caught_by else "seen by nobody"
-                alarms = f"; false alarm: {one.false_alarms[0]}" if one.false_alarms else ""
-                typer.echo(f"{one.mutant.name}: {seen} in {one.seeds} seeds, {one.seconds:.1f} s{alarms}", err=True)
-        except NotApplicable as error:
-            typer.echo(f"A planted bug does not fit the program any more: {error}", err=True)
-            raise typer.Exit(2) from None
+    try:
+        for one in hunt_all(wanted, most=most, jobs=jobs):
+            hunted.append(one)
+            seen = f"seen by {', '.join(one.caught_by)}" if one.caught_by else "seen by nobody"
+            alarms = f"; false alarm: {one.false_alarms[0]}" if one.false_alarms else ""
+            typer.echo(f"{one.mutant.name}: {seen} in {one.seeds} seeds, {one.seconds:.1f} s{alarms}", err=True)
+    except NotApplicable as error:
+        typer.echo(f"A planted bug does not fit the program any more: {error}", err=True)
+        raise typer.Exit(2) from None
     return report(hunted)

@@ -120,8 +120,10 @@ def _roll_back(connection: psycopg.Connection, *, forget_prepared: bool) -> None
 def roll_back(connection: psycopg.Connection) -> None:
     """End a transaction that shall not stand, if there is one, and keep what is prepared: psycopg forgets every prepared statement
     with a ROLLBACK it is asked for, and an engine that was overtaken once would have to prepare hundreds of them anew."""
-    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-        connection.pgconn.exec_(b"ROLLBACK")
+    if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+        return
+    if connection.pgconn.exec_(b"ROLLBACK").status != psycopg.pq.ExecStatus.COMMAND_OK:
+        connection.rollback()  # the connection is lost, or does not listen to a single statement now
 
 
 def is_stale(error: psycopg.Error) -> bool:

@@ -304,6 +304,14 @@ def test_a_database_that_is_away_is_said_and_looked_for_again(world, monkeypatch
     assert "comes back by itself" in words_of(world_look)
 
 
+def test_a_database_without_our_schema_says_what_brings_it(world, monkeypatch):
+    monkeypatch.setenv("FINSYNC_CELL", "nobody_made_this_cell")
+    app = AppTest.from_string("from app import main\n\nmain()", default_timeout=30).run()
+    assert not app.exception
+    assert app.title[0].value == "This database has not been set up yet"
+    assert "finsync migrate" in words_of(app)
+
+
 def test_a_page_that_fails_says_a_reference_and_no_more(world, monkeypatch):
     from pages import overview
 

@@ -255,6 +255,15 @@ def test_the_page_draws_and_asks_at_most_twelve_questions(bills, person):
     assert int(re.search(r"(\d+) questions? to the database", said).group(1)) <= 12
 
 
+def test_a_period_in_which_nothing_was_due_says_so_and_shows_what_is_open(bills):
+    app = bills.look(PAGE, person=LEADER, period="custom", since="2026-01-05", until="2026-01-06")
+    assert not app.exception
+    said = words_of(app)
+    assert "could not be drawn" not in said
+    assert "nothing was due" in said
+    assert len(app.metric) == 6
+
+
 @pytest.mark.parametrize(("label", "show"), PAID_TABLE.items())
 def test_a_figure_opens_exactly_its_rows(bills, label, show):
     app = bills.look(PAGE, person=LEADER)
@@ -338,6 +347,19 @@ def test_nothing_at_all_is_no_data(empty_world):
     assert not app.exception
     assert not app.metric
     assert "No invoice is open here" in words_of(app)
+
+
+def test_invoices_of_which_none_has_come_due_are_shown(server, monkeypatch):
+    """0 of 0 is no data, and no failure of the page (issue 4, section 6): a company's first invoices are all due later."""
+    bills = Bills(server, monkeypatch)
+    try:
+        bills.heard_from_everybody()
+        bills.bill("N-1", NOW - DAY, date(2027, 3, 1), until="checked")
+        app = bills.look(PAGE, person=LEADER)
+        assert "could not be drawn" not in words_of(app)
+        assert figure(app, "Paid on time").value == "no data"
+    finally:
+        bills.close()
 
 
 def test_a_filter_is_not_taken_for_a_limit(bills, monkeypatch):

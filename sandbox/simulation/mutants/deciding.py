@@ -54,18 +54,6 @@ DECIDING = (
         ),
     ),
     Mutant(
-        "outcome_of_another_version",
-        "decisions",
-        "What was decided about an older version of a document no longer counts",
-        ("approval", "poison", "confluence", "liveness", "totals", "legal_states"),
-        profiles.EDITED,
-        (
-            code(
-                f"{SETTLE}:settle", ("item.head.payload_version != item.payload_version or ANEW in item.facts", "False")
-            ),
-        ),
-    ),
-    Mutant(
         "any_price_matches",
         "decisions",
         "An invoice whose price is off beyond the tolerance is reviewed",

@@ -91,19 +91,6 @@ INTAKE = (
         setting=(Value("collectors.coupa_api:PAGE_SIZE", 2),),
     ),
     Mutant(
-        "older_news_counts",
-        "intake",
-        "News older than what is known never moves a document back",
-        ("legal_states", "confluence", "totals", "liveness", "poison", "approval"),
-        profiles.OUT_OF_ORDER,
-        (
-            code(
-                f"{APPLYING}:Batch._news",
-                ("elif head.source_at is not None and news.source_at < head.source_at:", "elif False:"),
-            ),
-        ),
-    ),
-    Mutant(
         "parked_without_a_case",
         "intake",
         "What cannot be understood is parked with a reason and an owner",

@@ -9,7 +9,6 @@ KILLED = Profile(("two_suppliers", "two_suppliers", "cancelled"), {"crash": 0.8,
 KILLED_READING = Profile(("plain", "rejected", "withdrawn"), {"crash": 4.0}, engines=1)
 SLOW = Profile(("plain", "two_suppliers", "edited"), {"slow": 0.3, "reply_lost": 0.3, "forgetful": 1.0}, engines=3)
 RETOLD = Profile(("edited", "withdrawn", "changed_a_lot"), {"duplicate": 0.3, "late": 0.3})
-OUT_OF_ORDER = Profile(("without_contract", "without_contract", "without_contract", "without_contract"), {"late": 0.6})
 NASTY = Profile(("plain", "billed_early"), {"poison": 0.6, "schema": 0.3})
 EDITED = Profile(("edited", "edited", "edited"), {"slow": 0.3}, engines=3)
 TWO_SIDES = Profile(("without_contract", "refused", "changed_a_lot", "change_refused"), {})
@@ -18,8 +17,8 @@ ORDERS_END = Profile(("cancelled", "cancelled_too_late", "returned_in_part"), {"
 EARLY = Profile(("billed_early", "plain"), {})
 HALF_AGREED = Profile(("half_agreed", "without_contract"), {})
 OTHER_CLOCKS = Profile(("plain", "rejected", "without_contract"), {"clock": 1.0}, engines=1)
-UNKNOWN_NUMBERS = Profile(("plain", "two_suppliers", "plain"), {"crash": 0.6}, pace_s=(60,))
-CROWDED = Profile(("unknown_department", "unknown_cost_centre", "blocked_cost_centre"), {"crowd": 6.0})
+UNKNOWN_NUMBERS = Profile(("without_contract", "without_contract", "without_contract"), {"crash": 1.0}, pace_s=(60,))
+CROWDED = Profile(("unknown_department", "unknown_cost_centre", "blocked_cost_centre"), {"crowd": 1.5})
 STORMY = Profile(("plain", "paid", "without_contract"), {"storm": 2.0})
 DOWN = Profile(("plain", "without_contract"), {"outage": 6.0})
 REFUSED = Profile(

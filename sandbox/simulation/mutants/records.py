@@ -47,14 +47,6 @@ RECORDS = (
         ),
     ),
     Mutant(
-        "history_with_a_gap",
-        "audit",
-        "A document's events are numbered without a gap",
-        ("audit",),
-        profiles.CALM,
-        (statement("record.insert_documents", (":now, :now, u.events, :now", ":now, :now, u.events + 1, :now")),),
-    ),
-    Mutant(
         "half_a_move",
         "audit",
         "A move changes what the business agreed and what the ledger accepted with the state",
@@ -201,23 +193,6 @@ RECORDS = (
             code(
                 "sync_engine.control.execute:_check",
                 ("not asked.is_active or not may(asked.roles, asked.action)", "False"),
-            ),
-        ),
-    ),
-    Mutant(
-        "reprocessing_forgotten",
-        "people",
-        "A reprocessing is over when its last item is",
-        ("liveness",),
-        profiles.CROWDED,
-        (
-            statement(
-                "record.finish_redrives",
-                ("finished_at = CASE WHEN o.is_over THEN :now::timestamptz END", "finished_at = NULL"),
-                (
-                    "state = CASE WHEN o.is_over AND r.state <> 'cancelled' THEN 'finished' ELSE r.state END",
-                    "state = r.state",
-                ),
             ),
         ),
     ),
