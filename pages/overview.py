@@ -1,5 +1,8 @@
 """The finance leader's thirty seconds: six figures, what holds the money up, what needs attention, what has changed."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -13,10 +16,11 @@ from pages.format import (
     words,
 )
 from pages.overview_parts import Facts
+from pages.stuck_parts import many, value_of
 from pages.switches import Switch
-from pages.tables import Column, work_table
+from pages.tables import MAX_ROWS, Column, work_table
 from sync_engine.control.roles import Role
-from sync_engine.insight.reports import audit, cycle_time, service_levels
+from sync_engine.insight.reports import audit, cycle_time, service_levels, stuck
 from sync_engine.insight.reports import overview as ask
 
 TITLE = "Overview"
@@ -75,7 +79,7 @@ def _gather(ctx: Context, chosen: filters.Filters, view: Role) -> Facts:
     with frame.part("Finality gap"):
         facts.gap = ask.finality_gap(reports, units, since=period.since, as_of=now)
     with frame.part("Stuck documents"):
-        facts.documents = ask.open_documents(reports, units, as_of=now)
+        facts.documents = stuck.counts(reports, stuck.Asked(now, units))
     if figures.shows(view, "speed"):
         with frame.part("Requisition to order"):
             facts.speed = cycle_time.figures(
@@ -102,22 +106,20 @@ def _gather(ctx: Context, chosen: filters.Filters, view: Role) -> Facts:
 
 
 def _answer(facts: Facts) -> str:
-    stuck = facts.stuck
+    standing = facts.stuck
     parts = []
-    if stuck is not None and stuck.empty:
-        parts.append(
-            f"None of {count(len(facts.documents) if facts.documents is not None else 0, 'open document')} is stuck."
-        )
-    elif stuck is not None:
+    if standing is not None and standing.empty:
+        parts.append(f"None of {count(many(facts.documents), 'open document')} is stuck.")
+    elif standing is not None:
         by_reason = (
-            stuck.assign(value=stuck["group_amount"].fillna(0).astype(float))
+            standing.assign(value=standing["value"].astype(float))
             .groupby("reason")["value"]
             .sum()
             .sort_values(ascending=False)
         )
         most = f", {money_short(by_reason.iloc[0])} of it: {plain(by_reason.index[0])}" if by_reason.iloc[0] > 0 else ""
         parts.append(
-            f"{count(len(stuck), 'document')} worth {money_short(overview_parts.value_of(stuck))} {'is' if len(stuck) == 1 else 'are'} stuck{most}."
+            f"{count(many(standing), 'document')} worth {money_short(value_of(standing))} {'is' if many(standing) == 1 else 'are'} stuck{most}."
         )
     if facts.gap is not None and facts.gap.documents:
         parts.append(f"{money_short(facts.gap.value)} is approved and not yet in the ERP.")
@@ -186,13 +188,14 @@ def _rows(ctx: Context, facts: Facts) -> None:
         return
     rows: pd.DataFrame | None
     rows, columns, heading = None, STUCK_COLUMNS, ""
+    there: int | None = None
+    everything: Callable[[], pd.DataFrame] | None = None
     if shown == "stuck":
         heading = "Stuck documents, most money first"
-        rows = (
-            None
-            if facts.stuck is None
-            else facts.stuck.sort_values("group_amount", ascending=False, key=pd.to_numeric, na_position="last")
-        )
+        with frame.part("Stuck documents"):
+            asked = stuck.Asked(ctx.moment.as_of, filters.read(ctx).units)
+            rows = stuck.rows(ctx.reports, asked, level="stuck", most=MAX_ROWS)
+            there, everything = many(facts.stuck), partial(stuck.rows, ctx.reports, asked, level="stuck")
     elif shown == "risk":
         rows, columns, heading = facts.risk, RISK_COLUMNS, "Invoices at risk, most money first"
     elif shown == "ledger":
@@ -219,6 +222,8 @@ def _rows(ctx: Context, facts: Facts) -> None:
         noun="document",
         title=_card_title,
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+        there=there,
+        everything=everything,
     )
 
 

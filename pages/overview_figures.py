@@ -11,6 +11,8 @@ from pages.explaining import Definition, Explained, Reported
 from pages.format import count, day, duration, money_short, percent, plain, working_time
 from pages.frame import Figure, Said
 from pages.overview_parts import Facts, value_of
+from pages.stuck_parts import many
+from pages.stuck_parts import value_of as stuck_value
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import explain
 from sync_engine.insight.reports import overview as ask
@@ -134,13 +136,13 @@ def _stuck(seen: Seen) -> Figure | None:
     stuck = seen.facts.stuck
     if stuck is None:
         return None
-    oldest = stuck["age_wall_s"].max() if len(stuck) else None
+    oldest = (seen.ctx.moment.as_of - stuck["oldest_since"].min()).total_seconds() if len(stuck) else None
     return Figure(
         "Stuck",
-        money_short(value_of(stuck)),
+        money_short(stuck_value(stuck)),
         n=f"oldest {duration(oldest)}" if oldest is not None else "",
         target="target: none; finance operations",
-        link=partial(seen.ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(stuck), 'document')}", show="stuck")
+        link=partial(seen.ctx.link, URL_PATH, icon=ARROW, label=f"{count(many(stuck), 'document')}", show="stuck")
         if len(stuck)
         else None,
         stale=_silent(seen.said, "coupa", "s4hana", "servicenow", "basware"),
@@ -151,7 +153,7 @@ def _stuck(seen: Seen) -> Figure | None:
             "stuck",
             _STUCK,
             "sum of the values in group currency",
-            len(stuck),
+            many(stuck),
             "document",
             show="stuck",
         ),

@@ -9,6 +9,7 @@ import streamlit as st
 from pages import charts, filters, frame, switches
 from pages.context import Context
 from pages.format import count, day, duration, money_short, percent, sentence, visible, when, words
+from pages.stuck_parts import many
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import cycle_time, service_levels
 from sync_engine.insight.reports import overview as ask
@@ -21,6 +22,7 @@ class Facts:
 
     gap: ask.Gap | None = None
     documents: pd.DataFrame | None = None
+    """Everything open, counted."""
     speed: cycle_time.Figures | None = None
     exceptions: ask.Share | None = None
     exceptions_before: ask.Share | None = None
@@ -32,8 +34,8 @@ class Facts:
 
     @property
     def stuck(self) -> pd.DataFrame | None:
-        """The open documents that are stuck."""
-        return None if self.documents is None else ask.stuck_of(self.documents)
+        """The open documents that are stuck, counted."""
+        return None if self.documents is None else self.documents[self.documents["level"] == "stuck"]
 
 
 def value_of(rows: pd.DataFrame) -> Decimal:
@@ -51,16 +53,17 @@ def holds_up(ctx: Context, facts: Facts) -> None:
     if stuck.empty:
         st.subheader("Nothing holds money up", anchor=False)
         frame.nothing_happened(
-            f"0 of {count(len(facts.documents) if facts.documents is not None else 0, 'open document')} is past the 95th percentile of its peers, past an objective or behind a blocking exception."
+            f"0 of {count(many(facts.documents), 'open document')} is past the 95th percentile of its peers, past an objective or behind a blocking exception."
         )
         return
-    money = stuck.assign(value=stuck["group_amount"].fillna(0).astype(float))
+    money = stuck.assign(value=stuck["value"].astype(float))
     reasons = (
         money.groupby("reason")
-        .agg(value=("value", "sum"), documents=("document_id", "nunique"), oldest_s=("age_wall_s", "max"))
+        .agg(value=("value", "sum"), documents=("documents", "sum"), since=("oldest_since", "min"))
         .reset_index()
         .sort_values("value", ascending=False)
     )
+    reasons["oldest_s"] = [(ctx.moment.as_of - since).total_seconds() for since in reasons["since"]]
     reasons["reason"] = [sentence(visible(reason)) for reason in reasons["reason"]]
     # A phone has room for the money; how many documents it is stands in the table behind the chart.
     reasons["text"] = [

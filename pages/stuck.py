@@ -25,7 +25,7 @@ from pages.format import (
     visible,
 )
 from pages.frame import Definition, Explainer, Figure, LeftOut, Said
-from pages.stuck_parts import by_reason, kept_filters, worth
+from pages.stuck_parts import by_reason, kept_filters, many, value_of
 from pages.stuck_rows import NARROWED
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import stuck as ask
@@ -56,8 +56,8 @@ BAND_NAMES = {
     "10k-100k": "EUR 10,000 to 100,000",
     "100k": "EUR 100,000 and more",
 }
-IN_ROWS = {"reason": "reason", "team": "team", "amount": "band", "source": "source_system"}
-"""Which column of a document each of these filters looks at."""
+IN_ROWS = ("reason", "team", "amount", "source")
+"""The filters that a day's stops cannot be divided by."""
 
 TREND_DAYS = 30
 SUM = "sum of the values in group currency"
@@ -82,32 +82,38 @@ def render(ctx: Context) -> None:
     choices = (*CHOICES, *_more_choices(ctx))
     chosen = filters.row(ctx, choices, with_period=False)
     switches.complain({"level": (*LEVELS, "all"), "because": BECAUSE, "taken": ("no",)})
-    found = ask.open_documents(
-        ctx.reports, chosen.units, as_of=ctx.moment.as_of, types=chosen.of("type") or STUCK_TYPES
+    asked = ask.Asked(
+        ctx.moment.as_of,
+        chosen.units,
+        chosen.of("type") or STUCK_TYPES,
+        reasons=chosen.of("reason"),
+        teams=chosen.of("team"),
+        bands=chosen.of("amount"),
+        sources=chosen.of("source"),
     )
-    rows = _chosen(found, chosen)
-    if rows.empty:
+    found = ask.counts(ctx.reports, asked)
+    if found.empty:
         said.answer("Nothing is open here.")
         _empty(ctx, said, chosen, choices)
         return
-    stuck = rows[rows["level"] == "stuck"]
-    said.answer(_answer(rows, stuck))
+    stuck = found[found["level"] == "stuck"]
+    said.answer(_answer(found, stuck))
     days = _days(ctx, chosen)
-    frame.figures(_figures(ctx, chosen, rows, days, said))
+    frame.figures(_figures(ctx, chosen, found, days, said))
     asked_for_rows = any(name in st.query_params for name in NARROWED)
     if asked_for_rows:
-        stuck_rows.draw(ctx, chosen, rows)
+        stuck_rows.draw(ctx, chosen, asked, found)
     if stuck.empty:
         frame.nothing_happened(
-            f"0 of {count(len(rows), 'open document')} is stopped by an exception, past the 95th percentile of its peers, past an agreed date or past an objective."
+            f"0 of {count(many(found), 'open document')} is stopped by an exception, past the 95th percentile of its peers, past an agreed date or past an objective."
         )
     else:
-        parts.reasons(ctx, chosen, rows)
-    parts.ages(ctx, rows)
+        parts.reasons(ctx, chosen, found)
+    parts.ages(ctx, asked, found)
     if days is not None:
         parts.pile(ctx, days)
     if not asked_for_rows:
-        stuck_rows.draw(ctx, chosen, rows)
+        stuck_rows.draw(ctx, chosen, asked, found)
     frame.refresh_when_moved(ctx)
     frame.explain(ctx, DEFINITIONS)
 
@@ -120,23 +126,15 @@ def _more_choices(ctx: Context) -> tuple[Choice, Choice]:
     )
 
 
-def _chosen(found: pd.DataFrame, chosen: Filters) -> pd.DataFrame:
-    for name, column in IN_ROWS.items():
-        wanted = chosen.of(name)
-        if wanted is not None:
-            found = found[found[column].isin(wanted)]
-    return found
-
-
-def _answer(rows: pd.DataFrame, stuck: pd.DataFrame) -> str:
-    watch = rows[rows["level"] == "watch"]
+def _answer(found: pd.DataFrame, stuck: pd.DataFrame) -> str:
+    watch = found[found["level"] == "watch"]
     slower = (
-        f" {len(watch):,} more, worth {money_short(worth(watch))}, {'is' if len(watch) == 1 else 'are'} slower than most."
+        f" {many(watch):,} more, worth {money_short(value_of(watch))}, {'is' if many(watch) == 1 else 'are'} slower than most."
         if len(watch)
         else ""
     )
     if stuck.empty:
-        return f"None of {count(len(rows), 'open document')} is stuck.{slower}"
+        return f"None of {count(many(found), 'open document')} is stuck.{slower}"
     groups = by_reason(stuck)
     first = groups.iloc[0]
     most = (
@@ -144,32 +142,32 @@ def _answer(rows: pd.DataFrame, stuck: pd.DataFrame) -> str:
         if first["value"] > 0
         else ""
     )
-    return f"{count(len(stuck), 'document')} worth {money_short(worth(stuck))} {'is' if len(stuck) == 1 else 'are'} stuck{most}.{slower}"
+    return f"{count(many(stuck), 'document')} worth {money_short(value_of(stuck))} {'is' if many(stuck) == 1 else 'are'} stuck{most}.{slower}"
 
 
 # -- the figures -----------------------------------------------------------------------------------------------------------
 
 
-def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFrame | None, said: Said) -> list[Figure]:
-    stuck, watch = rows[rows["level"] == "stuck"], rows[rows["level"] == "watch"]
+def _figures(ctx: Context, chosen: Filters, found: pd.DataFrame, days: pd.DataFrame | None, said: Said) -> list[Figure]:
+    stuck, watch = found[found["level"] == "stuck"], found[found["level"] == "watch"]
     stopped = stuck[stuck["because"] == "exception"]
     silent = "; ".join(f"{source.title} has been silent for {duration(source.age_s)}" for source in said.stale)
     kept = kept_filters(chosen)
     why = Explainer(ctx, DEFINITIONS, said.sources)
-    waiting = rows[rows["level"] == "waiting"]
+    waiting = found[found["level"] == "waiting"]
 
     def show(part: pd.DataFrame, **narrowed: str) -> Any:
         return (
-            partial(ctx.link, URL_PATH, switches.show(ctx, len(part), "document"), **kept, **narrowed)
-            if len(part)
+            partial(ctx.link, URL_PATH, switches.show(ctx, many(part), "document"), **kept, **narrowed)
+            if many(part)
             else None
         )
 
     shown = [
         Figure(
             "Stuck",
-            money_short(worth(stuck)),
-            n=f"{len(stuck):,} of {count(len(rows), 'open document')}, {percent(len(stuck) / len(rows))}",
+            money_short(value_of(stuck)),
+            n=f"{many(stuck):,} of {count(many(found), 'open document')}, {percent(many(stuck) / many(found))}",
             target="target: none",
             link=show(stuck, level="stuck"),
             stale=silent,
@@ -177,32 +175,32 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
                 "stuck",
                 "Stuck",
                 SUM,
-                len(stuck),
+                many(stuck),
                 "document",
                 link=show(stuck, level="stuck"),
                 left_out=(
                     LeftOut(
-                        "waits by agreement, and its date has not come", len(waiting), show(waiting, level="waiting")
+                        "waits by agreement, and its date has not come", many(waiting), show(waiting, level="waiting")
                     ),
                 ),
             ),
         ),
         Figure(
             "To watch",
-            money_short(worth(watch)),
-            n=f"{len(watch):,} slower than 85 % of their peers",
+            money_short(value_of(watch)),
+            n=f"{many(watch):,} slower than 85 % of their peers",
             link=show(watch, level="watch"),
             stale=silent,
-            explained=why("watch", "Watch", SUM, len(watch), "document", link=show(watch, level="watch")),
+            explained=why("watch", "Watch", SUM, many(watch), "document", link=show(watch, level="watch")),
         ),
         _stopped(why, stopped, days, show(stopped, level="stuck", because="exception"), silent),
     ]
-    nobody = stopped[stopped["owner"].isna()]
+    nobody = stopped[~stopped["is_taken"]]
     shown += [
         Figure(
             "Taken on by nobody",
-            f"{len(nobody):,}",
-            n=f"{money_short(worth(nobody))} behind an exception without an owner",
+            f"{many(nobody):,}",
+            n=f"{money_short(value_of(nobody))} behind an exception without an owner",
             target="target: 0",
             link=show(nobody, level="stuck", because="exception", taken="no"),
             stale=silent,
@@ -210,7 +208,7 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
                 "nobody",
                 "Taken on by nobody",
                 "count of documents",
-                len(nobody),
+                many(nobody),
                 "document",
                 link=show(nobody, level="stuck", because="exception", taken="no"),
             ),
@@ -225,45 +223,42 @@ def _figures(ctx: Context, chosen: Filters, rows: pd.DataFrame, days: pd.DataFra
                 "value-days",
                 "Value-days",
                 "sum over documents of (value in group currency x working days since it should have moved)",
-                len(stuck),
+                many(stuck),
                 "document",
                 link=show(stuck, level="stuck"),
             ),
         ),
     ]
-    shown.append(_silent(why, rows, show, silent))
+    shown.append(_silent(why, found, show, silent))
     return shown
 
 
 def _value_days(stuck: pd.DataFrame) -> float:
     """Value times the working days past the limit, added up."""
-    if stuck.empty:
-        return 0.0
-    values = pd.to_numeric(stuck["group_amount"]).fillna(0).astype(float)
-    return (values * stuck["over_limit_s"].fillna(0) / WORKING_DAY_S).sum()
+    return float(stuck["value_days_s"].sum()) / WORKING_DAY_S
 
 
-def _silent(why: Explainer, rows: pd.DataFrame, show: Any, stale: str) -> Figure:
-    quiet, unknown = rows[rows["level"] == "silent"], rows[rows["level"] == "unknown"]
+def _silent(why: Explainer, found: pd.DataFrame, show: Any, stale: str) -> Figure:
+    quiet, unknown = found[found["level"] == "silent"], found[found["level"] == "unknown"]
     return Figure(
         "Silent",
-        f"{len(quiet):,}",
-        n=f"{money_short(worth(quiet))}; nothing heard for {SILENT_DAYS} working days"
-        + (f". {len(unknown):,} more not known: their system has not been heard of" if len(unknown) else ""),
+        f"{many(quiet):,}",
+        n=f"{money_short(value_of(quiet))}; nothing heard for {SILENT_DAYS} working days"
+        + (f". {many(unknown):,} more not known: their system has not been heard of" if many(unknown) else ""),
         target="target: 0",
-        link=show(quiet, level="silent") if len(quiet) else show(unknown, level="unknown"),
+        link=show(quiet, level="silent") if many(quiet) else show(unknown, level="unknown"),
         stale=stale,
         explained=why(
             "silent",
             "Silent",
             "count of documents",
-            len(quiet),
+            many(quiet),
             "document",
             link=show(quiet, level="silent"),
             left_out=(
                 LeftOut(
                     "their system has not been heard of either, so nobody can say",
-                    len(unknown),
+                    many(unknown),
                     show(unknown, level="unknown"),
                 ),
             ),
@@ -294,14 +289,14 @@ def _stopped(why: Explainer, stopped: pd.DataFrame, days: pd.DataFrame | None, l
             change, better = (f"{gap:+,} in 7 days", gap < 0) if gap else ("", None)
     return Figure(
         "Stopped by an exception",
-        f"{len(stopped):,}",
-        n=f"worth {money_short(worth(stopped))}",
+        f"{many(stopped):,}",
+        n=f"worth {money_short(value_of(stopped))}",
         change=change,
         better=better,
         trend=trend,
         link=link,
         stale=silent,
-        explained=why("stopped", "Stopped by an exception", "count of documents", len(stopped), "document", link=link),
+        explained=why("stopped", "Stopped by an exception", "count of documents", many(stopped), "document", link=link),
         help="Documents an open exception stops. The line: the end of each day.",
     )
 

@@ -13,6 +13,7 @@ from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
 from pages.tables import Column, work_table
+from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.stuck import LEVELS
 
 URL_PATH = "stuck"
@@ -24,20 +25,33 @@ def worth(rows: pd.DataFrame) -> Decimal:
     return sum((Decimal(value) for value in rows["group_amount"].dropna()), Decimal(0))
 
 
+def many(groups: pd.DataFrame) -> int:
+    """How many documents these groups of documents have."""
+    return int(groups["documents"].sum())
+
+
+def value_of(groups: pd.DataFrame) -> Decimal:
+    """What these groups of documents are worth together, in group currency."""
+    return sum(groups["value"], Decimal(0))
+
+
 def kept_filters(chosen: Filters) -> dict[str, Any]:
     """The filters of this page, for a link that stays within them."""
     return {name: list(values) for name, values in chosen.chosen.items() if values}
 
 
-def by_reason(rows: pd.DataFrame) -> pd.DataFrame:
+def by_reason(groups: pd.DataFrame) -> pd.DataFrame:
     """By reason and team: documents, stuck, watch, value of what is stuck, oldest; most value first."""
-    money = rows.assign(
-        value=pd.to_numeric(rows["group_amount"]).fillna(0.0).astype(float).where(rows["level"] == "stuck", 0.0)
+    is_stuck = groups["level"] == "stuck"
+    money = groups.assign(
+        value=groups["value"].astype(float).where(is_stuck, 0.0),
+        stuck=groups["documents"].where(is_stuck, 0),
+        watch=groups["documents"].where(groups["level"] == "watch", 0),
     )
     by = money.groupby(["reason", "team"], sort=False)
     found = by.agg(
-        documents=("document_id", "count"), stuck=("level", lambda levels: int((levels == "stuck").sum())), watch=("level", lambda levels: int((levels == "watch").sum())),
-        value=("value", "sum"), oldest_s=("age_business_s", "max"), next_step=("next_step", lambda steps: steps.iloc[0] if len(set(steps)) == 1 else "Differs: it stands beside each document."),
+        documents=("documents", "sum"), stuck=("stuck", "sum"), watch=("watch", "sum"), value=("value", "sum"), oldest_s=("oldest_s", "max"),
+        next_step=("next_step", lambda steps: steps.iloc[0] if len(set(steps)) == 1 else "Differs: it stands beside each document."),
     ).reset_index()  # fmt: skip
     return found.sort_values(["value", "stuck", "documents"], ascending=False).reset_index(drop=True)
 
@@ -45,8 +59,8 @@ def by_reason(rows: pd.DataFrame) -> pd.DataFrame:
 # -- why, and who ----------------------------------------------------------------------------------------------------------
 
 
-def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
-    groups = by_reason(rows[~rows["level"].isin(["moving", "waiting"])])
+def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
+    groups = by_reason(found[~found["level"].isin(["moving", "waiting"])])
     drawn = (
         groups[groups["stuck"] > 0]
         .groupby("reason", sort=False)
@@ -77,7 +91,7 @@ def reasons(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         + (", in EUR" if ctx.narrow else " and by business unit, in EUR; the area is the value")
         + ". Below, who moves it and how."
     )
-    figure = _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, rows[rows["level"] == "stuck"])
+    figure = _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, found[found["level"] == "stuck"])
     st.plotly_chart(
         figure,
         theme=None,
@@ -134,9 +148,9 @@ def _bars(ctx: Context, drawn: pd.DataFrame) -> Any:
 
 def _blocks(ctx: Context, stuck: pd.DataFrame) -> Any:
     """The stuck money by reason and, within each, by unit."""
-    money = stuck.assign(value=pd.to_numeric(stuck["group_amount"]).fillna(0.0).astype(float))
+    money = stuck.assign(value=stuck["value"].astype(float))
     by = money.groupby(["reason", "business_unit"], sort=False)
-    cells = by.agg(value=("value", "sum"), documents=("document_id", "count"), oldest_s=("age_business_s", "max"))
+    cells = by.agg(value=("value", "sum"), documents=("documents", "sum"), oldest_s=("oldest_s", "max"))
     cells = cells[cells["value"] > 0].reset_index()
     cells["name"] = [sentence(visible(reason)) for reason in cells["reason"]]
     cells["unit"] = [visible(unit) for unit in cells["business_unit"]]
@@ -207,28 +221,28 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
 # -- against whom it is slow -----------------------------------------------------------------------------------------------
 
 
-def ages(ctx: Context, rows: pd.DataFrame) -> None:
+def ages(ctx: Context, asked: ask.Asked, found: pd.DataFrame) -> None:
     """The documents by stage and age on what their peers took; the stages with most stuck in them, on a phone fewer."""
-    aged = rows[(rows["age_business_s"] > 0) & (rows["level"] != "waiting")].copy()
+    aged = found[found["is_old"] & (found["level"] != "waiting")].copy()
     if aged.empty:
         return
-    aged["stage"] = [
-        f"{sentence(visible(DOCUMENT_TYPES.get(kind, kind)))}: {words(state)}"
-        for kind, state in zip(aged["document_type"], aged["state"], strict=True)
-    ]
+    aged["stage"] = [_stage(kind, state) for kind, state in zip(aged["document_type"], aged["state"], strict=True)]
+    aged["stuck"] = aged["documents"].where(aged["level"] == "stuck", 0)
     sizes = (
         aged.groupby("stage")
-        .agg(stuck=("level", lambda levels: int((levels == "stuck").sum())), documents=("level", "count"))
+        .agg(stuck=("stuck", "sum"), documents=("documents", "sum"))
         .sort_values(["stuck", "documents"], ascending=False)
     )
     order = list(sizes.index[: STAGES_ON_PHONE if ctx.narrow else STAGES_SHOWN])
-    over = aged[aged["age_business_s"] > aged["peer_p95_s"]]
+    shown = aged[aged["stage"].isin(order)]
+    over = int(aged["over"].sum())
     finding = (
-        f"{count(len(over), 'document')} {'has' if len(over) == 1 else 'have'} stood longer than 95 % of {'its' if len(over) == 1 else 'their'} peers"
-        if len(over)
+        f"{count(over, 'document')} {'has' if over == 1 else 'have'} stood longer than 95 % of {'its' if over == 1 else 'their'} peers"
+        if over
         else "Nothing has stood longer than 95 % of its peers"
     )
-    drawn = _dots(aged, order)
+    stages = sorted({f"{kind}:{state}" for kind, state in zip(shown["document_type"], shown["state"], strict=True)})
+    drawn = _dots(ask.aged(ctx.reports, asked, stages=stages, most=charts.MAX_POINTS), order)
     bands = (
         drawn[drawn["stage_p95_s"].notna()]
         .drop_duplicates("stage")[["stage", "stage_p50_s", "stage_p70_s", "stage_p85_s", "stage_p95_s"]]
@@ -248,11 +262,9 @@ def ages(ctx: Context, rows: pd.DataFrame) -> None:
         unit="working hours",
     )
     note = "A dot is a document, its size its value. Shaded is what the stage took elsewhere and before, to 1 %: half, 70 %, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
-    left_out = len(aged) - len(drawn)
+    left_out = many(aged) - len(drawn)
     table = (
-        aged.groupby(["stage", "level"])
-        .agg(documents=("document_id", "count"), oldest=("age_business_s", "max"))
-        .reset_index()
+        aged.groupby(["stage", "level"]).agg(documents=("documents", "sum"), oldest=("oldest_s", "max")).reset_index()
     )
     table["oldest"] = [working_time(value) for value in table["oldest"]]
     table = table.rename(columns={"stage": "Stage", "level": "Level", "documents": "Documents", "oldest": "Oldest"})
@@ -261,14 +273,21 @@ def ages(ctx: Context, rows: pd.DataFrame) -> None:
         finding,
         table,
         key="stuck.ages",
-        note=note + (f" {count(left_out, 'document')} in other stages in the table only." if left_out else ""),
+        note=note
+        + (f" {count(left_out, 'document')} {'are' if left_out > 1 else 'is'} in the table only." if left_out else ""),
         exported=Exported(ctx, "Age of open documents in their stage against their peers, open now", "ages-by-stage"),
     )
 
 
-def _dots(aged: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+def _stage(kind: str, state: str) -> str:
+    return f"{sentence(visible(DOCUMENT_TYPES.get(kind, kind)))}: {words(state)}"
+
+
+def _dots(drawn: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     """What is drawn of each document: where, how large, in which order, and what is said of it."""
-    drawn = aged[aged["stage"].isin(order)].copy()
+    drawn = drawn.assign(
+        stage=[_stage(kind, state) for kind, state in zip(drawn["document_type"], drawn["state"], strict=True)]
+    )
     drawn["hours"] = (drawn["age_business_s"] / 3600).clip(lower=0.05)
     drawn["at"] = [
         int(sha256(document_id.bytes).hexdigest()[:4], 16) / 32767.5 - 1 for document_id in drawn["document_id"]
@@ -278,12 +297,7 @@ def _dots(aged: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     drawn["hover"] = [_hover(row) for row in drawn.to_dict("records")]
     places = drawn["stage"].map({name: place for place, name in enumerate(order)})
     levels = drawn["level"].map({level: place for place, level in enumerate(LEVELS)})
-    return (
-        drawn.assign(place=places, rank=levels)
-        .sort_values(["rank", "age_business_s"], ascending=[True, False])
-        .head(charts.MAX_POINTS)
-        .sort_values(["place", "rank"])
-    )
+    return drawn.assign(place=places, rank=levels).sort_values(["place", "rank"])
 
 
 def _hover(row: dict[Any, Any]) -> str:

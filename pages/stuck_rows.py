@@ -1,6 +1,7 @@
 """The rows of the page on stuck documents, what is said of each, and what can be done with those that are chosen."""
 
 import re
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,10 +13,11 @@ from pages import frame, switches
 from pages.context import Context
 from pages.filters import Filters
 from pages.format import count, money_short, plain, visible, working_time
-from pages.stuck_parts import URL_PATH, kept_filters, worth
+from pages.stuck_parts import URL_PATH, kept_filters, many, worth
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
+from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.overview import PEERS_DAYS
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
 
@@ -74,8 +76,9 @@ COLUMNS = (
 )
 
 
-def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
-    sizes = {level: int((rows["level"] == level).sum()) for level in LEVELS}
+def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -> None:
+    """The rows of the level that the address names; `found` is everything open, counted."""
+    sizes = {level: many(found[found["level"] == level]) for level in LEVELS}
     level = Switch(
         "level",
         "Rows",
@@ -84,18 +87,19 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
             for name in LEVELS
             if sizes[name] or name == LEVELS[0] or name == st.query_params.get("level")
         }
-        | {"all": f"All {len(rows):,}"},
+        | {"all": f"All {many(found):,}"},
     )
     because = switches.one_of("because", BECAUSE)
     wanted = switches.read(level)
-    shown = rows if wanted == "all" else rows[rows["level"] == wanted]
+    shown = found if wanted == "all" else found[found["level"] == wanted]
     heading = {"all": "Everything open"}.get(wanted) or NAMES[wanted]
     heading += ", most money first"
     if because is not None:
         shown = shown[shown["because"] == because]
         heading = f"{heading}: {BECAUSE[because]}"
-    if switches.one_of("taken", ("no",)):
-        shown = shown[shown["owner"].isna()]
+    untaken = switches.one_of("taken", ("no",)) is not None
+    if untaken:
+        shown = shown[~shown["is_taken"]]
         heading += ", taken on by nobody"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader(heading, anchor=False, width="content")
@@ -103,10 +107,14 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
             ctx.link(URL_PATH, "Close the list", icon=":material/close:", **kept_filters(chosen))
     switches.draw(level)
     if shown.empty:
-        frame.nothing_happened(f"None of {count(len(rows), 'open document')} is here.")
+        frame.nothing_happened(f"None of {count(many(found), 'open document')} is here.")
         return
-    listed, before = page_of(shown, st.query_params.get("after"))
-    page = _told(ctx, listed.head(PAGE_ROWS))
+    there, after = many(shown), place_of(st.query_params.get("after"))
+    narrowed = partial(
+        ask.rows, ctx.reports, asked, level=None if wanted == "all" else wanted, because=because, untaken=untaken
+    )
+    page = _told(ctx, narrowed(after=after, most=PAGE_ROWS))
+    before = 0 if after is None else int(page["before"].iloc[0]) if len(page) else there
     buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
         ctx,
@@ -118,48 +126,40 @@ def draw(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         title=_title,
         selectable=True,
         card_action=partial(_card, ctx),
-        there=len(shown),
-        everything=lambda: _told(ctx, page_of(shown, None)[0]),
+        there=there,
+        everything=lambda: _told(ctx, narrowed()),
         before=before,
     )
-    _turn(ctx, chosen, listed, before)
+    _turn(ctx, chosen, page, before, left=there - before - len(page))
     chosen_rows = page[page["document_id"].astype(str).isin(picked)]
     with buttons:
         bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")
 
 
-def page_of(rows: pd.DataFrame, after: str | None) -> tuple[pd.DataFrame, int]:
-    """The rows from the one that comes after `after` on, most money first, and how many come before them. `after` is the place of a row
-    ("12000.00 and its id"), not a number of rows: a document that moves meanwhile shifts nobody else to another page, and one that
-    has gone leaves its place.
+def place_of(after: str | None) -> ask.Place:
+    """The place in the list that an address names ("12000.00~" and an id): the row with that value and id, not a number of rows, so
+    that a document that moves meanwhile shifts nobody else to another page, and one that has gone leaves its place. None: no place.
     """
-    ordered = rows.assign(
-        _amount=-pd.to_numeric(rows["group_amount"]).astype(float).fillna(-1.0), _id=rows["document_id"].astype(str)
-    ).sort_values(["_amount", "_id"])
-    found = re.fullmatch(r"(-?\d{1,15}(?:\.\d{1,6})?)~([0-9a-f-]{36})", after or "")
-    if found is None:
-        return ordered, 0
-    amount, name = -float(found[1]), found[2]
-    is_later = (ordered["_amount"] > amount) | ((ordered["_amount"] == amount) & (ordered["_id"] > name))
-    return ordered[is_later], int((~is_later).sum())
+    found = re.fullmatch(r"(-?\d{1,15}(?:\.\d{1,6})?)~([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", after or "")
+    return None if found is None else (Decimal(found[1]), UUID(found[2]))
 
 
-def _turn(ctx: Context, chosen: Filters, listed: pd.DataFrame, before: int) -> None:
+def _turn(ctx: Context, chosen: Filters, page: pd.DataFrame, before: int, *, left: int) -> None:
     """The way to the next rows and back to the first."""
-    left = len(listed) - PAGE_ROWS
     if left <= 0 and not before:
         return
     kept = kept_filters(chosen) | switches.kept("level", "because", "taken")
     with st.container(horizontal=True):
         if before:
             ctx.link(URL_PATH, "The first rows", icon=":material/first_page:", **kept)
-        if left > 0:
-            last = listed.iloc[PAGE_ROWS - 1]
+        if left > 0 and len(page):
+            last = page.iloc[-1]
+            value = -1 if pd.isna(last["group_amount"]) else last["group_amount"]
             ctx.link(
                 URL_PATH,
                 f"The next {min(left, PAGE_ROWS):,} of {left:,}",
                 icon=":material/chevron_right:",
-                after=f"{-last['_amount']:.6f}~{last['_id']}",
+                after=f"{value:.6f}~{last['document_id']}",
                 **kept,
             )
 

@@ -1,5 +1,6 @@
 -- Everything that is not finished, with where it stands and what stands in its way. The reason is exclusive: the first line of
--- the tree that holds (PRODUCT.md 4.2). Ages are measured by the reader against the time of the question.
+-- the tree that holds (PRODUCT.md 4.2). Ages are measured by the reader against the time of the question. Its newest work item and its
+-- first exception, blocking ones before others, are joined as sets: one document is looked up, all of them are read in one pass.
 CREATE VIEW open_document WITH (security_invoker = true) AS
 SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier, d.supplier_name, d.requester, d.state, d.approval_status, d.posting_status,
        d.currency, d.amount, d.group_amount, d.state_since, d.submitted_at, d.need_by_on, d.due_on, d.correlation_id, d.version,
@@ -30,11 +31,15 @@ SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.sup
        END AS reason, d.source_system, d.last_event_at
   FROM document d
   LEFT JOIN business_unit b ON b.code = d.business_unit
-  LEFT JOIN LATERAL (SELECT * FROM work_item i
-                      WHERE i.document_id = d.document_id AND i.subject_id IS NULL AND i.status IN ('due', 'in_call', 'parked')
-                      ORDER BY i.created_at DESC LIMIT 1) w ON true
-  LEFT JOIN LATERAL (SELECT * FROM exception_case x
-                      WHERE x.document_id = d.document_id AND x.closed_at IS NULL
-                      ORDER BY x.blocks DESC, x.raised_at LIMIT 1) c ON true
+  LEFT JOIN (SELECT * FROM work_item i
+              WHERE i.subject_id IS NULL AND i.status IN ('due', 'in_call', 'parked')
+                AND NOT EXISTS (SELECT FROM work_item n
+                                 WHERE n.document_id = i.document_id AND n.subject_id IS NULL AND n.status IN ('due', 'in_call', 'parked')
+                                   AND (n.created_at, n.work_item_id) > (i.created_at, i.work_item_id))) w ON w.document_id = d.document_id
+  LEFT JOIN (SELECT * FROM exception_case x
+              WHERE x.closed_at IS NULL
+                AND NOT EXISTS (SELECT FROM exception_case f
+                                 WHERE f.document_id = x.document_id AND f.closed_at IS NULL
+                                   AND (f.blocks > x.blocks OR f.blocks = x.blocks AND (f.raised_at, f.case_id) < (x.raised_at, x.case_id)))) c ON c.document_id = d.document_id
  WHERE d.closed_at IS NULL AND NOT d.is_test AND d.source = 'finsync'
    AND d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice', 'goods_receipt', 'supplier');

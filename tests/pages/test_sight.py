@@ -9,7 +9,7 @@ import pytest
 from pages import PAGES
 from pages.format import csv_bytes, plain, visible
 from sync_engine.engine import store
-from sync_engine.insight.reports.overview import about_open
+from sync_engine.insight.reports.stuck import Asked
 from tests.pages.conftest import ANALYST, HOSTILE, LEADER, OPERATIONS, words_of
 
 ADDRESSES = [
@@ -141,6 +141,7 @@ def test_what_else_a_document_is_called_does_not_repeat_its_number(world):
     )
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("UPDATE document SET closed_at = NULL WHERE document_type = 'invoice'")
-        asked = about_open(None, ["invoice"], as_of=world.house.clock.now())
-        found = {row["number"]: row["known_as"] for row in store.rows(world.connection, "report_stuck.open", **asked)}
+        asked = Asked(world.house.clock.now(), types=["invoice"])
+        about = asked.everything() | asked.rows(None) | {"limits": "[]"}
+        found = {row["number"]: row["known_as"] for row in store.rows(world.connection, "report_stuck.rows", **about)}
     assert found[number] == elsewhere

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pandas as pd
 
@@ -96,41 +95,6 @@ GAP_COLUMNS = (
 def finality_gap_rows(reports: Reports, units: Units, *, as_of: datetime) -> pd.DataFrame:
     """The requisitions behind the gap, most money first; age_s since their approval, in seconds."""
     return reports.frame("finality_gap_rows", GAP_COLUMNS, units=_units(units), as_of=as_of)
-
-
-STUCK_COLUMNS = (
-    "document_id", "document_type", "number", "title", "business_unit", "supplier_name", "requester", "state", "approval_status", "posting_status",
-    "currency", "amount", "group_amount", "state_since", "need_by_on", "due_on", "step", "system", "waiting_for", "objective_at", "tries", "case_id", "case_code",
-    "case_category", "case_message", "case_version", "owner_team", "owner", "reason", "age_business_s", "age_wall_s", "peers", "peer_p50_s", "peer_p85_s", "peer_p95_s", "level",
-)  # fmt: skip
-
-
-def open_documents(
-    reports: Reports, units: Units, *, as_of: datetime, types: Sequence[str] = STUCK_TYPES
-) -> pd.DataFrame:
-    """Everything open with its age in its stage and `level` (stuck, watch, moving and others). Ages in business and wall seconds."""
-    return reports.frame("report_stuck.open", STUCK_COLUMNS, **about_open(units, types, as_of=as_of))
-
-
-def about_open(units: Units, types: Sequence[str], *, as_of: datetime) -> dict[str, Any]:
-    """What the statement on open documents is asked with: peers from the first day of the month PEERS_DAYS ago, because whole
-    months are one row of the rollups each.
-    """
-    return {
-        "units": _units(units),
-        "document_types": list(types),
-        "as_of": as_of,
-        "peers_since": (as_of - timedelta(days=PEERS_DAYS)).date().replace(day=1),
-        "silent_s": SILENT_DAYS * WORKING_DAY_S,
-    }
-
-
-def stuck_of(documents: pd.DataFrame) -> pd.DataFrame:
-    """Of open documents those that are stuck. A requisition whose orders have been drafted counts through its orders: the same
-    money stands still once, not twice.
-    """
-    through_orders = (documents["document_type"] == "requisition") & (documents["state"] == "ordering")
-    return documents[(documents["level"] == "stuck") & ~through_orders]
 
 
 def exception_share(

@@ -2,12 +2,14 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pandas as pd
 
-from sync_engine.insight.reports.overview import STUCK_COLUMNS, STUCK_TYPES, about_open
+from sync_engine.insight.reports.overview import PEERS_DAYS, SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S
 from sync_engine.insight.reports.reading import Reports
 from sync_engine.model.exceptions import kind_of
 
@@ -76,63 +78,174 @@ WAYS = {
 """Every reason of sql/views/30_open_document.sql; a test holds the two together."""
 
 COLUMNS = (
-    *STUCK_COLUMNS,
-    "peer_unit",
-    "pace",
-    "because",
-    "over_limit_s",
-    "stage_p50_s",
-    "stage_p70_s",
-    "stage_p85_s",
-    "stage_p95_s",
-    "known_as",
-    "last_event_at",
-    "silent_business_s",
-    "limit_at",
-    "p_on_time",
-    "source_system",
-)
+    "document_id", "document_type", "number", "title", "business_unit", "supplier_name", "requester", "state", "approval_status", "posting_status",
+    "currency", "amount", "group_amount", "state_since", "need_by_on", "due_on", "step", "system", "waiting_for", "objective_at", "tries", "case_id", "case_code",
+    "case_category", "case_message", "case_version", "owner_team", "owner", "reason", "age_business_s", "age_wall_s", "peers", "peer_p50_s", "peer_p85_s", "peer_p95_s", "level",
+    "peer_unit", "pace", "because", "over_limit_s", "stage_p50_s", "stage_p70_s", "stage_p85_s", "stage_p95_s", "known_as", "last_event_at", "silent_business_s", "limit_at",
+    "p_on_time", "source_system", "before",
+)  # fmt: skip
+NUMBERS = (
+    "age_business_s", "age_wall_s", "peer_p50_s", "peer_p85_s", "peer_p95_s", "pace", "over_limit_s", "stage_p50_s", "stage_p70_s", "stage_p85_s", "stage_p95_s",
+    "silent_business_s", "p_on_time",
+)  # fmt: skip
+COUNT_COLUMNS = (
+    "document_type", "state", "business_unit", "source_system", "reason", "owner_team", "case_code", "level", "because", "is_taken", "band", "is_old", "documents", "value",
+    "value_days_s", "over", "oldest_since", "oldest_s",
+)  # fmt: skip
 BANDS = {"0-1k": (0, 1_000), "1k-10k": (1_000, 10_000), "10k-100k": (10_000, 100_000), "100k": (100_000, None)}
-"""Amounts in group currency by size: from, and up to but without; the same as exceptions are compared by."""
+"""Amounts in group currency by size: from, and up to but without; the same as exceptions are compared by, and in the statements."""
 
 DAY_COLUMNS = ("day", "stopped", "begun", "ended", "self_cured")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which open documents, as of when; None: whatever it is. Types and units as in the address, the rest as in the columns."""
+
+    as_of: datetime
+    units: Sequence[str] | None = None
+    types: Sequence[str] = STUCK_TYPES
+    reasons: Sequence[str] | None = None
+    teams: Sequence[str] | None = None
+    bands: Sequence[str] | None = None
+    sources: Sequence[str] | None = None
+
+    def everything(self) -> dict[str, Any]:
+        """What the statements are asked with that judge all: peers from the first day of the month PEERS_DAYS ago, because whole
+        months are one row of the rollups each.
+        """
+        return {
+            "units": list(self.units) if self.units else None,
+            "document_types": list(self.types),
+            "as_of": self.as_of,
+            "peers_since": (self.as_of - timedelta(days=PEERS_DAYS)).date().replace(day=1),
+            "silent_s": SILENT_DAYS * WORKING_DAY_S,
+        }
+
+    def rows(self, place: "Place", **more: Any) -> dict[str, Any]:
+        """What the statement on rows is asked with beside `everything` and the limits."""
+        teams = _listed(self.teams)
+        return {
+            "reasons": _listed(self.reasons),
+            "teams": teams,
+            "team_reasons": None if teams is None else [reason for reason, way in WAYS.items() if way.team in teams],
+            "bands": None if self.bands is None else [list(BANDS).index(name) for name in self.bands],
+            "sources": _listed(self.sources),
+            "levels": None,
+            "because": None,
+            "untaken": False,
+            "stages": None,
+            "after_value": None if place is None else place[0],
+            "after_id": None if place is None else place[1],
+            "by_age": False,
+            "most": None,
+        } | more
+
+
+Place = tuple[Decimal, UUID] | None
+"""Where a list goes on: after the row with this value in group currency (-1 where it has none) and this id; None: its beginning."""
+
+
+def counts(reports: Reports, asked: Asked) -> pd.DataFrame:
+    """Everything open, counted by what figures and charts divide it by: `documents`, their `value` in group currency, `value_days_s`
+    (value times working seconds past the limit), `over` 95 % of the peers, `oldest_s` in the stage in working seconds; with the `team`
+    and the `next_step` that moves them, and the `band` of their value. A requisition whose orders have been drafted counts through
+    its orders: the same money stands still once, not twice.
+    """
+    about = asked.everything()
+    found = reports.frame(
+        "report_stuck.counts", COUNT_COLUMNS, limits=_limits(reports, about), **_without(about, "peers_since")
+    )
+    found = found.assign(
+        documents=found["documents"].astype(int),
+        over=found["over"].astype(int),
+        is_old=found["is_old"].astype(bool),
+        is_taken=found["is_taken"].astype(bool),
+        value=pd.Series([value or Decimal(0) for value in found["value"]], index=found.index, dtype=object),
+        value_days_s=pd.to_numeric(found["value_days_s"]).astype(float).fillna(0.0),
+        oldest_s=pd.to_numeric(found["oldest_s"]).astype(float),
+        band=["" if band is None else list(BANDS)[band] for band in found["band"]],
+    )
+    found = _moved_by(found)
+    wanted = {"reason": asked.reasons, "team": asked.teams, "band": asked.bands, "source_system": asked.sources}
+    for column, values in wanted.items():
+        if values is not None:
+            found = found[found[column].isin(values)]
+    return found
+
+
+def rows(
+    reports: Reports,
+    asked: Asked,
+    *,
+    level: str | None = None,
+    because: str | None = None,
+    untaken: bool = False,
+    after: Place = None,
+    most: int | None = None,
+) -> pd.DataFrame:
+    """The open documents of a level (None: of all), most money first, from the place `after` on: the first `most`, or all; `team`,
+    `waits_on` and `next_step` say who moves each and how, `before` how many come before the place. Ages and over_limit_s in seconds.
+    """
+    return _rows(
+        reports,
+        asked,
+        after,
+        levels=None if level is None else [level],
+        because=because,
+        untaken=untaken,
+        most=most,
+    )
+
+
+def aged(reports: Reports, asked: Asked, *, stages: Sequence[str], most: int) -> pd.DataFrame:
+    """Of the stages ("type:state") the `most` documents that do not wait by agreement, by level and then the oldest first; as `rows`."""
+    return _rows(reports, asked, None, stages=list(stages), by_age=True, most=most)
 
 
 def open_documents(
     reports: Reports, units: Sequence[str] | None, *, as_of: datetime, types: Sequence[str] = STUCK_TYPES
 ) -> pd.DataFrame:
-    """Everything open with its `level`, most money first; `team`, `waits_on` and `next_step` say who moves it and how. Ages and
-    over_limit_s in seconds. A requisition whose orders have been drafted counts through its orders: the same money stands still
-    once, not twice.
-    """
-    frame = reports.frame("report_stuck.open", COLUMNS, **about_open(units, types, as_of=as_of))
-    frame = frame[(frame["document_type"] != "requisition") | (frame["state"] != "ordering")].reset_index(drop=True)
-    numbers = (
-        "age_business_s",
-        "age_wall_s",
-        "peer_p50_s",
-        "peer_p85_s",
-        "peer_p95_s",
-        "pace",
-        "over_limit_s",
-        "stage_p50_s",
-        "stage_p70_s",
-        "stage_p85_s",
-        "stage_p95_s",
-        "silent_business_s",
-        "p_on_time",
+    """Everything open, most money first, as `rows`: for whoever needs each of them."""
+    return rows(reports, Asked(as_of, units, types))
+
+
+def _rows(reports: Reports, asked: Asked, place: Place, **more: Any) -> pd.DataFrame:
+    about = asked.everything()
+    frame = reports.frame(
+        "report_stuck.rows", COLUMNS, limits=_limits(reports, about), **about, **asked.rows(place, **more)
     )
-    frame = frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in numbers})
-    frame["team"] = [
-        case_team or _way(reason).team for case_team, reason in zip(frame["owner_team"], frame["reason"], strict=True)
-    ]
+    frame = _moved_by(frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS}))
     frame["band"] = [band_of(amount) for amount in frame["group_amount"]]
     frame["waits_on"] = [_waits_on(row) for row in frame.to_dict("records")]
-    frame["next_step"] = [
-        kind_of(code).next_step if code else _way(reason).next_step
-        for code, reason in zip(frame["case_code"], frame["reason"], strict=True)
-    ]
     return frame
+
+
+def _moved_by(frame: pd.DataFrame) -> pd.DataFrame:
+    """With who moves it and how."""
+    return frame.assign(
+        team=[
+            case_team or _way(reason).team
+            for case_team, reason in zip(frame["owner_team"], frame["reason"], strict=True)
+        ],
+        next_step=[
+            kind_of(code).next_step if code else _way(reason).next_step
+            for code, reason in zip(frame["case_code"], frame["reason"], strict=True)
+        ],
+    )
+
+
+def _limits(reports: Reports, about: dict[str, Any]) -> str:
+    limits: str = reports.remembered("report_stuck.limits", **_without(about, "silent_s"))[0]["limits"]
+    return limits
+
+
+def _without(about: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in about.items() if key != name}
+
+
+def _listed(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
 
 
 def band_of(amount: Decimal | float | None) -> str:
