@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from sync_engine.database import postgres
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.database.migrate import migrate
 from sync_engine.database.postgres import Embedded
 
@@ -80,10 +80,8 @@ def any_database(any_server: Embedded) -> Database:
 @pytest.fixture
 def connection(database: Database) -> Iterator[psycopg.Connection]:
     """The engine's connection to a fresh cell."""
-    engine = database.engine("finsync_engine", pool_size=1)
-    with borrowed(engine) as open_connection:
+    with database.connected("finsync_engine") as open_connection:
         yield open_connection
-    engine.dispose()
 
 
 @pytest.fixture

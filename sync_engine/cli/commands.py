@@ -242,7 +242,6 @@ def reconcile(
     from sync_engine.cli.sandbox_remote import sandbox_systems
     from sync_engine.cli.wiring import connect_systems, make_setup
     from sync_engine.configuration import load_systems
-    from sync_engine.database.connections import borrowed
     from sync_engine.engine import promote
     from sync_engine.engine.engine import database_now
     from sync_engine.insight.reconcile import reconcile as compare
@@ -259,16 +258,13 @@ def reconcile(
             access = systems.access
         setup = make_setup(promote.load(settings.config), systems, rng=SystemRandom())
         sessions = connect_systems(setup, systems, timer=time.perf_counter, access=access)
-        pool = database.engine("finsync_engine", pool_size=1)
         try:
-            with borrowed(pool) as connection:
+            with database.connected("finsync_engine") as connection:
                 found = compare(connection, setup, sessions)
                 remember(connection, found, now=database_now(connection), new_id=setup.new_id)
                 figures = found.as_json()
         except SyncError as error:
             _give_up(f"The books of {error.system} cannot be read: {error}")
-        finally:
-            pool.dispose()
     _show_figures(figures, as_json=as_json)
 
 

@@ -24,7 +24,7 @@ from sync_engine.cli.staff import Staff
 from sync_engine.cli.wiring import bring_up_to_date, connect_systems, make_setup
 from sync_engine.configuration import load_systems
 from sync_engine.control.execute import execute_commands
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.database.migrate import own_tables
 from sync_engine.engine import promote, store
 from sync_engine.engine.alert_rules import load_alerts
@@ -241,10 +241,9 @@ def headless(
     with only_one(own):
         _drop(own)  # nothing but this command ever writes in a cell of this name
         bring_up_to_date(own)
-        pool = own.engine("finsync_engine", pool_size=1)
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         start = end - timedelta(days=days)
-        with borrowed(pool) as connection:
+        with own.connected("finsync_engine") as connection:
             store.run(connection, "demo.begin_past", seed=seed, begins_at=start, ends_at=end)
             produced = produce(
                 settings, connection, start=start, end=end, seed=seed, folder=None, progress=progress, stop=stop
@@ -254,7 +253,6 @@ def headless(
             settle_before_comparing(connection, produced)
             store.run(connection, "demo.finish_past", finished_at=datetime.now(UTC))
             result = reconcile(connection, produced.engine.setup, produced.sessions)
-        pool.dispose()
     figures = result.as_json()
     return {
         "days": days,

@@ -7,12 +7,9 @@ moment; starting again goes on from there.
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx2
-import psycopg
 from rich.console import Console
 
 from sync_engine.cli import sandbox_remote
@@ -22,7 +19,7 @@ from sync_engine.cli.progress import console, days_bar
 from sync_engine.cli.stopping import told_to_stop
 from sync_engine.cli.supervisor import Child, Supervisor
 from sync_engine.cli.wiring import bring_up_to_date, make_people_known
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.engine import store
 from sync_engine.opening import open_database
 from sync_engine.settings import Settings
@@ -106,26 +103,16 @@ def _prepare(settings: Settings, database: Database, *, days: int, seed: int, an
     else:
         bring_up_to_date(database)
     if past.finished_at is None:
-        with _as_engine(database) as connection:
+        with database.connected("finsync_engine") as connection:
             store.run(connection, "demo.begin_past", seed=past.seed, begins_at=past.begins_at, ends_at=past.ends_at)
     make_people_known(settings, database)
     return past
 
 
-@contextmanager
-def _as_engine(database: Database) -> Iterator[psycopg.Connection]:
-    pool = database.engine("finsync_engine", pool_size=1)
-    try:
-        with borrowed(pool) as connection:
-            yield connection
-    finally:
-        pool.dispose()
-
-
 def _make_past(settings: Settings, database: Database, past: Past, terminal: Console, stop: threading.Event) -> bool:
     """Produce what is missing of the past; whether it is complete."""
     days = (past.ends_at - past.begins_at).days
-    with days_bar(days, past.begins_at, on=terminal) as show, _as_engine(database) as connection:
+    with days_bar(days, past.begins_at, on=terminal) as show, database.connected("finsync_engine") as connection:
         produced = produce(
             settings,
             connection,

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from sync_engine.cli.wiring import connect_systems, make_setup
 from sync_engine.configuration import BadConfiguration, Systems, load_retention, load_systems
-from sync_engine.database.connections import ROLES, Database, borrowed, dsn
+from sync_engine.database.connections import ROLES, Database, dsn
 from sync_engine.database.migrate import pending
 from sync_engine.database.postgres import NoPostgres
 from sync_engine.engine import promote, retention
@@ -311,12 +311,8 @@ def _retention(settings: Settings, database: Database) -> Iterator[Finding]:
     """What the next run of the job "retention" would do."""
     try:
         keep = load_retention(settings.config)
-        pool = database.engine("finsync_engine", pool_size=1)
-        try:
-            with borrowed(pool) as connection:
-                due = retention.due(connection, keep, now=database_now(connection))
-        finally:
-            pool.dispose()
+        with database.connected("finsync_engine") as connection:
+            due = retention.due(connection, keep, now=database_now(connection))
     except BadConfiguration:
         return  # told with the configuration
     except sa.exc.OperationalError:

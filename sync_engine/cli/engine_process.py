@@ -1,16 +1,18 @@
 """The engine as a process: its loops and its schedule, until it is told to stop."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import psycopg
+import sqlalchemy as sa
 import structlog
 
 from sync_engine.cli import alert_jobs
 from sync_engine.cli.wiring import EngineRoom, make_engine
 from sync_engine.configuration import Systems, load_retention
 from sync_engine.control.execute import execute_commands
-from sync_engine.database.connections import borrowed
+from sync_engine.database.connections import Database
 from sync_engine.engine import promote, retention
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.runner import Runner, calm_collector
@@ -24,6 +26,11 @@ from sync_engine.settings import Settings
 FOLD_EVERY_S = 1
 """What is recorded is on the pages within this and the time of a fold: two seconds at most."""
 
+PATIENCE_S = 60.0
+"""How long an engine that starts waits for a database that takes writes, before it ends and says why."""
+
+LOOK_AGAIN_S = 0.5
+
 COMPARED_AT = (2, 30)
 """When the books are compared, hour and minute UTC."""
 
@@ -33,11 +40,9 @@ log = structlog.get_logger()
 def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Access], stop: threading.Event) -> None:
     """Run an engine over `systems`, entered with `access`, until `stop` is set; then finish what is under way."""
     with opened(settings) as database:
-        owner = database.engine("finsync_engine", pool_size=1)
-        with borrowed(owner) as connection:
-            room = make_engine(settings, connection, systems, access=access)
-            alert_jobs.put_in_force(settings, systems, connection, by=room.engine.engine_id)
-        owner.dispose()
+        room = _enter(settings, database, systems, access, stop)
+        if room is None:
+            return
         engine = room.engine
 
         def commands(connection: psycopg.Connection) -> int:
@@ -60,6 +65,33 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
             runner.stop()
             log.info("engine stopped", engine=engine.engine_id)
             pool.dispose()
+
+
+def _enter(
+    settings: Settings, database: Database, systems: Systems, access: Callable[[str], Access], stop: threading.Event
+) -> EngineRoom | None:
+    """Put the configuration in force and make the engine. An engine may be started while its database restarts or hands over to
+    a standby: it waits for one that takes writes, as it would had it started a moment earlier. None: told to stop meanwhile.
+
+    Raises:
+        OperationalError: there was none for `PATIENCE_S`.
+    """
+    give_up_at = time.monotonic() + PATIENCE_S
+    told = ""
+    while True:
+        try:
+            with database.connected("finsync_engine") as connection:
+                room = make_engine(settings, connection, systems, access=access)
+                alert_jobs.put_in_force(settings, systems, connection, by=room.engine.engine_id)
+                return room
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, sa.exc.OperationalError) as error:
+            if time.monotonic() >= give_up_at:
+                raise
+            if (problem := str(getattr(error, "orig", error)).strip()) != told:
+                log.warning("no database to write to yet", error=problem, giving_up_in_s=round(PATIENCE_S))
+                told = problem
+        if stop.wait(LOOK_AGAIN_S):
+            return None
 
 
 def jobs(settings: Settings, room: EngineRoom) -> list[Job]:

@@ -19,19 +19,14 @@ Source = Annotated[str, typer.Option("--source", help="The log's name here; it s
 def _engine_connection() -> Iterator[Any]:
     """A connection as the engine, to a schema that is up to date."""
     from sync_engine.cli.wiring import bring_up_to_date
-    from sync_engine.database.connections import borrowed
     from sync_engine.opening import opened
 
     settings = read_settings()
     with expected_errors(), opened(settings) as database:
         if not settings.is_production:
             bring_up_to_date(database)
-        pool = database.engine("finsync_engine", pool_size=1)
-        try:
-            with borrowed(pool) as connection:
-                yield connection
-        finally:
-            pool.dispose()
+        with database.connected("finsync_engine") as connection:
+            yield connection
 
 
 @event_logs.command("import-log")

@@ -17,7 +17,7 @@ from collectors import SYSTEMS
 from sync_engine.configuration import SystemBlock, Systems
 from sync_engine.control.access import put_people
 from sync_engine.control.people import load_people
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.database.migrate import Migrated, migrate
 from sync_engine.engine import promote
 from sync_engine.engine.clock import DatabaseClock
@@ -41,10 +41,8 @@ def make_people_known(settings: Settings, database: Database) -> None:
     """In evaluation mode, let the people of people.toml in; in production the identity provider says who there is."""
     if settings.is_production:
         return
-    gate = database.engine("finsync_gate", pool_size=1)
-    with borrowed(gate) as connection:
+    with database.connected("finsync_gate") as connection:
         put_people(connection, load_people(settings.config), now=datetime.now(UTC))
-    gate.dispose()
 
 
 def engine_name() -> str:

@@ -86,7 +86,18 @@ class Database:
         )
         if role == "finsync_engine":
             sa.event.listen(engine, "connect", _prepare_eagerly)
+        _close_what_comes_back_late(engine)
         return engine
+
+    @contextmanager
+    def connected(self, role: str) -> Iterator[psycopg.Connection]:
+        """One connection as `role`, closed when the block ends, however it ends."""
+        pool = self.engine(role, pool_size=1)
+        try:
+            with borrowed(pool) as connection:
+                yield connection
+        finally:
+            pool.dispose()
 
     def let_roles_log_in(self) -> None:
         """On the embedded server, where whoever can open the socket is trusted anyway."""
@@ -99,6 +110,27 @@ def _prepare_eagerly(connection: psycopg.Connection, _record: object) -> None:
     """Keep every statement of the engine prepared: there are some hundreds, counting the combinations a recording sends."""
     connection.prepare_threshold = 1
     connection.prepared_max = 1000
+
+
+def _close_what_comes_back_late(engine: sa.Engine) -> None:
+    """A thread that is told to stop may still hold a connection when its pool is disposed of; it then gives it back to a pool
+    that nobody has any more. Close it there and then."""
+    disposed = 0
+
+    def count(_engine: sa.Engine) -> None:
+        nonlocal disposed
+        disposed += 1
+
+    def mark(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info["made after"] = disposed
+
+    def close_late(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        if record.info.get("made after") != disposed:
+            record.invalidate()
+
+    sa.event.listen(engine, "engine_disposed", count)
+    sa.event.listen(engine, "connect", mark)
+    sa.event.listen(engine, "checkin", close_late)
 
 
 @contextmanager

@@ -175,11 +175,9 @@ def test_the_application_may_publish_and_change_nothing_else_of_a_recording(data
 
     with store.transaction(house.connection):
         draft(house.connection, "A-1")
-    app = database.engine("finsync_app", pool_size=1)
-    with borrowed(app) as connection:
+    with database.connected("finsync_app") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("UPDATE recording SET position = 1")
         assert connection.execute("SELECT publish_recordings(10)").fetchone() == (1,)
         assert connection.execute("SELECT publish_recordings(10)").fetchone() == (0,)
         assert connection.execute("SELECT position, event_count FROM recording").fetchone() == (1, 1)
-    app.dispose()

@@ -478,12 +478,10 @@ def test_a_command_that_makes_no_sense_is_answered_changes_nothing_and_stops_nob
 def test_a_database_that_goes_away_leaves_the_command_to_be_done_later(desk, database):
     session, case = desk.person(OPS), desk.case()
     asked = desk.ask(session, Action.COMMENT, cases=desk.named(case), comment="still there")
-    engine = database.engine("finsync_engine", pool_size=1)
-    with borrowed(engine) as connection, database.connect_owner() as owner:
+    with database.connected("finsync_engine") as connection, database.connect_owner() as owner:
         owner.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
         with pytest.raises(psycopg.OperationalError):
             execute_commands(connection, desk.setup, engine_id="engine-2", now=NOON)
-    engine.dispose()
     assert desk.answer(session, asked).status == "asked"
     desk.carry_out()
     assert desk.answer(session, asked).status == "done"
@@ -510,8 +508,7 @@ def test_a_command_and_a_recording_about_one_exception_wait_for_each_other_in_tu
     session = desk.person(OPS)
     asked = desk.ask(session, Action.REPROCESS, cases=desk.named(case))
     document_id = desk.one("SELECT document_id FROM exception_case")
-    pool = database.engine("finsync_engine", pool_size=1)
-    with borrowed(pool) as other, ThreadPoolExecutor(1) as person:
+    with database.connected("finsync_engine") as other, ThreadPoolExecutor(1) as person:
         with store.transaction(other):
             [head] = store.lock_heads(other, [document_id]).values()
             command = person.submit(desk.carry_out)
@@ -520,7 +517,6 @@ def test_a_command_and_a_recording_about_one_exception_wait_for_each_other_in_tu
             recording.close_case(case, reason="self_cured", by="engine-2", head=head)
             store.write(other, recording)
         assert command.result(timeout=20) == 1
-    pool.dispose()
     answered = desk.answer(session, asked)
     assert (answered.status, answered.sentence) == (
         "done",

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 
-from sync_engine.database.connections import ROLES, borrowed
+from sync_engine.database.connections import ROLES
 from sync_engine.database.statements import sql
 from sync_engine.model.documents import ApprovalStatus, DocumentType, PostingStatus
 from sync_engine.model.exceptions import Category, Retryable
@@ -286,8 +286,7 @@ def test_an_impossible_row_is_refused_by_the_database(connection, statement, rul
 
 def test_a_claim_finds_its_work_by_due_time_however_much_is_done_or_waits(database):
     """F21: what is done, and what waits for the future, costs a claim nothing."""
-    engine = database.engine("finsync_engine", pool_size=1)
-    with borrowed(engine) as connection:
+    with database.connected("finsync_engine") as connection:
         connection.execute(
             """INSERT INTO work_item (work_item_id, document_id, flow, step, system, status, due_at, step_since, objective_at, created_at, finished_at)
                SELECT gen_random_uuid(), gen_random_uuid(), 'f', 's', 's4hana', CASE WHEN n > 20 THEN 'done' ELSE 'due' END,
@@ -310,4 +309,3 @@ def test_a_claim_finds_its_work_by_due_time_however_much_is_done_or_waits(databa
             plan = "\n".join(row[0] for row in connection.execute("EXPLAIN " + sql(statement), values))
             assert re.search(r"using work_(due|in_turn) on work_item", plan), plan
             assert "Seq Scan on work_item" not in plan
-    engine.dispose()

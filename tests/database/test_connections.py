@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from sync_engine.database.connections import Database, dsn
+from sync_engine.database.connections import Database, borrowed, dsn
 from sync_engine.engine.lanes import LEASE_S
 
 
@@ -52,3 +52,23 @@ def test_what_psycopg_is_told_is_what_the_pools_are_told(database):
     with psycopg.connect(dsn(database.url("finsync_engine"))) as connection:
         assert connection.execute("SHOW search_path").fetchone() == (database.cell,)
         assert connection.execute("SHOW plan_cache_mode").fetchone() == ("force_generic_plan",)
+
+
+def test_a_connection_that_comes_back_after_its_pool_is_disposed_of_is_closed(database):
+    """A thread that is told to stop may be in the middle of a statement."""
+    pool = database.engine("finsync_engine", pool_size=1)
+    with borrowed(pool) as late:
+        pool.dispose()
+        assert not late.closed
+    assert late.closed
+    with borrowed(pool) as again:
+        assert again.execute("SELECT 1").fetchone() == (1,)
+    assert not again.closed
+    pool.dispose()
+    assert again.closed
+
+
+def test_one_connection_is_closed_however_its_block_ends(database):
+    with pytest.raises(ZeroDivisionError), database.connected("finsync_engine") as connection:
+        raise ZeroDivisionError
+    assert connection.closed

@@ -232,10 +232,8 @@ def test_two_cells_in_one_database_share_nothing(server):
 def test_a_session_of_one_cell_opens_nothing_in_another(server):
     here, there = new_cell(server), new_cell(server)
     for database in (here, there):
-        engine = database.engine("finsync_engine", pool_size=1)
-        with borrowed(engine) as connection:
+        with database.connected("finsync_engine") as connection:
             put_people(connection, [Person("leader", "Leader", frozenset({Role.FINANCE_LEADER}), ("*",))], now=TUESDAY)
-        engine.dispose()
     gate, app_here, app_there = (
         here.engine("finsync_gate", pool_size=1),
         here.engine("finsync_app", pool_size=1),
@@ -258,9 +256,7 @@ def test_a_database_without_logins_takes_the_roles_on(server, cell):
     with connect(server) as connection:
         migrate(connection, cell=cell, release="1")
     database = Database(server.url(), cell=cell)
-    app = database.engine("finsync_app", pool_size=1)
-    with borrowed(app) as connection:
+    with database.connected("finsync_app") as connection:
         assert connection.execute("SELECT current_user, current_schema()").fetchone() == ("finsync_app", cell)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM document")
-    app.dispose()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import VirtualClock
@@ -48,10 +48,8 @@ def state(connection: psycopg.Connection) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def connection(any_database: Database) -> Iterator[psycopg.Connection]:
     """The engine's connection to a fresh cell, on every PostgreSQL there is."""
-    pool = any_database.engine("finsync_engine", pool_size=1)
-    with borrowed(pool) as open_connection:
+    with any_database.connected("finsync_engine") as open_connection:
         yield open_connection
-    pool.dispose()
 
 
 @pytest.fixture

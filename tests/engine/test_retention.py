@@ -11,7 +11,6 @@ from benchmarks import cells
 from benchmarks.workshop import draft, instant_engine
 from config import FOLDER
 from sync_engine.configuration import BadConfiguration, Hold, load_retention
-from sync_engine.database.connections import borrowed
 from sync_engine.engine import retention, store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.recording import Recording
@@ -261,8 +260,7 @@ def test_no_configuration_and_no_engine_removes_what_the_database_protects(conne
 
 
 def test_the_application_may_remove_nothing(database):
-    app = database.engine("finsync_app", pool_size=1)
-    with borrowed(app) as connection:
+    with database.connected("finsync_app") as connection:
         for asked in (
             "SELECT drop_month('attempt', '2020-01-01', '{}', '{}')",
             "SELECT * FROM retire_work(gen_random_uuid(), now(), 1, '{}', '{}', true)",
@@ -272,7 +270,6 @@ def test_the_application_may_remove_nothing(database):
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(asked)
-    app.dispose()
 
 
 def test_a_table_that_others_hold_is_left_for_the_next_run(old_and_new):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import SystemRandom
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from config import FOLDER
 from sync_engine.configuration import load_mappings, load_policies
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import DatabaseClock
@@ -211,15 +211,9 @@ class Workshop:
             for runner in runners:
                 runner.stop()
 
-    @contextmanager
-    def borrowed(self) -> Iterator[psycopg.Connection]:
+    def borrowed(self) -> AbstractContextManager[psycopg.Connection]:
         """A connection of the engine's role."""
-        pool = self.database.engine("finsync_engine", pool_size=1)
-        try:
-            with borrowed(pool) as connection:
-                yield connection
-        finally:
-            pool.dispose()
+        return self.database.connected("finsync_engine")
 
     def draft(self, *numbers: str) -> None:
         """Orders that are to be made."""

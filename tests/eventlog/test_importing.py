@@ -297,12 +297,13 @@ def test_a_file_that_breaks_off_leaves_no_event_and_nothing_staged(connection, t
 
 
 def test_two_imports_into_one_log_do_not_run_at_once(database, connection, take, tmp_path):
-    from sync_engine.database.connections import borrowed
     from sync_engine.eventlog.importing import Busy, _alone
 
     path = write(tmp_path / "log.csv", rows_of(2))
-    engine = database.engine("finsync_engine", pool_size=1)
-    with borrowed(engine) as other, _alone(other, "theirs"), pytest.raises(Busy, match="is running"):
+    with (
+        database.connected("finsync_engine") as other,
+        _alone(other, "theirs"),
+        pytest.raises(Busy, match="is running"),
+    ):
         take(path)
-    engine.dispose()
     assert take(path)["events_new"] == 6

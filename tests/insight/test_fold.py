@@ -276,8 +276,7 @@ def test_a_session_sees_its_own_units_and_not_the_sum_of_all(cell, connection):
             owner.execute("SELECT open_session(%s, %s, '1 hour')", [person, f"token of {person}"])
     seen = {}
     for person in ("south", "all"):
-        app = database.engine("finsync_app", pool_size=1)
-        with borrowed(app) as session:
+        with database.connected("finsync_app") as session:
             session.execute("SELECT set_config('finsync.session', %s, false)", [f"token of {person}"])
             seen[person] = {
                 table: {row[0] for row in session.execute(f"SELECT DISTINCT business_unit FROM {table}")}
@@ -285,7 +284,6 @@ def test_a_session_sees_its_own_units_and_not_the_sum_of_all(cell, connection):
             }
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 session.execute("SELECT add_to_rollups('{}', '2026-01-01')")
-        app.dispose()
     assert all(units == {"DE-SOUTH"} for units in seen["south"].values())
     assert "*" in seen["all"]["rollup"]
     assert len(seen["all"]["journey"]) > 1

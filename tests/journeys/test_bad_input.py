@@ -18,7 +18,6 @@ from psycopg import sql as compose
 from structlog.testing import capture_logs
 
 from sync_engine.control.roles import Role
-from sync_engine.database.connections import borrowed
 from sync_engine.engine import store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.understanding import MESSAGE_BYTES_MAX
@@ -122,8 +121,7 @@ def lost(house: House) -> int:
 @pytest.fixture(scope="module")
 def morning(_servers):
     database = new_cell(_server(_servers, "embedded", None))
-    pool = database.engine("finsync_engine", pool_size=1)
-    with borrowed(pool) as connection:
+    with database.connected("finsync_engine") as connection:
         house = House(VirtualClock(TUESDAY), connection, database)
         _, order = house.order_one()
         number, right, looked = {}, {}, []
@@ -161,7 +159,6 @@ def morning(_servers):
         named = "SELECT external_id, state FROM document JOIN document_identifier USING (document_id) WHERE (system, kind) IN (('coupa', 'requisition'), ('basware', 'invoice'))"
         states = dict(house.connection.execute(named).fetchall())
         yield Morning(house, number, looked, seen, states)
-    pool.dispose()
 
 
 def _cases_by_what_was_wrong(house, number):

@@ -1,6 +1,7 @@
 """A small world for the pages: two business units, exceptions in both, an engine that carries out what is asked for, and the
 application run as a browser session would run it."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -204,6 +205,11 @@ def words_of(app: AppTest) -> str:
     said += [frame.value.to_csv() for frame in app.dataframe]
     said += [button.label for button in app.button]
     return "\n".join(said)
+
+
+def numbers_in(said: str) -> set[str]:
+    """The numbers a page names; digits within an address or an id are none."""
+    return set(re.findall(r"(?<![\w-])\d+(?![\w-])", said))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import pytest
 import structlog
 
 from sync_engine.cli.alert_jobs import sender
-from sync_engine.database.connections import borrowed
 from sync_engine.engine.alert_rules import AlertConfiguration
 from sync_engine.insight.alerting import shapes
 from sync_engine.insight.alerting.deliver import RETRY_AFTER, deliver
@@ -86,26 +85,22 @@ def test_a_webhook_is_signed_as_standard_webhooks_says(told):
 
 
 def test_it_is_told_once_however_often_engines_look_and_deliver(told, database):
-    other = database.engine("finsync_engine", pool_size=1)
-    with borrowed(other) as connection:
+    with database.connected("finsync_engine") as connection:
         for _ in range(3):
             told.look()
             told.send()
             told.send(connection)
-    other.dispose()
     assert len(told.sink.requests) == 1
     assert told.send().sent == 0
 
 
 def test_a_notice_that_another_engine_is_sending_is_left_to_it_until_its_lease_is_over(told, database):
-    other = database.engine("finsync_engine", pool_size=1)
-    with borrowed(other) as connection:
+    with database.connected("finsync_engine") as connection:
 
         def meanwhile(*_):
             assert told.send(connection).sent == 0
 
         assert told.send(through=meanwhile).sent == 1
-    other.dispose()
 
 
 def test_the_same_id_goes_with_every_try_and_the_tries_are_spaced(told):
