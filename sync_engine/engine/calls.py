@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from uuid import UUID
@@ -30,10 +30,16 @@ class Calls:
 
     One thread claims and hands back, another records; both find here what they need. A plain queue and not an executor: a
     future for each call would cost more than recording it.
+
+    Args:
+        lane: Who asks.
+        room: Called once as few are unanswered as `tell_room` was told.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, room: Callable[[], None]) -> None:
         self._lane = lane
+        self._room = room
+        self._room_at = -1
         self._waiting: SimpleQueue[Item | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._held: dict[Claim, Item] = {}
@@ -90,6 +96,17 @@ class Calls:
         if not self._held:
             self._news.set()
 
+    def tell_room(self, unanswered: int) -> None:
+        """Call `room` as soon as no more than so many are unanswered, once."""
+        with self._lock:
+            self._room_at = unanswered
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if self.unanswered <= self._room_at:
+            self._room_at = -1
+            self._room()
+
     def set_aside(self) -> None:
         """Nobody shall begin with what still waits."""
         with self._lock, suppress(Empty):
@@ -131,6 +148,7 @@ class Calls:
                 else:
                     self._done.append(result)
             self._news.set()
+            self._look_for_room()
 
 
 def _claim(item: Item) -> Claim:
@@ -153,9 +171,14 @@ class Pace:
         return max(self._least, min(AHEAD_MAX, int(self._per_s * AHEAD_S)))
 
     def room(self, calls: Calls) -> int:
-        """How many to claim now: none as long as half of what may wait is there, or while recording falls behind."""
-        ahead = self.ahead
-        room = min(ahead - calls.unanswered, 2 * ahead - len(calls))
+        """How many to claim now: none as long as half of what may wait is there, which `calls` then tells when it is over, or while
+        recording falls behind."""
+        ahead, unanswered = self.ahead, calls.unanswered
+        half = ahead // 2
+        if unanswered > half:
+            calls.tell_room(half)
+            return 0
+        room = min(ahead - unanswered, 2 * ahead - len(calls))
         return room if room * 2 >= ahead else 0
 
     def answered(self, many: int) -> None:

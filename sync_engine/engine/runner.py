@@ -109,7 +109,8 @@ class Runner:
         return 2 * len(engine.lanes) + 1 + deciders + len(also) + len(engine.collectors) + OTHER_JOBS
 
     def _lane(self, lane: Lane) -> list[threading.Thread]:
-        calls, pace = Calls(lane), Pace(lane.system.max_in_flight)
+        room = partial(self.signal.raise_, [lane.system.name])
+        calls, pace = Calls(lane, room), Pace(lane.system.max_in_flight)
         return [
             self._thread(f"{loop.__name__.strip('_')}-{lane.system.name}", partial(loop, lane, calls, pace))
             for loop in (self._claiming, self._recording)

@@ -14,7 +14,7 @@ import pytest
 
 from sync_engine.database import postgres
 from sync_engine.database.connections import Database
-from sync_engine.engine import backoff, calls, lanes, store
+from sync_engine.engine import backoff, calls, lanes, runner, store
 from sync_engine.engine.runner import Runner
 from sync_engine.model.errors import TransientError
 from tests.conftest import new_cell
@@ -180,6 +180,24 @@ def test_all_engines_leave_a_system_alone_for_as_long_as_it_asks(shop, monkeypat
     assert 1 <= refused <= 12, "more than were on their way, although each engine had claimed two dozen ahead"
     assert [moment for moment in answered if 1.2 < moment - answered[10] < 2.4] == []
     shop.assert_each_step_once(60)
+
+
+def test_the_next_batch_is_claimed_while_the_one_before_is_being_recorded(shop, monkeypatch):
+    """Calls that are answered make room by themselves: were it only the recording that wakes whoever claims, the calls would
+    stand still for as long as each recording takes."""
+    monkeypatch.setattr(runner, "POLL_S", 60.0)
+    capacity = shop.changes["erp"] = {"max_in_flight": 4}
+    ahead = capacity["max_in_flight"] * calls.PREFETCH
+    shop.habits["erp"].delay_s = 0.05
+    shop.draft(*numbers(10 * ahead))
+    with shop.database.connect_owner() as owner, shop.running("engine-1"):
+        with owner.transaction():
+            owner.execute(f"SELECT FROM {shop.database.cell}.document FOR UPDATE")  # nothing can be recorded
+            shop.wait_until(
+                lambda: shop.ask("SELECT count(*) FROM work_item WHERE status = 'in_call'")[0][0] >= 3 * ahead // 2
+            )
+            assert shop.ask("SELECT count(*) FROM attempt") == [(0,)]
+        shop.wait_until(lambda: shop.done() == 10 * ahead)
 
 
 def test_what_waits_too_long_behind_slow_calls_is_handed_back_and_not_sent_under_an_old_claim(shop, monkeypatch):
