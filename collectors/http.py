@@ -386,7 +386,9 @@ class Session:
         named |= {name.lower(): (name, value) for name, value in extra.items()}
         if content or method in {"POST", "PUT", "PATCH"}:
             named["content-length"] = ("Content-Length", str(len(content)))
-        cookies, stream = self._client.cookies, httpx2.ByteStream(content)
+        # To look through an empty jar costs as much as parsing the address; only the ERP's sessions have cookies.
+        cookies = self._client.cookies or None
+        stream = httpx2.ByteStream(content)
         request = httpx2.Request(method, url, headers=list(named.values()), cookies=cookies, stream=stream)
         request.read()
         return request

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from uuid import UUID
 
 from sync_engine.engine.lanes import Lane
-from sync_engine.engine.outcomes import Item
+from sync_engine.engine.outcomes import Item, Kind
 from sync_engine.engine.results import Result
 
 PREFETCH = 4
@@ -20,6 +20,13 @@ AHEAD_S = 0.25
 
 AHEAD_MAX = 500
 """The largest batch: beyond it a commit costs nothing any more, and others wait longer for their turn."""
+
+LINGER_S = 0.01
+"""How long an answer waits for others that are under way, to be recorded with them: a transaction costs nearly the same for one as
+for ten. An answer that is alone is recorded at once."""
+
+OUT_OF_REACH = frozenset({Kind.NOT_SENT, Kind.UNKNOWN})
+"""Outcomes by which a system looks throttled, or down."""
 
 Claim = tuple[UUID, int]
 """An item as it was claimed: it may be claimed again, under a higher token, while the first claim still lies here."""
@@ -48,6 +55,7 @@ class Calls:
         self.turn = 0
         """Rises whenever what waits is set aside."""
         self._news = threading.Event()
+        self._enough = threading.Event()
         self._threads = [
             threading.Thread(target=self._ask, name=f"call-{lane.system.name}-{n}", daemon=True)
             for n in range(lane.system.max_in_flight)
@@ -62,6 +70,12 @@ class Calls:
     def unanswered(self) -> int:
         """How many are waiting or being asked about."""
         return len(self._held) - len(self._done)
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the system looks throttled or down by an answer that is not recorded yet, so that nobody else knows."""
+        with self._lock:
+            return any(result.outcome.kind in OUT_OF_REACH for result in self._done)
 
     @property
     def claims(self) -> list[Claim]:
@@ -127,6 +141,15 @@ class Calls:
             aside, self._aside = self._aside, []
         return aside
 
+    def linger(self) -> None:
+        """Return when as many are answered as are asked about at a time, when no more are under way, or after `LINGER_S`."""
+        self._enough.clear()
+        if not self._is_enough():
+            self._enough.wait(LINGER_S)
+
+    def _is_enough(self) -> bool:
+        return len(self._done) >= self._lane.system.max_in_flight or self.unanswered == 0
+
     def wait(self, timeout_s: float) -> None:
         """Return when something has been answered, or nothing is held any more, since `done` was asked; or after
         `timeout_s`."""
@@ -148,6 +171,8 @@ class Calls:
                 else:
                     self._done.append(result)
             self._news.set()
+            if self._is_enough():
+                self._enough.set()
             self._look_for_room()
 
 
@@ -171,8 +196,10 @@ class Pace:
         return max(self._least, min(AHEAD_MAX, int(self._per_s * AHEAD_S)))
 
     def room(self, calls: Calls) -> int:
-        """How many to claim now: none as long as half of what may wait is there, which `calls` then tells when it is over, or while
-        recording falls behind."""
+        """How many to claim now: none as long as half of what may wait is there, which `calls` then tells when it is over; while
+        recording falls behind; or before it is recorded that the system looks out of reach, which may close the lane."""
+        if calls.is_out_of_reach:
+            return 0
         ahead, unanswered = self.ahead, calls.unanswered
         half = ahead // 2
         if unanswered > half:

@@ -9,7 +9,7 @@ reconnected to, a deadlock is simply tried again.
 import gc
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -21,11 +21,10 @@ import structlog
 
 from sync_engine.database.connections import borrowed
 from sync_engine.engine import store
-from sync_engine.engine.calls import Calls, Pace
+from sync_engine.engine.calls import OUT_OF_REACH, Calls, Pace
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
 from sync_engine.engine.lanes import Lane
-from sync_engine.engine.outcomes import Kind
 from sync_engine.model.flows import Role
 
 POLL_S = 0.5
@@ -33,8 +32,6 @@ POLL_S = 0.5
 
 OTHER_JOBS = 8
 """Scheduled jobs beside those that read feeds."""
-
-OUT_OF_REACH = frozenset({Kind.NOT_SENT, Kind.UNKNOWN})
 
 COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 """Another transaction was in the way: nothing of ours stands, and the connection is as good as before."""
@@ -53,28 +50,33 @@ class Signal:
     """Wakes the loops of an engine that have nothing to do."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._loops: defaultdict[str, threading.Condition] = defaultdict(lambda: threading.Condition(self._lock))
+        """Each loop sleeps by itself, so that waking one does not make the others look up."""
         self._for_all = 0
         self._for_one: Counter[str] = Counter()
 
     def raise_(self, loops: Iterable[str] | None = None) -> None:
         """Something has been recorded that concerns the loops of these names; by default every loop."""
-        with self._condition:
+        with self._lock:
             if loops is None:
                 self._for_all += 1
+                loops = list(self._loops)
             else:
+                loops = list(loops)
                 self._for_one.update(loops)
-            self._condition.notify_all()
+            for loop in loops:
+                self._loops[loop].notify_all()
 
     def seen(self, loop: str) -> int:
         """What a loop remembers before it looks for work, so that it misses nothing raised while it looked."""
-        with self._condition:
+        with self._lock:
             return self._for_all + self._for_one[loop]
 
     def wait(self, loop: str, seen: int, timeout_s: float) -> None:
         """Return when something was raised for the loop after `seen`, or after `timeout_s`."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._for_all + self._for_one[loop] != seen, timeout_s)
+        with self._lock:
+            self._loops[loop].wait_for(lambda: self._for_all + self._for_one[loop] != seen, timeout_s)
 
 
 class Runner:
@@ -246,9 +248,10 @@ class Runner:
         self._connected(f"record-{name}", run)
 
     def _record(self, connection: psycopg.Connection, lane: Lane, calls: Calls, pace: Pace) -> int:
-        results = calls.done()
-        if not results:
+        if not calls.done():
             return 0
+        calls.linger()
+        results = calls.done()
         concerned = lane.record(connection, results)
         if any(result.outcome.kind in OUT_OF_REACH for result in results):
             # It is throttled, or down. What has not begun waits in the table, where every engine sees for how long.

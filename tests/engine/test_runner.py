@@ -200,6 +200,25 @@ def test_the_next_batch_is_claimed_while_the_one_before_is_being_recorded(shop, 
         shop.wait_until(lambda: shop.done() == 10 * ahead)
 
 
+def test_answers_that_come_together_are_recorded_together(shop, monkeypatch):
+    monkeypatch.setattr(calls, "LINGER_S", 5.0)
+    shop.changes["erp"] = {"max_in_flight": 8}
+    shop.habits["erp"].delay_s = 0.02
+    shop.draft(*numbers(64))
+    with shop.running("engine-1"):
+        shop.wait_until(lambda: shop.done() == 64)
+    together = "SELECT count(*) FROM event WHERE activity = 'order_accepted' GROUP BY recording_id"
+    assert sorted(many for (many,) in shop.ask(together))[1:] >= [8]
+    assert len(shop.ask(together)) <= 8
+
+
+def test_an_answer_that_is_alone_waits_for_nobody(shop, monkeypatch):
+    monkeypatch.setattr(calls, "LINGER_S", 60.0)
+    shop.draft(*numbers(1))
+    with shop.running("engine-1"):
+        shop.wait_until(lambda: shop.done() == 1, seconds=20)
+
+
 def test_what_waits_too_long_behind_slow_calls_is_handed_back_and_not_sent_under_an_old_claim(shop, monkeypatch):
     monkeypatch.setattr(lanes, "LEASE_S", 3)
     shop.changes["erp"] = {"max_in_flight": 1}
