@@ -73,9 +73,11 @@ def run(database: Database, *, quick: bool, progress: Progress) -> dict[str, Any
     with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("one order at a time")
         figures["lone_step_ms"] = _lone_steps(cell, connection, size)
-    with cells.cell(database) as cell:
-        progress("journeys over HTTP, and the same calls without an engine")
-        figures |= http_rates(cell, requisitions=size.requisitions)
+    for many, prefix in ((1, ""), (2, "two_engines_")):
+        with cells.cell(database) as cell:
+            progress(f"journeys over HTTP by {many}, and the same calls without an engine")
+            over_http = http_rates(cell, requisitions=size.requisitions, engines=many)
+            figures |= {f"{prefix}{name}": rate for name, rate in over_http.items()}
     with cells.cell(database) as cell, cells.connected(cell) as connection:
         progress("memory after many journeys")
         figures["rss_mb_after_journeys"] = _memory(cell, connection, size, progress)

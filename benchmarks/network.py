@@ -3,7 +3,7 @@
 A journey is a requisition that people have approved and that becomes an order in the ERP whose number procurement knows. The
 yardstick is the very requests of those journeys, sent again by the same HTTP library without an engine and without a
 database: by a bare loop, one after the other, and by as many threads to each system as the engine has for it. All are measured
-in one process of their own, set up as an engine's process is.
+in one process of their own, set up as an engine's process is; further engines are in processes beside it.
 """
 
 import json
@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from random import SystemRandom
 from typing import Any, LiteralString
@@ -28,7 +29,7 @@ from collectors import SYSTEMS
 from config import FOLDER
 from sync_engine.cli.wiring import connect_systems, make_setup
 from sync_engine.configuration import load_systems
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.engine import promote
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
@@ -80,10 +81,10 @@ class Tape(httpx2.BaseTransport):
             network.close()
 
 
-def http_rates(database: Database, *, requisitions: int) -> dict[str, Any]:
-    """Journeys and calls a second, of so many requisitions."""
+def http_rates(database: Database, *, requisitions: int, engines: int = 1) -> dict[str, Any]:
+    """Journeys and calls a second, of so many requisitions, by so many engines in processes of their own."""
     told = subprocess.run(  # noqa: S603 - this very program
-        [sys.executable, "-m", "benchmarks.network", str(requisitions)],
+        [sys.executable, "-m", "benchmarks.network", str(requisitions), str(engines)],
         cwd=ROOT,
         input=f"{address(database)}\n",
         stdout=subprocess.PIPE,
@@ -94,14 +95,14 @@ def http_rates(database: Database, *, requisitions: int) -> dict[str, Any]:
     return rates
 
 
-def _rates(database: Database, requisitions: int) -> dict[str, Any]:
+def _rates(database: Database, requisitions: int, engines: int) -> dict[str, Any]:
     with standins() as systems:
-        tape, seconds, orders = _journeys(database, systems, requisitions)
+        tape, calls, seconds = _journeys(database, systems, requisitions, engines)
         bare, threaded = _bare(tape), _threaded(tape)
-    calls_per_s = len(tape) / seconds
+    calls_per_s = calls / seconds
     return {
-        "journeys_per_s_http": round(orders / seconds, 1),
-        "calls_per_journey_http": round(len(tape) / orders, 2),
+        "journeys_per_s_http": round(requisitions / seconds, 1),
+        "calls_per_journey_http": round(calls / requisitions, 2),
         "journey_calls_per_s_http": round(calls_per_s, 1),
         "bare_calls_per_s_http": round(bare, 1),
         "threaded_calls_per_s_http": round(threaded, 1),
@@ -110,37 +111,76 @@ def _rates(database: Database, requisitions: int) -> dict[str, Any]:
     }
 
 
-def _journeys(database: Database, systems: Standins, requisitions: int) -> tuple[list[Sent], float, int]:
-    """What was sent, in how many seconds, for how many orders."""
-    threads = sum(system.max_in_flight for system in SYSTEMS.values())
-    tape = Tape(threads)
-    one = database.engine("finsync_engine", pool_size=1)
-    with borrowed(one) as connection:
-        engine = _engine(connection, systems, tape)
-        also = {"collect": engine.collect}
-        pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine, also=also))
-        runner = Runner(engine, pool, deciders=DECIDERS, also=also)
-        # The supplier is known and checked before anybody buys from it, and tokens have been fetched.
-        runner.start()
-        try:
+def _journeys(database: Database, systems: Standins, requisitions: int, engines: int) -> tuple[list[Sent], int, float]:
+    """What this process's engine has sent, how many calls all engines made, and in how many seconds."""
+    with _running(database, systems.urls, "engine-1") as tape, ExitStack() as others:
+        beside = [others.enter_context(_beside(database, systems, f"engine-{n}")) for n in range(2, engines + 1)]
+        with database.connected("finsync_engine") as connection:
+            # The supplier is known and checked before anybody buys from it, and tokens have been fetched.
             _wait(lambda: _count(connection, "SELECT count(*) FROM document WHERE state = 'ready'") == 1)
             systems.submit(1)
             _wait(lambda: _exported(connection) == 1)
-            tape.sent.clear()
+            before = len(tape.sent), [other.calls() for other in beside]
             systems.submit(requisitions)
             began = time.perf_counter()
             _wait(lambda: _exported(connection) == 1 + requisitions)
             seconds = time.perf_counter() - began
-            sent = list(tape.sent)
+        sent = tape.sent[before[0] :]
+        return sent, len(sent) + sum(other.calls() - had for other, had in zip(beside, before[1], strict=True)), seconds
+
+
+@contextmanager
+def _running(database: Database, urls: dict[str, str], name: str) -> Iterator[Tape]:
+    """An engine in this process, at work for as long as the block lasts, and what it sends."""
+    tape = Tape(sum(system.max_in_flight for system in SYSTEMS.values()))
+    with database.connected("finsync_engine") as connection:
+        engine = _engine(connection, urls, tape, name)
+    also = {"collect": engine.collect}
+    pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine, also=also))
+    runner = Runner(engine, pool, deciders=DECIDERS, also=also)
+    calm_collector()
+    runner.start()
+    try:
+        yield tape
+    finally:
+        runner.stop()
+        pool.dispose()
+        tape.close()
+
+
+class _Other:
+    """An engine in another process, at work."""
+
+    def __init__(self, running: subprocess.Popen[str]) -> None:
+        self._running = running
+        self.calls()
+
+    def calls(self) -> int:
+        """How many calls it has made so far."""
+        if self._running.stdin is not None:
+            self._running.stdin.write("calls\n")
+            self._running.stdin.flush()
+        line = self._running.stdout.readline() if self._running.stdout is not None else ""
+        if not line:
+            raise RuntimeError(f"the engine's process ended with {self._running.wait()}")
+        return int(line)
+
+
+@contextmanager
+def _beside(database: Database, systems: Standins, name: str) -> Iterator[_Other]:
+    command = [sys.executable, "-m", "benchmarks.network", "beside", name]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very program
+        try:
+            if process.stdin is not None:
+                process.stdin.write(f"{address(database)}\n{json.dumps(systems.urls)}\n")
+            yield _Other(process)
         finally:
-            runner.stop()
-            pool.dispose()
-            tape.close()
-    one.dispose()
-    return sent, seconds, requisitions
+            if process.stdin is not None:
+                process.stdin.close()
+            process.wait(timeout=60)
 
 
-def _engine(connection: psycopg.Connection, systems: Standins, tape: Tape) -> Engine:
+def _engine(connection: psycopg.Connection, urls: dict[str, str], tape: Tape, name: str) -> Engine:
     configuration, blocks = promote.load(FOLDER), load_systems(FOLDER)
     setup = make_setup(
         configuration, blocks, rng=SystemRandom(), declared={name: _eager(one) for name, one in SYSTEMS.items()}
@@ -148,11 +188,11 @@ def _engine(connection: psycopg.Connection, systems: Standins, tape: Tape) -> En
     clock = DatabaseClock(database_now(connection))
 
     def access(name: str) -> Access:
-        url = systems.urls[name]
+        url = urls[name]
         return Access(url, url + TOKEN_PATHS[name], lambda: ("finsync", "sandbox"))
 
     sessions = connect_systems(setup, blocks, timer=clock.timer, transport=tape, access=access)
-    engine = Engine(setup, sessions, clock, engine_id="benchmark")
+    engine = Engine(setup, sessions, clock, engine_id=name)
     promote.put_in_force(connection, configuration, today=clock.now().date(), now=clock.now(), by=engine.engine_id)
     engine.register(connection, release="benchmark")
     return engine
@@ -223,9 +263,14 @@ def _send(client: httpx2.Client, requests: list[Sent]) -> None:
 
 
 def main() -> None:
-    """Be such a process."""
-    calm_collector()
-    print(json.dumps(_rates(addressed(sys.stdin.readline()), int(sys.argv[1]))))
+    """Be such a process: the one that measures, or the engine beside it."""
+    database = addressed(sys.stdin.readline())
+    if sys.argv[1] == "beside":
+        with _running(database, json.loads(sys.stdin.readline()), sys.argv[2]) as tape:
+            for _ in sys.stdin:
+                print(len(tape.sent), flush=True)
+    else:
+        print(json.dumps(_rates(database, int(sys.argv[1]), int(sys.argv[2]))))
 
 
 if __name__ == "__main__":

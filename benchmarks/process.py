@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.workshop import instant_engine
-from sync_engine.database.connections import Database, borrowed
+from sync_engine.database.connections import Database
 from sync_engine.engine.runner import Runner, calm_collector
 
 ROOT = Path(__file__).parents[1]
@@ -100,10 +100,8 @@ def rss_mb() -> float:
 def main() -> None:
     """Be such a process."""
     database = addressed(sys.stdin.readline())
-    one = database.engine("finsync_engine", pool_size=1)
-    with borrowed(one) as connection:
+    with database.connected("finsync_engine") as connection:
         engine = instant_engine(connection, sys.argv[1])
-    one.dispose()
     pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine))
     runner = Runner(engine, pool)
     calm_collector()

@@ -18,6 +18,9 @@ RATES = (
     "threaded_calls_per_s_http",
     "journey_share_of_bare_calls",
     "journey_share_of_threaded_calls",
+    "two_engines_journey_calls_per_s_http",
+    "two_engines_journey_share_of_bare_calls",
+    "two_engines_journey_share_of_threaded_calls",
 )
 
 
