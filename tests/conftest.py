@@ -18,6 +18,11 @@ DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 _cells = count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first: workers take tests from each other, and a long one at the end is waited for by all."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def _servers() -> Iterator[dict[str, Embedded]]:
     running: dict[str, Embedded] = {}

@@ -73,7 +73,9 @@ class Process:
     def bugs(self) -> list[str]:
         """What it has logged of things nobody planned for."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        return [line[:500] for line in text.splitlines() if "Traceback" in line or "a step failed" in line]
+        found = [line for line in text.splitlines() if "Traceback" in line or "a step failed" in line]
+        # What went wrong stands at the end of a dump, where it went wrong before that.
+        return [line if len(line) <= 1500 else f"{line[:200]} ... {line[-1300:]}" for line in found]
 
 
 @dataclass

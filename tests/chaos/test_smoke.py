@@ -1,9 +1,12 @@
 """One cycle of every fault of `python -m tests.chaos`, on one stage: that the chaos itself works, and finds nothing
 (L4: F9-F13, F22; R124, R125)."""
 
+import pytest
+
 from tests.chaos.play import LONG, play
 
 
+@pytest.mark.long
 def test_one_of_each_leaves_nothing_twice_and_nothing_lost():
     wanted = dict.fromkeys(("engine_kill", "network", "database_restart", "failover", "disk_full"), 1)
     assert wanted.keys() | {"releases"} == LONG.keys(), "releases side by side take longer than a test run has"

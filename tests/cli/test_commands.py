@@ -55,6 +55,7 @@ def finsync(server):
     return run
 
 
+@pytest.mark.long
 def test_the_headless_demo_prints_its_figures_and_finds_nothing_lost_or_ordered_twice(finsync):
     """The four zeros of the issue, on four days (a weekend is two of them at most); 14 days with several seeds are a command for people."""
     done = finsync("demo", "--headless", "--json", "--days", "4", "--seed", "5")

@@ -36,6 +36,7 @@ def finsync(database, server):
     return run
 
 
+@pytest.mark.long
 def test_a_log_comes_in_answers_goes_out_and_is_forgotten(finsync, tmp_path, connection, noon):
     log = tmp_path / "log.csv"
     log.write_text(ROWS, encoding="utf-8")

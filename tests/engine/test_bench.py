@@ -29,6 +29,7 @@ def cells(database: Database) -> list[str]:
         return sorted(name for (name,) in owner.execute("SELECT nspname FROM pg_namespace"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_quick_run_answers_every_figure_and_leaves_nothing_behind(database):
     before, said = cells(database), []

@@ -31,6 +31,7 @@ def rival(name):
     return tuple(one for one in RIVALS if one.name == name)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_quick_run_measures_us_and_a_rival_and_leaves_nothing_behind(database):
     before = schemas(database)

@@ -8,6 +8,7 @@ from benchmarks.outage import PER_S, Town, drain, run
 from sync_engine.engine.store import BREAKER_FAILURES
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_after_72_hours_the_backlog_drains_oldest_first_within_the_limit_and_nobody_else_waits(connection):
     figures = run(connection, documents=600, hours=72)

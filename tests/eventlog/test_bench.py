@@ -1,8 +1,11 @@
 """The benchmark of imports measures what it says."""
 
+import pytest
+
 from benchmarks.importing import run
 
 
+@pytest.mark.long
 def test_a_small_run_answers_every_figure(database):
     said = []
     figures = run(database, events=600, progress=said.append)

@@ -456,6 +456,7 @@ def test_a_page_that_cannot_be_read_leaves_the_cursor_and_the_next_try_reads_it(
 # -- too much --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_body_of_fifty_megabytes_is_parked_and_costs_little_memory(house):
     """F7. The stand-in, the wire and the engine share this process: a dozen copies are theirs together, not one per poll."""
     house.run(minutes=5)

@@ -19,7 +19,7 @@ from sync_engine.database.connections import Database
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 
 
 def eventually(what: str, find: Callable[[], T | None], *, within_s: float = PATIENCE_S) -> T:

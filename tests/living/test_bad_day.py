@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.living.living import LivingDemo, eventually
 
-pytestmark = pytest.mark.xdist_group("living demo")
+pytestmark = [pytest.mark.xdist_group("living demo"), pytest.mark.long]
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -30,11 +31,10 @@ def demo() -> Iterator[LivingDemo]:
         pytest.skip("this machine has no Chromium")
     with tempfile.TemporaryDirectory(prefix="finsync-living-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        living = LivingDemo(Path(folder))
-        living.start("--days", "3", "--seed", "11")
-        living.wait_until("The company lives on")
-        yield living
-        living.close()
+        with closing(LivingDemo(Path(folder))) as living:
+            living.start("--days", "3", "--seed", "11")
+            living.wait_until("The company lives on")
+            yield living
 
 
 @pytest.fixture

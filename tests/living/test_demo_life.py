@@ -26,6 +26,7 @@ def _everything_is_closed(demo, systems):
     return not any(demo.answers(url) for url in (demo.url, *systems.values()))
 
 
+@pytest.mark.long
 def test_a_demo_is_stopped_gone_on_with_killed_and_started_again_and_its_books_still_agree(demo):
     demo.start("--days", "4", "--seed", "3")
     demo.wait_until("The application is open")

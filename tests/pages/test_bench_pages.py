@@ -11,6 +11,7 @@ if browsing.why_not() is not None:
 VIEW = "service-levels"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_tiny_run_times_a_view_beside_one_chart_and_bears_visitors(database):
     figures = run(

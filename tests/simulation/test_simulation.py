@@ -33,6 +33,7 @@ def says(found):
     return [f"seed {result.plan.seed}: {one}" for result in found for one in result.findings]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1500)  # it takes a minute on two idle cores, and many on a machine that has other things to do
 def test_under_a_hundred_and_fifty_seeded_storms_nothing_is_ordered_twice_lost_or_forgotten():
     """P1 to P7 (R010, R080-R082, R143): every invariant on every schedule, two processes."""
@@ -57,6 +58,7 @@ def test_a_seed_is_played_again_to_the_byte(alone, seed):
     assert (first.digest, first.documents, first.faults) == (again.digest, again.documents, again.faults)
 
 
+@pytest.mark.long
 def test_another_process_with_another_hash_seed_plays_the_same(alone):
     """Nothing depends on the order of a set."""
     program = "from sandbox.simulation.simulate import stage\nfrom sandbox.simulation.plan import draw\nwith stage() as s: print(s.play(draw(5)).digest)"
