@@ -106,7 +106,10 @@ class Collector:
                 self._failed(connection, feed, claimed, attempt, error)
                 del self._unfinished[feed.name]
                 return Collected(pages, records, new, error=str(error))
-            new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
+            try:
+                new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
+            except store.Stale:
+                new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
             del self._unfinished[feed.name]
             pages += 1
             records += len(page.records)

@@ -33,9 +33,6 @@ POLL_S = 0.5
 OTHER_JOBS = 8
 """Scheduled jobs beside those that read feeds."""
 
-COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-"""Another transaction was in the way: nothing of ours stands, and the connection is as good as before."""
-
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 3.0)
 
 log = structlog.get_logger()
@@ -190,7 +187,7 @@ class Runner:
         """One step. A collision with another transaction, or a bug, is logged; the step is tried again by itself."""
         try:
             return step()
-        except (*COLLISIONS, store.Stale) as error:
+        except (*store.COLLISIONS, store.Stale) as error:
             log.info("collided with another transaction", loop=name, error=str(error).splitlines()[0])
         except psycopg.OperationalError:
             raise
@@ -223,7 +220,7 @@ class Runner:
         if idle:
             try:
                 lane.give_back(connection, idle)
-            except COLLISIONS:
+            except store.COLLISIONS:
                 calls.put_aside(idle)
                 raise
             except BaseException:

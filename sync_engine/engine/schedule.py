@@ -256,6 +256,9 @@ class Schedule:
             detail = job.work(connection)
         except psycopg.errors.QueryCanceled:
             outcome, detail = "failed", "cancelled: it took too long, or the engine was stopped"
+        except (*store.COLLISIONS, store.Stale) as error:
+            log.info("a scheduled job collided with another transaction", job=job.id, error=str(error).splitlines()[0])
+            outcome, detail = "failed", "another transaction was in the way; the next run does it again"
         except psycopg.OperationalError as error:
             outcome, detail, lost = "failed", f"the database was lost: {str(error).splitlines()[0]}", error
         except Exception as error:

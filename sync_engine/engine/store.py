@@ -23,6 +23,9 @@ from sync_engine.engine.recording import Head, Recording
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.sending import Pipeline, Together
 
+COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""Another transaction was in the way: nothing of ours stands, and the connection is as good as before."""
+
 BREAKER_FAILURES = 5
 """Failures in a row after which documents wait instead of being tried: fewer would trip on a hiccup."""
 
@@ -128,8 +131,10 @@ def roll_back(connection: psycopg.Connection) -> None:
 
 def is_stale(error: psycopg.Error) -> bool:
     """Found changed by our own check, or by a key that somebody else has taken meanwhile: a payload version, a place in a
-    document's history."""
+    document's history. Or the month that a row was on its way to has got a partition of its own while it waited."""
     if error.sqlstate == "FS001":
+        return True
+    if isinstance(error, psycopg.errors.CheckViolation) and (error.diag.table_name or "").endswith("_default"):
         return True
     name = error.diag.constraint_name or ""
     return isinstance(error, psycopg.errors.UniqueViolation) and (

@@ -2,6 +2,9 @@
 nothing that anything else still stands on (R131, D01, F21)."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -14,7 +17,9 @@ from sync_engine.configuration import BadConfiguration, Hold, load_retention
 from sync_engine.engine import retention, store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.recording import Recording
+from sync_engine.engine.results import Recorder
 from sync_engine.engine.retention import UnknownHold, due, keep_to
+from tests.house import House
 
 LONG_AGO = datetime(2025, 1, 20, 12, 0, tzinfo=UTC)
 NOW = datetime(2026, 9, 15, 12, 0, tzinfo=UTC)
@@ -143,6 +148,48 @@ def test_engines_go_on_while_months_are_settled_and_removed(any_database):
         )
         assert moves.fetchone() == (150 * 6, 150 * 6)
         assert cells.one(connection, "SELECT count(*) FROM work_item WHERE status = 'done'") == 150
+
+
+@contextmanager
+def meanwhile_a_month_is_settled(connection, table, month):
+    """What begins in the block finds `table`'s rows on their way to the default partition, and waits; `month` gets a partition
+    of its own before the block is over."""
+    with ThreadPoolExecutor(1) as worker, connection.transaction():
+        assert cells.one(connection, "SELECT settle_default_month(%s, %s)", table, month) >= 0
+        yield worker
+        give_up_at = time.monotonic() + 20
+        while not cells.one(
+            connection, "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        ):
+            assert time.monotonic() < give_up_at, "nobody waits"
+            time.sleep(0.02)
+
+
+def test_what_was_on_its_way_to_a_month_that_is_settled_meanwhile_is_recorded_anew(database, connection):
+    """PostgreSQL refuses the row: it was sent to the default partition, which is not its place any more."""
+    with cells.connected(database) as other:
+        engine = instant_engine(other, "busy", VirtualClock(NOW))
+        draft(other, engine, 0, 1)
+        lane = engine.lanes["erp"]
+        results = [lane.ask(item) for item in lane.claim(other, 5)]
+        recording = Recorder(engine.setup, engine_id="busy", now=engine.clock.now).recording(results)
+        with meanwhile_a_month_is_settled(connection, "attempt", NOW.date().replace(day=1)) as worker:
+            written = worker.submit(store.record, other, recording)
+        assert isinstance(written.exception(), store.Stale)
+        lane.record(other, results)
+        assert cells.one(other, "SELECT count(*) FROM attempt") == 1
+
+
+def test_a_page_that_was_read_while_a_month_is_settled_is_kept(database, connection):
+    house = House(VirtualClock(NOW), connection, database)
+    house.submit()
+    with house.database.connected("finsync_engine") as other:
+        [feed] = [feed for feed in house.engine.collectors["coupa"].system.feeds if feed.name == "requisitions"]
+        month = house.clock.now().date().replace(day=1)
+        with meanwhile_a_month_is_settled(connection, "inbound_message", month) as worker:
+            read = worker.submit(house.engine.collectors["coupa"].collect, other, feed, hinted=True)
+        assert read.result().records > 0
+        assert cells.one(other, "SELECT count(*) FROM inbound_message WHERE kind = 'requisition'") == 1
 
 
 def test_a_legal_hold_keeps_what_it_names_with_its_month(old_and_new):

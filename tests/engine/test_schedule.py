@@ -78,6 +78,21 @@ def test_a_job_that_runs_often_leaves_one_row(shop, schedules):
     assert shop.ask("SELECT count(*) FROM job_run") == [(0,)]
 
 
+def test_a_job_that_collides_with_another_transaction_is_no_bug_and_runs_again(shop, schedules, capsys):
+    runs = []
+
+    def collide_once(_connection):
+        runs.append("run")
+        if len(runs) == 1:
+            raise store.Stale("the document has changed")
+        return "done"
+
+    schedules("engine-1", Job("collide", often(1), 60, collide_once, singleton=True)).start()
+    shop.wait_until(lambda: {row["outcome"] for row in shown(shop, "collide")} >= {"failed", "done"}, seconds=10)
+    assert "another transaction was in the way" in shown(shop, "collide")[-1]["detail"]
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 def test_a_job_that_fails_says_why_and_runs_again(shop, schedules):
     calls: list[int] = []
 
