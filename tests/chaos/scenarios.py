@@ -161,26 +161,36 @@ def releases(stage: Stage) -> None:
 
 
 def _release_before(home: Path) -> Path:
-    """A checkout of the last commit without the newest migration.
+    """A checkout of the newest commit that has the first of today's migrations, as they are, and not all of them.
 
     Raises:
         Skipped: there is no repository here, or only one release in it.
     """
-    newest = max((ROOT / "sql" / "migrations").glob("*.sql")).relative_to(ROOT)
     target = home / "release-before"
     if target.exists():
         return target
     try:
-        added = _git("log", "-1", "--diff-filter=A", "--format=%H", "--", str(newest))
+        today = _migrations("HEAD")
+        older = (
+            commit
+            for commit in _git("log", "--format=%H", "--", "sql/migrations").split()
+            if (then := _migrations(commit)) and then != today and then == today[: len(then)]
+        )
+        commit = next(older, None)
     except (OSError, subprocess.CalledProcessError) as error:
         raise Skipped(f"no repository to take the older release from ({error})") from None
-    if not added:
-        raise Skipped(f"the repository does not know since when there is {newest}")
+    if commit is None:
+        raise Skipped("the repository knows no release before this one")
     archive = home / "release-before.tar"
     target.mkdir()
-    _git("archive", "--format=tar", "-o", str(archive), f"{added}^")
+    _git("archive", "--format=tar", "-o", str(archive), commit)
     shutil.unpack_archive(archive, target, filter="data")
     return target
+
+
+def _migrations(commit: str) -> list[str]:
+    """Each migration of a commit, by its content and name."""
+    return sorted(_git("ls-tree", commit, "sql/migrations/").splitlines(), key=lambda line: line.split("\t")[1])
 
 
 def _git(*arguments: str) -> str:
