@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.workshop import instant_engine
+from sync_engine.cli.logs import set_up_logs
+from sync_engine.cores import stay_on_one
 from sync_engine.database.connections import Database
 from sync_engine.engine.runner import Runner, calm_collector
 
@@ -99,12 +101,14 @@ def rss_mb() -> float:
 
 def main() -> None:
     """Be such a process."""
+    set_up_logs()  # to standard error: answers stand alone on standard output
     database = addressed(sys.stdin.readline())
     with database.connected("finsync_engine") as connection:
         engine = instant_engine(connection, sys.argv[1])
     pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine))
     runner = Runner(engine, pool)
     calm_collector()
+    stay_on_one()
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "go":

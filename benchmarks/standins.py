@@ -23,6 +23,7 @@ from sandbox.s4hana import S4Hana
 from sandbox.server import StandinServer
 from sandbox.servicenow import ServiceNow
 from sandbox.wire import Standin
+from sync_engine.cli.logs import set_up_logs
 
 ROOT = Path(__file__).parents[1]
 TOKEN_PATHS = {
@@ -131,6 +132,7 @@ class _Buyer:
 
 def main() -> None:
     """Be such a process."""
+    set_up_logs()  # to standard error: answers stand alone on standard output
 
     def now() -> datetime:
         return datetime.now(UTC)

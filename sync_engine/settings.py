@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """What people type to open the application; remediation tasks link to it. By default the host and port it listens on."""
     app_host: str = "127.0.0.1"
     app_port: int = 8501
+    one_core: bool = True
+    """Each process of ours stays on one core of its own; false where somebody else decides what runs where."""
     api_host: str = "127.0.0.1"
     api_port: int = 8510
     smtp_host: str = ""

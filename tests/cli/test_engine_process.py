@@ -10,6 +10,7 @@ from config import FOLDER
 from sync_engine.cli import engine_process
 from sync_engine.configuration import load_systems
 from sync_engine.settings import Settings
+from tests.living.living import free_port
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def settings(database, tmp_path):
 @contextmanager
 def started(settings):
     """An engine's thread, told to stop when the block ends."""
-    stop, systems = threading.Event(), load_systems(FOLDER)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    stop, systems = threading.Event(), load_systems(FOLDER, dict.fromkeys(load_systems(FOLDER).systems, nobody))
     engine = threading.Thread(target=engine_process.run_engine, args=(settings, systems, systems.access, stop))
     engine.start()
     try:

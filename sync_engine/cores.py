@@ -1,0 +1,63 @@
+"""One core for a process of many threads.
+
+Python's threads run one at a time and hand a lock to each other. Spread over the machine's cores, every hand-over wakes a thread
+somewhere else, with a cold cache: journeys over HTTP, which change threads at every call, took twice the processor time they take
+on one core. What else runs on the machine, PostgreSQL above all, keeps every core. A second engine sits on another core.
+"""
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+SEAT = "\0finance-workflow-sync core {}"
+"""An address that is no file: whoever has it sits on that core, and it is free again when they end, however that happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A core that this process stays on.
+
+    Attributes:
+        core: Its number.
+        claim: What keeps others of ours away from it; None when every core was taken.
+    """
+
+    core: int
+    claim: socket.socket | None
+
+    def leave(self) -> None:
+        """Another process may sit here. This one stays where it is."""
+        if self.claim is not None:
+            self.claim.close()
+
+
+def stay_on_one() -> Seat | None:
+    """Keep this thread, all that are running and all it starts on one core that no other process of ours sits on, if there is one.
+    None: the machine has one core only, or an operating system that does not know this. Programs started before, such as an embedded
+    PostgreSQL, stay where they are; those started later sit here too."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return None
+    # Processes in containers do not see each other's seats: were each to begin with the first core, all would sit there.
+    secrets.SystemRandom().shuffle(cores)
+    seat = next((seat for core in cores if (seat := _sit(core)) is not None), Seat(cores[0], None))
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            os.sched_setaffinity(int(thread.name), {seat.core})
+        except ProcessLookupError:
+            continue  # it has ended meanwhile
+    return seat
+
+
+def _sit(core: int) -> Seat | None:
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(SEAT.format(core))
+    except OSError:
+        claim.close()
+        return None
+    return Seat(core, claim)
