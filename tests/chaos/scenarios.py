@@ -91,12 +91,11 @@ def _largest(folder: Path) -> list[tuple[int, str]]:
 
 
 def _fill(ballast: Path, folder: Path) -> None:
-    with ballast.open("wb") as file:
+    with ballast.open("wb", buffering=0) as file:  # what a buffer still held could not be written when it is closed
         block = b"\0" * 65_536
         while shutil.disk_usage(folder).free > 0:
             try:
                 file.write(block)
-                file.flush()
             except OSError:
                 block = block[: len(block) // 2]
                 if not block:
