@@ -2,12 +2,15 @@
 
 Python's threads run one at a time and hand a lock to each other. Spread over the machine's cores, every hand-over wakes a thread
 somewhere else, with a cold cache: journeys over HTTP, which change threads at every call, took twice the processor time they take
-on one core. What else runs on the machine, PostgreSQL above all, keeps every core. A second engine sits on another core.
+on one core, and a dashboard that many people draw at once a half more. What else runs on the machine, PostgreSQL above all, keeps
+every core. A second process of ours sits on another core.
 """
 
 import os
 import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +38,7 @@ class Seat:
 
 def stay_on_one() -> Seat | None:
     """Keep this thread, all that are running and all it starts on one core that no other process of ours sits on, if there is one.
-    None: the machine has one core only, or an operating system that does not know this. Programs started before, such as an embedded
-    PostgreSQL, stay where they are; those started later sit here too."""
+    None: the machine has one core only, or an operating system that does not know this."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
@@ -51,6 +53,20 @@ def stay_on_one() -> Seat | None:
         except ProcessLookupError:
             continue  # it has ended meanwhile
     return seat
+
+
+@contextmanager
+def everywhere() -> Iterator[None]:
+    """Programs that are started in the block may run on every core, wherever their starter sits."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the kernel leaves out what this process may not have
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 def _sit(core: int) -> Seat | None:

@@ -41,7 +41,8 @@ def every_file(rule: Callable[[str], None]) -> Callable[[], None]:
 KNOWS = {
     # who                     may know (beside itself)
     "sync_engine.model":      {},
-    "sync_engine.database":   {"sql"},
+    "sync_engine.cores":      {},
+    "sync_engine.database":   {"sync_engine.cores", "sql"},
     "sync_engine.settings":   {"config"},
     "sync_engine.opening":    {"sync_engine.database", "sync_engine.settings"},
     "sync_engine.configuration": {"sync_engine.model", "sync_engine.settings"},

@@ -58,6 +58,21 @@ def test_processes_sit_on_cores_of_their_own_as_long_as_there_are_some():
             process.stdout.close()
 
 
+def test_a_program_started_in_between_may_use_every_core():
+    """An embedded PostgreSQL is started by whoever needs it first, and serves everybody."""
+    starts = """
+import os, subprocess, sys
+from sync_engine.cores import everywhere, stay_on_one
+seat = stay_on_one()
+tell = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
+with everywhere():
+    print(subprocess.check_output(tell, text=True).strip())
+print(subprocess.check_output(tell, text=True).strip() == f"[{seat.core}]")
+"""
+    said = subprocess.check_output([sys.executable, "-c", starts], text=True).splitlines()
+    assert said == [str(sorted(os.sched_getaffinity(0))), "True"]
+
+
 def test_a_seat_is_free_again_when_its_process_is_killed():
     with sits() as first:
         core, has_claim = told(first)

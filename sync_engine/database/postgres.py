@@ -21,6 +21,8 @@ from urllib.parse import quote
 
 import psycopg
 
+from sync_engine import cores
+
 NEWEST = 18
 """The PostgreSQL of the embedded extra that is used."""
 
@@ -125,7 +127,8 @@ def start_embedded(home: Path, *, bin_dir: Path | None = None, settings: dict[st
     given = " ".join(f"-c {name}='{value}'" for name, value in options.items())
     log = data / "server.log"
     try:
-        _run(programs, "pg_ctl", "-D", str(data), "-l", str(log), "-w", "-t", "60", "-o", given, "start", cwd=data)
+        with cores.everywhere():
+            _run(programs, "pg_ctl", "-D", str(data), "-l", str(log), "-w", "-t", "60", "-o", given, "start", cwd=data)
     except subprocess.CalledProcessError as error:
         raise NoPostgres(f"The embedded PostgreSQL does not start; its log is {log}.\n{error.stderr}") from error
     return Embedded(data, programs, socket_dir, started_by_us=True)
