@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
+
 MAX_POINTS = 1500
 OK, WATCH, STUCK, WAITING, UNKNOWN = "#009E73", "#E69F00", "#D55E00", "#0072B2", "#999999"
 CATEGORY = {"master_data": "#56B4E9", "policy": "#CC79A7", "erp_posting": "#D55E00", "external_outage": "#999999"}
@@ -76,6 +78,7 @@ def layout(figure: go.Figure, style: Look, *, height: int, margin_left: int = 8)
     return figure
 
 
+@drawn.once
 def bars(
     frame: pd.DataFrame,
     *,
@@ -124,6 +127,7 @@ class Line:
     dashed: bool = False
 
 
+@drawn.once
 def lines(
     frame: pd.DataFrame,
     *,
@@ -195,6 +199,7 @@ class Mark:
     symbol: str
 
 
+@drawn.once
 def lanes(
     frame: pd.DataFrame,
     *,
@@ -262,6 +267,7 @@ class Part:
     colour: str
 
 
+@drawn.once
 def columns(
     frame: pd.DataFrame, *, x: str, parts: Sequence[Part], hover: str, style: Look, height: int = 260
 ) -> go.Figure:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
 from pages.charts import LIGHT, WAITING, Look, layout
 
 
+@drawn.once
 def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour: str, text: str, hover: str, style: Look, height: int = 340) -> go.Figure:  # fmt: skip
     """How a sum becomes another, step by step: each bar is `value` high and stands on `base`, where the one before it has led.
 
@@ -43,6 +45,7 @@ def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour:
     return figure
 
 
+@drawn.once
 def grid(
     frame: pd.DataFrame,
     *,
@@ -90,6 +93,7 @@ def grid(
     return figure
 
 
+@drawn.once
 def reliability(frame: pd.DataFrame, *, said: str, happened: str, low: str, high: str, n: str, few: int, hover: str, style: Look, height: int = 320) -> go.Figure:  # fmt: skip
     """What was foretold (across) against the share that happened (up), with its interval; on the line both are the same. Marks of fewer than
     `few` are hollow."""

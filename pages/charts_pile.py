@@ -3,9 +3,11 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
 from pages.charts import MAX_POINTS, OK, STUCK, Look, layout
 
 
+@drawn.once
 def blocks(
     frame: pd.DataFrame,
     *,
@@ -59,6 +61,7 @@ def blocks(
     return figure
 
 
+@drawn.once
 def inflow(
     frame: pd.DataFrame,
     *,

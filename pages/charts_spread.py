@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
 from pages.charts import LEVEL, LIGHT, MAX_POINTS, OK, STUCK, Look, layout
 
 
+@drawn.once
 def matrix(
     frame: pd.DataFrame,
     *,
@@ -56,6 +58,7 @@ def matrix(
     return figure
 
 
+@drawn.once
 def ageing(
     frame: pd.DataFrame,
     *,
@@ -176,6 +179,7 @@ def _stage_axes(figure: go.Figure, order: Sequence[str], floor: float, ceiling: 
     )
 
 
+@drawn.once
 def funnel(
     frame: pd.DataFrame,
     *,

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
 from pages.charts import MAX_POINTS, OK, STUCK, UNKNOWN, WAITING, WATCH, Look, Part, layout
 
 SPLIT = (
@@ -20,6 +21,7 @@ SPLIT = (
 """What a stage is made of; the parts add up to it."""
 
 
+@drawn.once
 def single(
     frame: pd.DataFrame, *, x: str, y: str, again: str, hover: str, lines: Sequence[tuple[float, str]], unit: str, style: Look, height: int = 340,
 ) -> go.Figure:  # fmt: skip
@@ -104,6 +106,7 @@ def _legend_above(figure: go.Figure, style: Look) -> None:
     )
 
 
+@drawn.once
 def spread(
     frame: pd.DataFrame, *, at: str, name: str, other: str | None, ticks: Sequence[tuple[float, str]], lines: Sequence[tuple[float, str, float]], hover: str, names: tuple[str, str], style: Look, height: int = 300,
 ) -> go.Figure:  # fmt: skip
@@ -164,6 +167,7 @@ def spread(
     return figure
 
 
+@drawn.once
 def under_way(frame: pd.DataFrame, *, x: str, parts: Sequence[Part], hover: str, style: Look, height: int = 300) -> go.Figure:  # fmt: skip
     """Cumulative flow: what has come and what has left, day by day; the distance between the two is what is under way.
 
@@ -203,6 +207,7 @@ def _faint(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.22)"
 
 
+@drawn.once
 def split_bars(
     frame: pd.DataFrame, *, label: str, parts: Sequence[Part], text: str, hover: str, style: Look, height: int
 ) -> go.Figure:
@@ -238,6 +243,7 @@ def split_bars(
     return figure
 
 
+@drawn.once
 def against_before(
     frame: pd.DataFrame, *, row: str, column: str, change: str, text: str, hover: str, rows: Sequence[str], columns: Sequence[str], style: Look,
 ) -> go.Figure:  # fmt: skip
@@ -312,6 +318,7 @@ def versions_between(
     return [(on, f"new {', '.join(dict.fromkeys(kinds))}") for on, kinds in by_day.items()]
 
 
+@drawn.once
 def promise(
     frame: pd.DataFrame, *, x: str, y: str, words: Sequence[str], at: tuple[float, float], target: float, style: Look, height: int = 260,
 ) -> go.Figure:  # fmt: skip

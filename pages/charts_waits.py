@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
 from pages.charts import MAX_POINTS, OK, WAITING, Look, layout
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
+@drawn.once
 def week(frame: pd.DataFrame, *, style: Look, narrow: bool, height: int = 260) -> go.Figure:
     """What came and what was decided in each hour of the week (weekday, hour, arrived, decided), all 168 of them in order."""
     figure = go.Figure()
@@ -44,6 +46,7 @@ def week(frame: pd.DataFrame, *, style: Look, narrow: bool, height: int = 260) -
     return figure
 
 
+@drawn.once
 def value_and_wait(
     frame: pd.DataFrame, *, value: str, hours: str, hover: str, marks: Sequence[tuple[float, float, float]], style: Look, height: int = 320,
 ) -> go.Figure:  # fmt: skip

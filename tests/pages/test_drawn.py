@@ -1,0 +1,72 @@
+"""Charts that are not built again: the same for the same, another for anything else, and nobody's changes are anybody else's."""
+
+from collections import OrderedDict
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from pages import charts, drawn
+
+LIGHT, DARK = charts.look(dark=False), charts.look(dark=True)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A builder that counts how often it really builds."""
+    monkeypatch.setattr(drawn, "_built", OrderedDict())
+    built = []
+
+    @drawn.once
+    def build(frame: pd.DataFrame, *, style: charts.Look, said=None) -> go.Figure:
+        built.append(frame)
+        return charts.layout(go.Figure(go.Bar(x=list(frame["n"]), y=list(frame["unit"]))), style, height=200)
+
+    build.built = built
+    return build
+
+
+def units(*numbers):
+    return pd.DataFrame({"unit": [f"U{place}" for place in range(len(numbers))], "n": numbers})
+
+
+def test_the_same_is_built_once_and_is_the_same(asked):
+    first, again = asked(units(1, 2), style=LIGHT), asked(units(1, 2), style=LIGHT)
+    assert len(asked.built) == 1
+    assert again is not first
+    assert again.to_plotly_json() == first.to_plotly_json()
+
+
+@pytest.mark.parametrize("other", [(units(1, 3), LIGHT), (units(1, 2, 3), LIGHT), (units(1, 2), DARK)])
+def test_anything_else_is_another_chart(asked, other):
+    frame, style = other
+    first, second = asked(units(1, 2), style=LIGHT), asked(frame, style=style)
+    assert len(asked.built) == 2
+    assert second.to_plotly_json() != first.to_plotly_json()
+
+
+def test_a_chart_that_somebody_changes_is_their_own(asked):
+    as_built = asked(units(1, 2), style=LIGHT)
+    before = as_built.to_plotly_json()
+    as_built.update_layout(height=900)
+    changed = asked(units(1, 2), style=LIGHT)
+    assert changed.to_plotly_json() == before
+    changed.add_vline(x=1)
+    changed.data[0].x = (7, 8)
+    assert asked(units(1, 2), style=LIGHT).to_plotly_json() == before
+
+
+def test_what_cannot_be_told_apart_is_built_every_time(asked):
+    for _ in range(2):
+        asked(units(1, 2), style=LIGHT, said=lambda value: value)
+    assert len(asked.built) == 2
+
+
+def test_the_oldest_charts_go_first(asked, monkeypatch):
+    monkeypatch.setattr(drawn, "KEPT", 2)
+    for number in (1, 2, 3):
+        asked(units(number), style=LIGHT)
+    asked(units(3), style=LIGHT)
+    assert len(asked.built) == 3
+    asked(units(1), style=LIGHT)
+    assert len(asked.built) == 4
