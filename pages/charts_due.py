@@ -69,10 +69,11 @@ def grid(
     columns: Sequence[str],
     style: Look,
     height: int = 300,
+    wrapped: int = 40,
 ) -> go.Figure:
     """A cell per row of the frame, the stronger the larger its share (0 to 1) of what is at risk; its words stand in it. No cell: nothing.
 
-    Cells are bars, not a heat map: a browser tells of a click on a bar.
+    A column's name has lines of `wrapped` letters. Cells are bars, not a heat map: a browser tells of a click on a bar.
     """
     quiet = "#cfe9df" if style is LIGHT else "#1f4a3d"
     middle, strong = ("#f3c9ad", "#e8935a") if style is LIGHT else ("#5a3218", "#8f4515")
@@ -103,7 +104,7 @@ def grid(
         showgrid=False,
         range=[0, len(columns)],
         tickvals=[place + 0.5 for place in range(len(columns))],
-        ticktext=["<br>".join(wrap(name, 12)) for name in columns],
+        ticktext=["<br>".join(wrap(name, wrapped)) for name in columns],
         tickangle=0,
         tickfont={"color": style.text, "size": 12},
         side="top",

@@ -212,7 +212,7 @@ def risk_matrix(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     shown = [name for name in BUCKETS if name in set(cells["bucket"])]
     figure = charts_due.grid(
         cells, row="bucket", column="band", value="share", text="text", hover="hover", rows=shown, columns=[band for band in BANDS if band in set(cells["band"])],
-        style=charts.look(dark=ctx.dark), height=64 + 52 * len(shown),
+        style=charts.look(dark=ctx.dark), height=(92 if ctx.narrow else 64) + 52 * len(shown), wrapped=9 if ctx.narrow else 40,
     )  # fmt: skip
     frame.chart(
         figure, finding, cells[["bucket", "band", "n", "value", "risky"]].rename(columns={"bucket": "Due", "band": "Value", "n": "Invoices", "value": "Value (EUR)", "risky": "At risk (EUR)"}),

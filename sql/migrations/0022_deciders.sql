@@ -11,11 +11,12 @@ CREATE FUNCTION is_decision(activity text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$ SELECT activity IN ('approval_completed', 'approval_refused', 'approval_granted', 'approval_denied', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted') $$;
 
--- Somebody who decided, as an event says it ("user (group)", or the tool's name): whole, or the group alone.
+-- Somebody who decided, as an event says it ("user (group)", "user (tool)", or the tool's name): whole, or the group or tool alone.
 CREATE FUNCTION decider(said text) RETURNS text
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path FROM CURRENT
-AS $$ SELECT CASE WHEN names_deciders() OR said = '' OR said IN (SELECT system FROM system_state) THEN said ELSE coalesce(substring(said FROM '\(([^()]*)\)$'), 'an approver') END $$;
+AS $$ SELECT CASE WHEN names_deciders() OR said = '' OR said IN (SELECT system FROM system_state) THEN said ELSE CASE WHEN substring(said FROM '\(([^()]*)\)$') IN (SELECT system FROM system_state) THEN 'an approver (' || substring(said FROM '\(([^()]*)\)$') || ')'
+                      ELSE coalesce(substring(said FROM '\(([^()]*)\)$'), 'an approver') END END $$;
 
 -- What an event of a decision says beside who took it: the names in it, or the groups alone.
 CREATE FUNCTION said_of_decision(attributes jsonb) RETURNS jsonb

@@ -392,7 +392,8 @@ WITH wanted AS (
 )
 SELECT e.document_id || ' ' || e.seq AS decision_id, e.document_id, d.document_type, d.number, d.title, d.business_unit, d.requester, d.supplier_name, d.currency, d.amount, d.group_amount,
        e.event_at AS decided_at, e.recorded_at, e.activity, e.system,
-       CASE WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(decider(who), ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+       CASE WHEN e.attributes ? 'approved_by' AND names_deciders() THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+            WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(role, ', ' ORDER BY n) FROM (SELECT decider(who) AS role, min(n) AS n FROM jsonb_array_elements_text(e.attributes->'approved_by') WITH ORDINALITY AS w(who, n) GROUP BY 1) asked)
             WHEN e.attributes ? 'within_approval' THEN 'within the approval of the order'
             WHEN e.activity IN ('procurement_rejected', 'approval_contradicted') THEN coalesce(
                 (SELECT string_agg(DISTINCT CASE WHEN names_deciders() THEN p.canonical->'decided_by'->>'name' ELSE coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END, ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
