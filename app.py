@@ -19,6 +19,9 @@ import structlog
 
 from pages import PAGES, Page, offered, screen
 from pages.context import ACTED_AT, Context
+from pages.filters import say_address
+from pages.format import words
+from pages.frame import no_permission
 from pages.signing_in import NotLetIn, sign_in
 from sync_engine.control import access
 from sync_engine.control.roles import LANDING, Role
@@ -109,7 +112,10 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
     # The first page of a menu answers at "/" only and not under its own path. A page without a name of its own does that here,
     # so that /exceptions is /exceptions for everybody, whatever page they land on.
     home = st.Page(_later(first, ctx), title=first.TITLE, default=True)
-    current = st.navigation([home, *ctx.links.values()], position="hidden")
+    # A page of others is there too, without a link: whoever follows somebody's link to it is told why it stays closed.
+    closed = [st.Page(_later(page, ctx), title=page.TITLE, url_path=page.URL_PATH) for page in PAGES if page not in pages]  # fmt: skip
+    current = st.navigation([home, *ctx.links.values(), *closed], position="hidden")
+    say_address()
     menu(ctx, pages)
     current.run()
     screen.watch(narrow=narrow)
@@ -125,7 +131,9 @@ def _later(page: Page, ctx: Context) -> Callable[[], None]:
 def guarded(page: Page, ctx: Context) -> None:
     """Draw a page; if it fails, say so with a reference instead of a traceback."""
     if not page.ROLES & ctx.person.roles:
-        st.error("Your role does not open this page.", icon=":material/lock:")
+        st.title(page.TITLE, anchor=False)
+        named = ", ".join(words(role) for role in Role if role in page.ROLES)
+        no_permission(f"Your role does not open this page; it takes one of these: {named}. Ask whoever gives out application roles, if you need it.")  # fmt: skip
         return
     try:
         page.render(ctx)

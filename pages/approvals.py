@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import approvals_charts, approvals_parts, filters, frame, switches
+from pages import approvals_charts, approvals_parts, approvals_people, approvals_reported, filters, frame, switches
 from pages.approvals_parts import Facts
 from pages.context import Context
 from pages.explaining import Explained, LeftOut
@@ -79,6 +79,8 @@ def render(ctx: Context) -> None:
         ("Why approvals wait", approvals_charts.why),
         ("Queues", approvals_parts.queues),
         ("Ages", approvals_charts.ages),
+        ("Queues of approvers", approvals_people.queues),
+        ("Delegations", approvals_people.delegations),
         ("Who decides how", approvals_parts.rates),
         ("The week", approvals_charts.week),
         ("Value and wait", approvals_charts.value_and_wait),
@@ -95,7 +97,7 @@ def render(ctx: Context) -> None:
 def _facts(asked: Asked, found: Tasks, chosen: Filters) -> Facts:
     decided, before = (measures.flagged(rows, found.everything) for rows in (found.decided, found.before))
     flagged = replace(found, decided=decided, before=before)
-    return Facts(asked, flagged, measures.causes(flagged), chosen.period)
+    return Facts(asked, flagged, measures.causes(flagged), chosen.period, chosen.of("role"), chosen.of("type"))
 
 
 def _answer(facts: Facts) -> str:
@@ -133,7 +135,7 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     backwards = LeftOut("their clocks contradict each other", len(facts.found.backwards), partial(approvals_parts.link, ctx, "Show them", show="backwards"))  # fmt: skip
 
     def explained(key: str, one: Definition, formula: str, included: int, show: str, *, sampled: bool = True, now: bool = False) -> Explained:  # fmt: skip
-        return Explained(ctx, key, one, formula, included, "request" if now else "decision", period=None if now else facts.period, link=shown(included, show), left_out=() if now else (backwards,), sources=sources, is_sampled=sampled)  # fmt: skip
+        return Explained(ctx, key, one, formula, included, "request" if now else "decision", reported=approvals_reported.reported(facts, key), period=None if now else facts.period, link=shown(included, show), left_out=() if now else (backwards,), sources=sources, is_sampled=sampled)  # fmt: skip
 
     def shown(many: int, show: str) -> Callable[[], None] | None:
         return partial(approvals_parts.link, ctx, f"Show {many:,}", show=show) if many else None

@@ -111,14 +111,19 @@ def _by_role(ctx: Context, facts: Facts) -> None:
 
 def ages(ctx: Context, facts: Facts) -> None:
     """The open requests of each role by their age, on what its decisions took."""
-    waits = facts.found.open[facts.found.open["age_business_s"] > 0]
+    ages_by(ctx, facts, "role", "", key="approvals.ages")
+
+
+def ages_by(ctx: Context, facts: Facts, by: str, finding: str, *, key: str) -> None:
+    """The open requests of each role or approver (`by`) by their age, on what their decisions took."""
+    waits = facts.found.open[(facts.found.open["age_business_s"] > 0) & facts.found.open[by].notna()]
     if waits.empty:
         return
-    bands = _bands(facts)
-    order = list(waits.groupby("role").size().sort_values(ascending=False, kind="stable").index[: 3 if ctx.narrow else 8])  # fmt: skip
+    bands = _bands(facts, by)
+    order = list(waits.groupby(by).size().sort_values(ascending=False, kind="stable").index[: 3 if ctx.narrow else 8])  # fmt: skip
     p95, p85 = (bands.set_index("stage")[name].to_dict() for name in ("p95", "p85"))
-    drawn = waits[waits["role"].isin(order)]
-    drawn = drawn.assign(stage=drawn["role"], hours=[max(s / 3600, 0.05) for s in drawn["age_business_s"]])
+    drawn = waits[waits[by].isin(order)]
+    drawn = drawn.assign(stage=drawn[by], hours=[max(s / 3600, 0.05) for s in drawn["age_business_s"]])
     drawn = drawn.assign(
         rank=pd.Categorical(drawn["stage"], order, ordered=True),
         level=["stuck" if h > p95.get(role, float("inf")) else "watch" if h > p85.get(role, float("inf")) else "moving" for role, h in zip(drawn["stage"], drawn["hours"], strict=True)],
@@ -131,20 +136,20 @@ def ages(ctx: Context, facts: Facts) -> None:
     figure = charts_spread.ageing(drawn, stage="stage", at="at", y="hours", level="level", size="size", hover="hover", bands=bands, style=charts.look(dark=ctx.dark), unit="working hours")  # fmt: skip
     frame.chart(
         figure,
-        f"{count(over, 'open request')} {'is' if over == 1 else 'are'} older than 95 % of what the same role decided",
-        pd.DataFrame({"Document": drawn["number"], "Asked": drawn["role"], "Age (working hours)": drawn["hours"].round(2), "Value": drawn["group_amount"]}),
-        key="approvals.ages",
-        note=f"A mark per open request. Bands: what half, 70 %, 85 % and 95 % of the role's decisions {facts.period.within} took; none below {FEW} decisions."
-        + (f" The {len(order)} roles with most open ones." if waits["role"].nunique() > len(order) else ""),
+        finding or f"{count(over, 'open request')} {'is' if over == 1 else 'are'} older than 95 % of what the same role decided",
+        pd.DataFrame({"Document": drawn["number"], "Asked": drawn["role"], **({"Approver": drawn[by]} if by != "role" else {}), "Age (working hours)": drawn["hours"].round(2), "Value": drawn["group_amount"]}),
+        key=key,
+        note=f"A mark per open request. Bands: what half, 70 %, 85 % and 95 % of the {by}'s decisions {facts.period.within} took; none below {FEW} decisions."
+        + (f" The {len(order)} {by}s with most open ones." if waits[by].nunique() > len(order) else ""),
     )  # fmt: skip
 
 
-def _bands(facts: Facts) -> pd.DataFrame:
-    """What the decisions of each role took, in working hours: stage, p50, p70, p85, p95."""
+def _bands(facts: Facts, by: str) -> pd.DataFrame:
+    """What the decisions of each role or approver took, in working hours: stage, p50, p70, p85, p95."""
     shares = {"p50": 0.5, "p70": 0.7, "p85": 0.85, "p95": 0.95}
     rows = [
         {"stage": role} | {name: float(took.quantile(share)) / 3600 for name, share in shares.items()}
-        for role, took in facts.found.decided.groupby("role", sort=False)["business_s"]
+        for role, took in facts.found.decided.groupby(by, sort=False)["business_s"]
         if len(took) >= FEW
     ]
     return pd.DataFrame(rows, columns=["stage", *shares])

@@ -1,5 +1,6 @@
 """The lists of the approvals page: the rows behind a figure, queues, who decides how, requisitions near their limit, mismatches."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -45,6 +46,8 @@ class Facts:
     found: Tasks
     causes: pd.DataFrame
     period: Period
+    roles: Sequence[str] | None = None
+    types: Sequence[str] | None = None
 
 
 def link(ctx: Context, label: str, **changes: Any) -> None:
@@ -169,7 +172,7 @@ def queues(ctx: Context, facts: Facts) -> None:
     shown = found.assign(
         rows=[href(ctx, show="open", of=role) if n else None for role, n in zip(found["role"], found["open"], strict=True)],
         past=[href(ctx, show="decided", of=role) if n else None for role, n in zip(found["role"], found["decided"], strict=True)],
-        clears=[_clears(row) for row in found.to_dict("records")],
+        clears=[clears(row) for row in found.to_dict("records")],
     )  # fmt: skip
     work_table(
         ctx,
@@ -188,6 +191,7 @@ def queues(ctx: Context, facts: Facts) -> None:
             Column("clears", "Clears in", help="At the pace of the period, if nothing more came."),
         ),
         key="approvals.queues",
+        window=f"open now; came and decided {facts.period.within}",
         row_id="role",
         noun="role",
         title=lambda row: f"**{plain(row['role'])}**",
@@ -197,7 +201,8 @@ def queues(ctx: Context, facts: Facts) -> None:
     )
 
 
-def _clears(row: dict[str, Any]) -> str:
+def clears(row: Mapping[Any, Any]) -> str:
+    """When a queue would be empty, in words."""
     if not row["open"]:
         return "nothing open"
     if row["clears_in_s"] is None or pd.isna(row["clears_in_s"]):

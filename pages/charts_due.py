@@ -2,16 +2,20 @@
 as pure."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from pages import drawn
 from pages.charts import LIGHT, WAITING, Look, layout
 
+CELL = 0.97
+"""Of a column's width, what a cell of it takes."""
 
 @drawn.once
-def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour: str, text: str, hover: str, style: Look, height: int = 340) -> go.Figure:  # fmt: skip
+def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour: str, text: str, hover: str, style: Look, height: int = 340, lying: bool = False) -> go.Figure:  # fmt: skip
     """How a sum becomes another, step by step: each bar is `value` high and stands on `base`, where the one before it has led.
 
     Args:
@@ -24,11 +28,14 @@ def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour:
         hover: A column of words.
         style: Light or dark.
         height: In pixels.
+        lying: The steps stand below each other, the first on top: a phone has room for their names so.
     """
+    names, amounts = frame[label], frame[value].astype(float)
     figure = go.Figure(
         go.Bar(
-            x=frame[label],
-            y=frame[value].astype(float),
+            x=amounts if lying else names,
+            y=names if lying else amounts,
+            orientation="h" if lying else "v",
             base=frame[base].astype(float),
             text=frame[text],
             textposition="outside",
@@ -39,8 +46,14 @@ def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour:
         )
     )
     layout(figure, style, height=height)
+    named = {"showgrid": False, "tickfont": {"color": style.text, "size": 12}, "tickangle": 0}
+    if lying:
+        reach = float((frame[base].astype(float) + amounts).max() or 1)
+        figure.update_yaxes(**named, autorange="reversed")
+        figure.update_xaxes(range=[0, reach * 1.45], showticklabels=False, showgrid=False)
+        return figure
     figure.update_layout(margin={"t": 26})
-    figure.update_xaxes(showgrid=False, tickfont={"color": style.text, "size": 12}, tickangle=0)
+    figure.update_xaxes(**named)
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
     return figure
 
@@ -58,38 +71,53 @@ def grid(
     columns: Sequence[str],
     style: Look,
     height: int = 300,
+    wrapped: int = 40,
 ) -> go.Figure:
-    """A cell per row and column, the stronger the larger its share (0 to 1) of what is at risk; its words stand in it. No cell: nothing."""
-    values = frame.pivot(index=row, columns=column, values=value).reindex(index=rows, columns=columns)  # noqa: PD010
-    words = frame.pivot(index=row, columns=column, values=text).reindex(index=rows, columns=columns)  # noqa: PD010
-    more = frame.pivot(index=row, columns=column, values=hover).reindex(index=rows, columns=columns)  # noqa: PD010
+    """A cell per row of the frame, the stronger the larger its share (0 to 1) of what is at risk; its words stand in it. No cell: nothing.
+
+    A column's name has lines of `wrapped` letters. Cells are bars, not a heat map: a browser tells of a click on a bar.
+    """
     quiet = "#cfe9df" if style is LIGHT else "#1f4a3d"
+    middle, strong = ("#f3c9ad", "#e8935a") if style is LIGHT else ("#5a3218", "#8f4515")
+    shares = [float(share) for share in frame[value]]
     figure = go.Figure(
-        go.Heatmap(
-            x=list(columns),
-            y=list(rows),
-            z=values.astype(float).to_numpy(),
-            text=words.fillna("").to_numpy(),
-            texttemplate="%{text}",
-            textfont={"color": style.text, "size": 12},
-            customdata=more.fillna("").to_numpy(),
+        go.Bar(
+            y=frame[row],
+            x=[CELL] * len(frame),
+            base=[columns.index(name) + (1 - CELL) / 2 for name in frame[column]],
+            width=0.93,
+            orientation="h",
+            marker={
+                "color": sample_colorscale([[0, quiet], [0.5, middle], [1, strong]], shares) if shares else [],
+                "line": {"width": 0},
+            },
+            text=frame[text],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            constraintext="none",
+            insidetextfont={"color": style.text, "size": 12},
+            customdata=frame[hover],
             hovertemplate="%{customdata}<extra></extra>",
-            hoverongaps=False,
-            xgap=3,
-            ygap=3,
-            zmin=0,
-            zmax=1,
-            colorscale=[
-                [0, quiet],
-                [0.5, "#f3c9ad" if style is LIGHT else "#5a3218"],
-                [1, "#e8935a" if style is LIGHT else "#8f4515"],
-            ],
-            showscale=False,
         )
     )
     layout(figure, style, height=height)
-    figure.update_xaxes(showgrid=False, tickfont={"color": style.text, "size": 12}, side="top")
-    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
+    figure.update_xaxes(
+        showgrid=False,
+        range=[0, len(columns)],
+        tickvals=[place + 0.5 for place in range(len(columns))],
+        ticktext=["<br>".join(wrap(name, wrapped)) for name in columns],
+        tickangle=0,
+        tickfont={"color": style.text, "size": 12},
+        side="top",
+    )
+    figure.update_yaxes(
+        showgrid=False,
+        categoryorder="array",
+        categoryarray=list(rows),
+        autorange="reversed",
+        tickfont={"color": style.text, "size": 13},
+    )
     return figure
 
 

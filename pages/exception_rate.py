@@ -13,6 +13,7 @@ from pages import exception_rate_backlog as backlog
 from pages import exception_rate_compare as compare
 from pages import exception_rate_parts as parts
 from pages import exception_rate_times as times
+from pages import exception_rate_yield as first_pass
 from pages import filters, frame, switches
 from pages.context import Context
 from pages.exception_rate_parts import Facts
@@ -35,6 +36,7 @@ from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate
+from sync_engine.insight.reports.first_pass import AS_INTENDED
 from sync_engine.insight.reports.overview import STUCK_TYPES
 from sync_engine.insight.statistics import FEW, wilson
 from sync_engine.model.exceptions import KINDS, kind_of
@@ -56,7 +58,7 @@ SHOWN = {
     "self_cured": "Documents with an exception that cured itself, most money first",
     "came_back": "Documents that met the same cause again, most money first",
 }
-NARROWED = ("show", "code", "week")
+NARROWED = ("show", "code", "week", *first_pass.NARROWED)
 
 COLUMNS = (
     Column("number", "Document", "id", width=100),
@@ -88,6 +90,7 @@ DEFINITIONS = (
     Definition("At the same mix", "the rates of this period, each unit weighted as in the period before, so that a shift between units does not pass for a change in them", "units that have documents in both periods", "entered in the period"),
     Definition("Times the others' rate", "the rate of the documents with this value over that of all others, with its 95 % interval (logarithmic); would vanish: exceptions above the others' rate. Cannot be told from: more than 80 % of the smaller one's documents are the other's too", "values with 10 documents and more", "entered in the period"),
     Definition("Raised and closed", "exceptions by the day on which they were raised and closed; the line is what stood open at the end of the day. Open backlog: open documents with an open exception, of all open documents", "exceptions of the types and categories chosen, whenever their document entered", "raised or closed in the period; the backlog now"),
+    first_pass.DEFINITION,
     Definition("Met for the first time", "causes whose first exception lies in the last seven days of the period: same kind, same system, same master data behind it", "exceptions of the types and categories chosen, as far as you see", f"last {backlog.NEW_DAYS} days of the period"),
     Definition("Failed calls", "attempts that were not sent, failed or got no answer, of all attempts: about calls, never mixed with the above; one document can have forty", "attempts of the chosen units, and those about no document", "made in the period", "none"),
 )  # fmt: skip
@@ -97,7 +100,7 @@ def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx, CHOICES)
-    switches.complain({"show": SHOWN, "code": KINDS})
+    switches.complain({"show": SHOWN, "code": KINDS, "yield": first_pass.SHOWN, "kind": AS_INTENDED})
     facts = _gather(ctx, chosen)
     now = facts.rates.of()
     if not now.entered:
@@ -109,7 +112,10 @@ def render(ctx: Context) -> None:
     frame.figures(_figures(ctx, facts, said))
     asked_for_rows = any(name in st.query_params for name in NARROWED)
     if asked_for_rows:
-        _rows(ctx, facts)
+        with frame.part("The list"):
+            (first_pass.rows if "yield" in st.query_params else _rows)(ctx, facts)
+    with frame.part("First-pass yield"):
+        first_pass.draw(ctx, facts, said)
     if now.with_exception:
         parts.where(ctx, facts, now)
         compare.mix(facts)
@@ -252,6 +258,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
         rows,
         COLUMNS,
         key="rate.rows",
+        of=DEFINITIONS[0],
         row_id="document_id",
         noun="document",
         title=_title,

@@ -357,9 +357,13 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
         return
     closed, by_itself = ask.closed_today(ctx.reports, None, as_of=ctx.moment.as_of)
     where = "any business unit" if ctx.person.sees_all else ", ".join(ctx.person.units)
-    frame.nothing_happened(
-        f"No unresolved exceptions for {plain(where)}. {closed:,} closed in the last 24 hours, {by_itself:,} of them by themselves."
-    )
-    if said.stale:
+    sentence = f"No unresolved exceptions for {plain(where)}. {closed:,} closed in the last 24 hours, {by_itself:,} of them by themselves."
+    # What has not been heard of is not known to be well: a silent source is never green, and nothing at all is one thing to say.
+    if any(source.age_s is not None for source in said.sources):
+        if said.stale:
+            st.info(sentence, icon=":material/schedule:")
+        else:
+            frame.nothing_happened(sentence)
+    if said.stale or all(source.age_s is None for source in said.sources):
         frame.no_data(ctx, said)
     exceptions_progress.past(ctx)

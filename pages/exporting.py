@@ -1,10 +1,12 @@
 """What is shown, to take along: a picture (PNG, made by the browser) and the numbers (CSV), both with what they mean, of which time, and
-as of when, so that a slide or a sheet says by itself what it shows.
+as of when, so that a slide or a sheet says by itself what it shows. Every sheet of every page, of a chart or of a table, is made by
+`sheet`; evidence for an auditor (pages/evidence.py) carries more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from urllib.parse import urlencode
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,8 +14,13 @@ import streamlit as st
 
 from pages.charts import LIGHT, layout
 from pages.context import Context
+from pages.explaining import Definition
+from pages.filters import CHOSEN, WINDOW, address
 from pages.format import csv_bytes, visible, when
 from sync_engine.control.roles import Action
+
+LONG = 2_000
+"""So many rows of a sheet each say what they are."""
 
 PICTURE_PX = (1200, 640)
 A_LINE = 130
@@ -37,9 +44,33 @@ class Exported:
     @property
     def stamp(self) -> str:
         """As of when, in which zone, and by which filters."""
-        ctx = self.ctx
-        units = ", ".join(st.query_params.get_all("unit")) or "every business unit that the reader may see"
-        return f"As of {when(ctx.moment.as_of, ctx.zone)} ({ctx.zone.key}); {visible(units)}"
+        return stamp(self.ctx)
+
+
+def stamp(ctx: Context) -> str:
+    """As of when, in which zone, by which filters, and the address that shows the same."""
+    units = ", ".join(st.query_params.get_all("unit")) or "every business unit that the reader may see"
+    chosen = st.session_state.get(CHOSEN, "")
+    asked = urlencode({name: values for name, values in address().items() if name != "as"}, doseq=True)
+    return f"As of {when(ctx.moment.as_of, ctx.zone)} ({ctx.zone.key}); {visible(units)}{f'; {visible(chosen)}' if chosen else ''}; {ctx.url_path}{f'?{visible(asked)}' if asked else ''}"
+
+
+def window(of: Definition | None = None) -> str:
+    """Of which time the figures of a page are: by a definition's window and, where that is the page's period, its dates."""
+    period = st.session_state.get(WINDOW, "")
+    if of is None:
+        return period or "now"
+    return f"{of.window}: {period}" if period and "period" in of.window else of.window
+
+
+def sheet(table: pd.DataFrame, columns: Sequence[tuple[str, str]], said: Mapping[str, str]) -> bytes:
+    """Rows as CSV with (column, heading) in order, and what they are: `said` stands in the last columns of every row, because rows are
+    sorted and cut elsewhere; of more than LONG rows in the first alone, because nobody reads it a hundred thousand times."""
+    rows = len(table)
+    whole = table[[name for name, _ in columns]].assign(
+        **{name: [text] * rows if rows <= LONG else [text, *[""] * (rows - 1)] for name, text in said.items()}
+    )
+    return csv_bytes(whole, [*columns, *((name, name) for name in said)])
 
 
 def draw(exported: Exported, figure: go.Figure, finding: str, note: str, table: pd.DataFrame, *, key: str) -> None:
@@ -69,10 +100,9 @@ def _note(exported: Exported, key: str, rows: int) -> None:
 
 
 def numbers(exported: Exported, finding: str, note: str, table: pd.DataFrame) -> bytes:
-    """The table behind a chart as a sheet; its last columns say, in every row, what it is: rows are sorted and cut elsewhere."""
-    said = {"What": exported.what, "Finding": finding, "Meaning": note, "As of": exported.stamp}
-    whole = table.assign(**said)
-    return csv_bytes(whole, [(name, name) for name in whole.columns])
+    """The table behind a chart as a sheet."""
+    said = {"What": exported.what, "Finding": finding, "Meaning": note, "Window": window(), "As of": exported.stamp}
+    return sheet(table, [(name, name) for name in table.columns], said)
 
 
 @st.dialog("Picture of this chart", width="large", icon=":material/image:")

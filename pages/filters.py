@@ -5,7 +5,7 @@ refresh and the way back give the same page. What comes from a URL is hostile in
 left out, never passed on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from pages.context import Context
-from pages.format import count, day, plain
+from pages.format import count, day, plain, when
 from sync_engine.insight.reports.reading import rounded
 
 PERIODS = {"7d": ("7 days", 7), "30d": ("30 days", 30), "90d": ("90 days", 90)}
 DEFAULT_PERIOD = "30d"
 CUSTOM = "custom"
+ADDRESS = "finsync.address"
+WINDOW, CHOSEN = "finsync.window", "finsync.chosen"
+"""Where what the filter row says in words is kept while a page is drawn, for whatever leaves it."""
+
 MAX_VALUES = 60
 """Nobody chooses more; a longer list in a URL is cut."""
 
@@ -35,6 +39,10 @@ class Period:
     def within(self) -> str:
         """As a sentence says it: "in the last 30 days", "from 1 Sep 2026 to 3 Sep 2026"."""
         return f"in the {self.name}" if self.name.startswith("last") else f"from {self.name}"
+
+    def words(self, zone: ZoneInfo) -> str:
+        """From when to when, by the clock of a zone."""
+        return f"{when(self.since, zone)} to {when(self.until, zone)} ({zone.key})"
 
     @property
     def before(self) -> "Period":
@@ -141,6 +149,8 @@ def row(ctx: Context, choices: Sequence[Choice] = (), *, with_period: bool = Tru
             f"The address of this page asks for something that does not exist here, and was read without it: {plain('; '.join(filters.ignored))}.",
             icon=":material/link_off:",
         )
+    st.session_state[WINDOW] = filters.period.words(ctx.zone) if with_period else ""
+    st.session_state[CHOSEN] = "; ".join(f"{choice.title}: {', '.join(map(choice.label, filters.chosen[choice.name]))}" for choice in choices if filters.chosen[choice.name])  # fmt: skip
     return filters
 
 
@@ -184,6 +194,12 @@ def put(name: str, values: Sequence[str] | str | None) -> None:
         del st.query_params[name]
 
 
+def put_all(changes: Mapping[str, Sequence[str] | str | None]) -> None:
+    """Write several parameters in one step: each change of the address is a step of the way back. Nothing removes one."""
+    there: dict[str, Sequence[str] | str] = {name: values for name, values in address().items() if name not in changes}
+    st.query_params.from_dict(there | {name: values for name, values in changes.items() if values})
+
+
 def _period(ctx: Context, filters: Filters) -> None:
     asked = st.query_params.get("period", DEFAULT_PERIOD)
     st.session_state["finsync.filter.period"] = asked if asked in {*PERIODS, CUSTOM} else DEFAULT_PERIOD
@@ -206,20 +222,14 @@ def _period(ctx: Context, filters: Filters) -> None:
 
 def _write_period(today: date) -> None:
     chosen = st.session_state["finsync.filter.period"] or DEFAULT_PERIOD
-    put("period", None if chosen == DEFAULT_PERIOD else chosen)
-    if chosen == CUSTOM:
-        put("since", (today - timedelta(days=29)).isoformat())
-        put("until", today.isoformat())
-    else:
-        put("since", None)
-        put("until", None)
+    since, until = ((today - timedelta(days=29)).isoformat(), today.isoformat()) if chosen == CUSTOM else (None, None)
+    put_all({"period": None if chosen == DEFAULT_PERIOD else chosen, "since": since, "until": until})
 
 
 def _write_dates() -> None:
     dates = st.session_state["finsync.filter.dates"]
     if isinstance(dates, tuple) and len(dates) == 2:
-        put("since", dates[0].isoformat())
-        put("until", dates[1].isoformat())
+        put_all({"since": dates[0].isoformat(), "until": dates[1].isoformat()})
 
 
 def _clear(names: Sequence[str], active: int) -> None:
@@ -237,5 +247,21 @@ def _clear(names: Sequence[str], active: int) -> None:
 
 def clear(names: Sequence[str]) -> None:
     """Drop every filter; who is asking stays."""
-    for name in ("period", "since", "until", "unit", *names):
-        put(name, None)
+    put_all(dict.fromkeys(("period", "since", "until", "unit", *names)))
+
+
+# -- the address ------------------------------------------------------------------------------------------------------------
+
+
+def address() -> dict[str, list[str]]:
+    """Every parameter of the address."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def say_address() -> None:
+    """Tell the browser where it is, once it has gone somewhere: it does not take a link to another view of the same page into its
+    address by itself, and then neither a refresh nor the way back would find that view. Said twice, it does nothing."""
+    here = address()
+    if st.session_state.get(ADDRESS, here) != here:
+        st.query_params.from_dict(here)
+    st.session_state[ADDRESS] = here

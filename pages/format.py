@@ -83,8 +83,8 @@ def _precision(currency: str) -> int:
 def duration(seconds: float | Decimal | None) -> str:
     """Time as a person says it, in the two units that matter.
 
-    >>> duration(274_000), duration(5_400), duration(42), duration(0.35), duration(-60)
-    ('3 d 4 h', '1 h 30 min', '42 s', '0.35 s', '-1 min')
+    >>> duration(274_000), duration(5_400), duration(42), duration(0.35), duration(-60), duration(11_331 * 86_400)
+    ('3 d 4 h', '1 h 30 min', '42 s', '0.35 s', '-1 min', '11,331 d')
     """
     if seconds is None or pd.isna(seconds):
         return NOTHING
@@ -98,7 +98,7 @@ def duration(seconds: float | Decimal | None) -> str:
     for unit_s, unit, below_s, below in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
         if s >= unit_s:
             whole, rest = divmod(round(s / below_s), unit_s // below_s)
-            return f"{whole} {unit} {rest} {below}" if rest and whole < 30 else f"{whole} {unit}"
+            return f"{whole:,} {unit} {rest} {below}" if rest and whole < 30 else f"{whole:,} {unit}"
     return f"{s / 60:.0f} min"
 
 

@@ -6,24 +6,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages import explaining, exporting, filters
+from pages import explaining, exporting, filters, marks
 from pages.context import Context
 from pages.explaining import Definition, Explained, Explainer, LeftOut
 from pages.exporting import Exported
 from pages.format import count, day, duration, plain, when
+from pages.marks import Marks
 from sync_engine.insight.reports import DatabaseAway, Unanswered
 from sync_engine.insight.reports.everywhere import Source, sources
 
 FRESH_EVERY_S = 15
 
 __all__ = [
-    "Definition", "Explained", "Explainer", "Exported", "Figure", "LeftOut", "Said", "begin", "chart", "explain", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
+    "Definition", "Explained", "Explainer", "Exported", "Figure", "LeftOut", "Marks", "Said", "begin", "chart", "explain", "figure_of_part", "figures", "no_data", "no_permission", "nothing_happened", "nothing_matches", "part",
     "refresh_when_moved",
 ]  # fmt: skip
 
@@ -47,6 +49,8 @@ class Said:
 
 def begin(ctx: Context, question: str) -> Said:
     """The head of a page: the question, room for the answer, how fresh everything is."""
+    for name in (filters.WINDOW, filters.CHOSEN):  # of the page before
+        st.session_state.pop(name, None)
     progress = ctx.moment.progress
     if progress is not None:
         at, of = progress
@@ -135,6 +139,14 @@ def figures(shown: Sequence[Figure]) -> None:
     explaining.dialog([(figure.value, figure.explained) for figure in shown[:6] if figure.explained is not None])
 
 
+def figure_of_part(figure: Figure) -> None:
+    """A figure that belongs to a part of the page, beside the at most six at its head."""
+    with st.container(border=True, gap="xsmall", width=340):
+        _figure(figure)
+    if figure.explained is not None:
+        explaining.dialog([(figure.value, figure.explained)])
+
+
 def _figure(figure: Figure) -> None:
     colour = (
         "off"
@@ -178,18 +190,24 @@ def part(name: str) -> Iterator[None]:
 
 
 def chart(
-    figure: go.Figure, finding: str, table: pd.DataFrame, *, key: str, note: str = "", exported: Exported | None = None
-) -> None:
-    """A chart under its finding, with the table behind it and, where it says how, its ways out as a picture and as numbers."""
+    figure: go.Figure, finding: str, table: pd.DataFrame, *, key: str, note: str = "", exported: Exported | None = None, opens: Marks | None = None,
+) -> None:  # fmt: skip
+    """A chart under its finding, with the table behind it and, where it says how, its ways out as a picture and as numbers; a click on a
+    mark opens what `opens` says."""
     st.subheader(finding, anchor=False)
     if note:
         st.caption(note)
+    clicks: dict[str, Any] = {}
+    if opens is not None:
+        figure = marks.clickable(figure, opens)
+        clicks = {"on_select": partial(marks.clicked, key, opens), "selection_mode": "points"}
     st.plotly_chart(
         figure,
         theme=None,
         key=key,
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
         alt=finding,
+        **clicks,
     )
     with st.expander("The same as a table", icon=":material/table_rows:"):
         st.dataframe(table, hide_index=True, key=f"{key}.table")

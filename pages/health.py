@@ -152,6 +152,10 @@ def _answer(ctx: Context, facts: Facts) -> str:
             if len(facts.systems) > 1
             else f"{plain(facts.systems[0].title)} {verb}."
         )
+    never = [one for one in away if one.state(now) == "never reached" and not one.waiting]
+    if len(never) > 1:  # one sentence, not one for each
+        parts.append("No system has ever been reached." if len(never) == len(facts.systems) else f"{', '.join(plain(one.title) for one in never)} have never been reached.")  # fmt: skip
+        away = [one for one in away if one not in never]
     for one in away:
         since = f" for {duration((now - one.breaker_since).total_seconds())}" if one.breaker == "open" else ""
         behind = f": {_behind(one)}" if one.waiting else "; nothing waits for it"
@@ -315,7 +319,8 @@ def _calls(ctx: Context, chosen: Filters, titles: dict[str, str]) -> None:
         ctx.reports, chosen.of("system"), chosen.units, since=chosen.period.since, until=chosen.period.until
     )
     if found.empty:
-        frame.nothing_happened(f"No call was made {chosen.period.within}.")
+        # No call is no good news: an engine may stand still, or nothing is connected.
+        st.info(f"No call was made {chosen.period.within}.", icon=":material/phone_disabled:")
         return
     shares = [failed / attempts for failed, attempts in zip(found["failed"], found["attempts"], strict=True)]
     shown = found.assign(

@@ -31,7 +31,7 @@ COLUMNS = (
 
 def draw(ctx: Context, chosen: Filters, known: Rules) -> None:
     """The pairs that are not called distinct, by pattern, and the form for a verdict on those that are chosen."""
-    found = ask.candidates(ctx.reports, chosen.units, known)
+    found = ask.candidates(ctx.reports, chosen.units, known, suppliers=chosen.of("supplier"))
     rows = found[found["verdict"] != "distinct"].reset_index(drop=True)
     settled = len(found) - len(rows)
     aside = f" {count(settled, 'pair')} {'has' if settled == 1 else 'have'} been called distinct." if settled else ""
@@ -55,7 +55,7 @@ def draw(ctx: Context, chosen: Filters, known: Rules) -> None:
         other_trace=[ctx.href("trace", document=str(one)) for one in rows["other_id"]],
     )  # fmt: skip
     work_table(
-        ctx, shown, COLUMNS, key=TABLE, row_id="pair", noun="pair", title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
+        ctx, shown, COLUMNS, key=TABLE, window="open now", row_id="pair", noun="pair", title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
         card_action=lambda row: ctx.link(URL_PATH, "Compare", **kept, pair=row["pair"]),
     )  # fmt: skip
     asked = st.query_params.get("pair")

@@ -13,13 +13,16 @@ import streamlit as st
 from pages import filters, frame, invoices_alike, invoices_due_rows, switches
 from pages import invoices_due_parts as parts
 from pages.context import Context
-from pages.explaining import Definition, Explained, LeftOut
+from pages.explaining import Definition, Explained, LeftOut, Reported
 from pages.filters import Choice, Filters
-from pages.format import count, day, duration, money_short, percent, plain, sentence
+from pages.format import count, day, duration, money_short, percent, plain, sentence, visible
 from pages.frame import Figure, Said
 from pages.invoices_due_parts import kept_filters, worth
 from sync_engine.control.roles import Role
+from sync_engine.insight.foretold import place_of
+from sync_engine.insight.reports import Unanswered
 from sync_engine.insight.reports import invoices_due as ask
+from sync_engine.insight.reports import invoices_known as known
 from sync_engine.insight.reports.invoices_due import AT_RISK, BUCKETS, BY_HAND, BY_ITSELF, FORETOLD_DAYS, NOT, Found
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import wilson
@@ -31,7 +34,7 @@ ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/event_upcoming:"
 
-CHOICES = (Choice("reason", "Stands because", sorted(WAYS), sentence),)
+REASON = Choice("reason", "Stands because", sorted(WAYS), sentence)
 
 _DUE = Definition("Due in 30 days", "value of open invoices whose due date is today or in the next 30 days; the due date is the invoice's own, as accounting pays by it", "open invoices", "open now, deadline in the next 30 days", "calendar days of the payment run's zone", "test documents, paid and given-up invoices, invoices without a due date")  # fmt: skip
 _RISK = Definition("At risk", f"open invoices whose P(on time) is below {percent(AT_RISK, digits=0)}. P(on time): ready by the cut-off of the last payment run held on or before the due date, given stage and age (Kaplan-Meier over visits of its peers, what is not over counted with its age; drawn towards even odds where few peers ever stood as long), times the share of ready ones that were paid in time; between 1 % and 99 %. Past its due date or last cut-off and not ready: 1 %", "open invoices with a due date, a payment run and peers", "open now", "wall clock; runs by their calendar", "invoices of which no chance can be said")  # fmt: skip
@@ -66,24 +69,23 @@ class _Facts:
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
-    chosen = filters.row(ctx, CHOICES)
-    switches.complain({"show": invoices_due_rows.SHOWN, "due": BUCKETS})
-    known = ask.rules(ctx.reports, as_of=ctx.moment.as_of)
-    if known is None:
+    chosen = filters.row(ctx, _choices(ctx))
+    switches.complain({"show": invoices_due_rows.SHOWN, "due": BUCKETS, "risk": parts.RISKS, "band": parts.BANDS, "why": WAYS, "goes": (BY_ITSELF, BY_HAND, NOT)})  # fmt: skip
+    rules = ask.rules(ctx.reports, as_of=ctx.moment.as_of)
+    if rules is None:
         said.answer("No payment rules are in force.")
         st.info("They come from config/payments.toml; an engine puts them in force when it starts.", icon=":material/event_upcoming:")  # fmt: skip
         return
-    facts = _gather(ctx, chosen, known)
+    facts = _gather(ctx, chosen, rules)
     if facts.rows.empty and facts.days.empty and facts.not_invoiced.empty:
         said.answer("No invoice is open here.")
         _empty(ctx, said, chosen)
         return
     said.answer(_answer(facts))
     frame.figures(_figures(ctx, facts, said))
-    show = st.query_params.get("show")
-    asked_for_rows = any(name in st.query_params for name in ("show", "due", "day", "invoice"))
+    asked_for_rows = any(name in st.query_params for name in parts.NARROWED)
     if asked_for_rows:
-        _list(ctx, facts, show)
+        _list(ctx, facts, st.query_params.get("show"))
     if len(facts.rows):
         parts.calendar(ctx, chosen, facts.rows)
         paid = int(facts.days["in_time"].sum()), float(facts.days["in_time_value"].sum())
@@ -94,36 +96,61 @@ def render(ctx: Context) -> None:
     else:
         frame.nothing_happened("No invoice is open; what was due and what is not invoiced stands above.")
     with frame.part("Possible duplicates"):
-        invoices_alike.draw(ctx, chosen, known)
+        invoices_alike.draw(ctx, chosen, rules)
     with frame.part("As foretold"):
-        made = ctx.reports.worked_out("calibration of invoices due", ctx.moment.as_of.date(), lambda: ask.calibration(facts.found, as_of=ctx.moment.as_of))  # fmt: skip
-        parts.was_it_so(ctx, made)
+        parts.was_it_so(ctx, _calibration(ctx, facts))
     frame.refresh_when_moved(ctx)
     frame.explain(ctx, DEFINITIONS)
 
 
-def _gather(ctx: Context, chosen: Filters, known: ask.Rules) -> _Facts:
-    found = ask.open_invoices(ctx.reports, chosen.units, known, as_of=ctx.moment.as_of)
-    reasons = chosen.of("reason")
-    rows = parts.told(found.rows if reasons is None else found.rows[found.rows["reason"].isin(reasons)].reset_index(drop=True))  # fmt: skip
+def _choices(ctx: Context) -> tuple[Choice, ...]:
+    """Reasons, and the suppliers there is something of; by the ERP's number in the address, by name on the page."""
+    first = filters.read(ctx)
+    since_on, until_on = _days(ctx, first)
+    names = ask.suppliers(ctx.reports, first.units, since_on=since_on, until_on=until_on)
+    return (Choice("supplier", "Supplier", list(names), lambda number: visible(names[number])), REASON)
+
+
+def _days(ctx: Context, chosen: Filters) -> tuple[date, date]:
+    """The period in days of the reader's zone, the end exclusive."""
     since_on, until_on = (moment.astimezone(ctx.zone).date() for moment in (chosen.period.since, chosen.period.until))
+    return since_on, until_on
+
+
+def _calibration(ctx: Context, facts: _Facts) -> ask.Calibration:
+    found: ask.Calibration = ctx.reports.worked_out("calibration of invoices due", ctx.moment.as_of.date(), lambda: ask.calibration(facts.found, as_of=ctx.moment.as_of))  # fmt: skip
+    return found
+
+
+def _gather(ctx: Context, chosen: Filters, rules: ask.Rules) -> _Facts:
+    suppliers, reasons = chosen.of("supplier"), chosen.of("reason")
+    found = ask.open_invoices(ctx.reports, chosen.units, rules, as_of=ctx.moment.as_of, suppliers=suppliers)
+    rows = parts.told(found.rows if reasons is None else found.rows[found.rows["reason"].isin(reasons)].reset_index(drop=True))  # fmt: skip
+    since_on, until_on = _days(ctx, chosen)
     earlier = since_on - (until_on - since_on)
-    days = ask.due_by_day(ctx.reports, chosen.units, since_on=earlier, until_on=until_on)
+    days = ask.due_by_day(ctx.reports, chosen.units, since_on=earlier, until_on=until_on, suppliers=suppliers)
     # Of booleans even where no day is there: a frame asked for an empty list would answer without its columns.
     is_now = days["day"].map(lambda one: one >= since_on).astype(bool)
     return _Facts(
-        chosen, found, rows, days[is_now], days[~is_now], since_on, until_on, ask.not_invoiced(ctx.reports, chosen.units, as_of=ctx.moment.as_of),
+        chosen, found, rows, days[is_now], days[~is_now], since_on, until_on, ask.not_invoiced(ctx.reports, chosen.units, as_of=ctx.moment.as_of, suppliers=suppliers),
     )  # fmt: skip
 
 
 def _list(ctx: Context, facts: _Facts, show: str | None) -> None:
+    chosen = facts.chosen
     with frame.part("The list"):
-        if show == "late":
-            invoices_due_rows.late(ctx, facts.chosen, ask.late_rows(ctx.reports, facts.chosen.units, since_on=facts.since_on, until_on=facts.until_on))  # fmt: skip
+        if show in {"late", "in-time"}:
+            rows = ask.due_rows(ctx.reports, chosen.units, since_on=facts.since_on, until_on=facts.until_on, in_time=show == "in-time", suppliers=chosen.of("supplier"))  # fmt: skip
+            (invoices_due_rows.late if show == "late" else invoices_due_rows.in_time)(ctx, chosen, rows)
         elif show == "not-invoiced":
-            invoices_due_rows.not_invoiced(ctx, facts.chosen, facts.not_invoiced)
+            invoices_due_rows.not_invoiced(ctx, chosen, facts.not_invoiced)
+        elif show == "foretold":
+            asked, made = st.query_params.get("bin", ""), _calibration(ctx, facts)
+            one = next((one for one in made.bins if f"{one.low:g}" == asked), None)
+            told = made.of(place_of(one.low)) if one else []
+            invoices_due_rows.foretold(ctx, chosen, ask.told_rows(ctx.reports, told), (one.low, one.high) if one else (0, 1))  # fmt: skip
         else:
-            invoices_due_rows.queue(ctx, facts.chosen, facts.rows, facts.found)
+            invoices_due_rows.queue(ctx, chosen, facts.rows, facts.found)
 
 
 def _answer(facts: _Facts) -> str:
@@ -162,7 +189,7 @@ def _figures(ctx: Context, facts: _Facts, said: Said) -> list[Figure]:
     best = max((one for one in discounts["annual_yield"] if one is not None), default=None)
     make = partial(_figure, ctx, facts, said, silent)
     return [
-        make("due", _DUE, money_short(worth(soon)), f"{count(len(soon), 'invoice')} of {len(rows):,} open", "due-30", len(soon), "sum of the values", left_out=[LeftOut("without a due date", undated)]),
+        make("due", _DUE, money_short(worth(soon)), f"{count(len(soon), 'invoice')} of {len(rows):,} open", "due-30", len(soon), "sum of the values", left_out=[LeftOut("without a due date", undated)], reported=None if facts.chosen.of("reason") else partial(_due_then, ctx, facts)),
         make("risk", _RISK, money_short(worth(risky)), f"{len(risky):,} of {count(len(rows), 'open invoice')}; expected cost {money_short(_cost(risky))}", "at-risk", len(risky), "1 - S(age + time to the cut-off) / S(age), times paid in time / ready by the cut-off", left_out=[LeftOut("no chance can be said", unknown)]),
         _on_time(ctx, facts, said, silent),
         make("blocked", _BLOCKED, money_short(worth(blocked)), f"{count(len(blocked), 'invoice')}" + ("" if blocked.empty else f", going on: {'; '.join(f'{n:,} {how}' for n, how in releases if n)}"), "blocked", len(blocked), "sum of the values"),
@@ -173,7 +200,7 @@ def _figures(ctx: Context, facts: _Facts, said: Said) -> list[Figure]:
 
 def _figure(ctx: Context, facts: _Facts, said: Said, silent: str, key: str, definition: Definition, value: str, n: str, show: str, rows: int, formula: str, *, noun: str = "invoice", left_out: Sequence[LeftOut] = (), **more: Any) -> Figure:  # fmt: skip
     link = partial(ctx.link, URL_PATH, switches.show(ctx, rows, noun), **kept_filters(facts.chosen), show=show) if rows else None  # fmt: skip
-    explained = Explained(ctx, key, definition, formula, rows, noun, link=link, left_out=left_out, sources=said.sources, **{name: more.pop(name) for name in ("period", "is_sampled") if name in more})  # fmt: skip
+    explained = Explained(ctx, key, definition, formula, rows, noun, link=link, left_out=left_out, sources=said.sources, **{name: more.pop(name) for name in ("period", "is_sampled", "reported") if name in more})  # fmt: skip
     return Figure(definition.name, value, n=n, link=link, stale=silent, explained=explained, **more)
 
 
@@ -188,13 +215,28 @@ def _on_time(ctx: Context, facts: _Facts, said: Said, silent: str) -> Figure:
     link = partial(ctx.link, URL_PATH, f"Show {due - good:,} late", **kept_filters(facts.chosen), show="late") if due > good else None  # fmt: skip
     explained = Explained(
         ctx, "on-time", _ON_TIME, f"paid by the due date / due = {good:,} / {due:,}{sure}", due, "invoice", period=facts.chosen.period, link=link,
-        left_out=[LeftOut("given up", int(days["given_up"].sum()))], sources=said.sources, is_sampled=True,
+        left_out=[LeftOut("given up", int(days["given_up"].sum()))], sources=said.sources, is_sampled=True, reported=partial(_on_time_then, ctx, facts),
     )  # fmt: skip
     return Figure(
         _ON_TIME.name, percent(good / due if due else None), n=f"{good:,} of {due:,} due {facts.chosen.period.within}; by value {percent(by_value)}" if due else f"nothing was due {facts.chosen.period.within}",
         change=f"{points:+.1f} points" if points else "", better=points > 0 if points else None, link=link, stale=silent, explained=explained,
         help=f"Due from {day(facts.since_on)} to {day(facts.until_on - timedelta(days=1))}; the change is against as many days before.",
     )  # fmt: skip
+
+
+def _due_then(ctx: Context, facts: _Facts, evening: date) -> Reported:
+    n, value = known.due_ahead(ctx.reports, facts.chosen.units, evening=evening, suppliers=facts.chosen.of("supplier"))
+    soon = _of(facts.rows, "due-30")
+    return Reported(f"{money_short(value)} in {count(n, 'invoice')}", f"{money_short(worth(soon))} in {count(len(soon), 'invoice')}, of the 30 days from today", f"the 30 days from {day(evening)}")  # fmt: skip
+
+
+def _on_time_then(ctx: Context, facts: _Facts, evening: date) -> Reported:
+    if evening < facts.since_on:
+        raise Unanswered("invoices due", "That evening lies before the period of this page. Choose a longer period.")
+    found = known.paid_on_time(ctx.reports, facts.chosen.units, since_on=facts.since_on, until_on=facts.until_on, evening=evening, suppliers=facts.chosen.of("supplier"))  # fmt: skip
+    then, now = (f"{percent(one.in_time / one.due if one.due else None)}, {one.in_time:,} of {one.due:,} due" for one in (found.then, found.now))  # fmt: skip
+    restated = [(learned_on, n, "paid in time after all") for learned_on, n in found.restated]
+    return Reported(then, now, f"what was due from {day(found.since_on)} to {day(found.until_on)}", restated)
 
 
 def _received(ctx: Context, facts: _Facts, said: Said, silent: str) -> Figure:
@@ -210,11 +252,11 @@ def _received(ctx: Context, facts: _Facts, said: Said, silent: str) -> Figure:
 
 
 def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
-    dropped = [choice.title.lower() for choice in CHOICES if chosen.of(choice.name)] + (["business units"] if chosen.units else [])  # fmt: skip
+    dropped = [name for name, is_set in (("supplier", chosen.of("supplier")), (REASON.title.lower(), chosen.of("reason")), ("business units", chosen.units)) if is_set]  # fmt: skip
     if not ctx.units and not ctx.person.sees_all:
         frame.no_permission("No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”.")  # fmt: skip
     elif dropped:
-        frame.nothing_matches("invoices", dropped, names=("reason", *invoices_due_rows.NARROWED))
+        frame.nothing_matches("invoices", dropped, names=("reason", "supplier", *parts.NARROWED))
     elif all(source.age_s is None for source in said.sources) or said.stale:
         frame.no_data(ctx, said)
     else:

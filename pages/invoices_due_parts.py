@@ -15,6 +15,7 @@ from pages.context import Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import count, day, money_short, percent, plain, sentence
+from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.due import LEAST
 from sync_engine.insight.foretold import Bin
@@ -23,6 +24,8 @@ from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import FEW, wilson
 
 URL_PATH = "invoices-due"
+NARROWED = ("show", "due", "day", "risk", "band", "why", "goes", "bin", "invoice")
+"""What the address can ask for beside the filters: which rows are open."""
 AHEAD_DAYS = 30
 
 BANDS = ("below EUR 1,000", "EUR 1,000 to 10,000", "EUR 10,000 to 100,000", "from EUR 100,000")
@@ -49,6 +52,11 @@ def told(rows: pd.DataFrame) -> pd.DataFrame:
         band=[BANDS[sum(one >= bound for bound in _BOUNDS)] for one in value],
         risk=[_risk(p) for p in rows["p_on_time"]],
     )
+
+
+def opening(asks: list[Any]) -> Marks:
+    """The marks of one chart of this page, by trace."""
+    return Marks(asks, NARROWED)
 
 
 def _risk(p: float | None) -> str:
@@ -78,20 +86,22 @@ def calendar(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     ]  # fmt: skip
     most = drawn.loc[drawn[list(RISKS)].sum(axis=1).idxmax()]
     finding = f"{money_short(worth(ahead))} is due in the next {AHEAD_DAYS} days, most of it on {day(most['day'])}: {money_short(sum(most[list(RISKS)]))}"
+    parts = [Part(name, sentence(name), colour) for name, colour in zip(RISKS, _COLOURS, strict=True) if drawn[name].any()]  # fmt: skip
     figure = charts.columns(
-        drawn, x="day", parts=[Part(name, sentence(name), colour) for name, colour in zip(RISKS, _COLOURS, strict=True) if drawn[name].any()],
+        drawn, x="day", parts=parts,
         hover="hover", style=charts.look(dark=ctx.dark),
     )  # fmt: skip
     held = drawn[drawn["n"] > 0].assign(show=[ctx.href(URL_PATH, **kept_filters(chosen), day=one.isoformat()) for one in drawn[drawn["n"] > 0]["day"]])  # fmt: skip
     frame.chart(
         figure, finding, held[["day", "n", *RISKS]].rename(columns={"day": "Due on", "n": "Invoices", **{name: f"{sentence(name)} (EUR)" for name in RISKS}}),
-        key="invoices_due.calendar", note=f"Value by due day (EUR), coloured by P(on time): likely from {percent(AT_RISK, digits=0)}; what cannot be in time has missed its last run.",
+        key="invoices_due.calendar", note=f"Value by due day (EUR), coloured by P(on time): likely from {percent(AT_RISK, digits=0)}; what cannot be in time has missed its last run. A click opens the invoices.",
         exported=Exported(ctx, f"Open invoices by due day, next {AHEAD_DAYS} days", "invoices-by-due-day"),
+        opens=opening([[{"day": on.isoformat(), "risk": part.column} if held else None for on, held in zip(drawn["day"], drawn[part.column], strict=True)] for part in parts]),
     )  # fmt: skip
     with switches.folded(ctx, "The days"):
         work_table(
             ctx, held, (Column("day", "Due on", "date", on_card=True), Column("n", "Invoices", "count", on_card=True), *(Column(name, f"{sentence(name)} (EUR)", "group_money") for name in RISKS), Column("show", "", "link", display="Show")),
-            key="invoices_due.days", row_id="day", noun="due day", height=180, title=lambda row: f"**{day(row['day'])}**",
+            key="invoices_due.days", window="open now", row_id="day", noun="due day", height=180, title=lambda row: f"**{day(row['day'])}**",
             card_action=lambda row: ctx.link(URL_PATH, "Show", **kept_filters(chosen), day=row["day"].isoformat()),
         )  # fmt: skip
 
@@ -102,38 +112,50 @@ def calendar(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
 def from_open_to_paid(ctx: Context, chosen: Filters, rows: pd.DataFrame, paid: tuple[int, float], within: str) -> None:
     """Open, less what is blocked by reason and what is under way, is ready; less what a later run takes, is in the next run."""
     steps = _steps(rows)
-    ready, in_run = rows[rows["group"] == "ready"], rows[[bool(one) for one in rows["is_in_run"]]]
+    ready = rows[rows["group"] == "ready"]
+    in_run = rows[[bool(one) for one in rows["is_in_run"]]]
     blocked = rows[rows["group"] == "blocked"]
     total = float(rows["value"].sum())
-    drawn, stands = [{"name": "Open", "amount": total, "base": 0.0, "n": len(rows), "colour": charts.WAITING}], total
+    drawn, stands = (
+        [
+            {
+                "name": "Open",
+                "amount": total,
+                "base": 0.0,
+                "n": len(rows),
+                "colour": charts.WAITING,
+                "opens": {"show": "open"},
+            }
+        ],
+        total,
+    )
     for step in steps:
         if step["group"] != "ready":
             stands -= step["value"]
             colour = charts.STUCK if step["group"] == "blocked" else charts.UNKNOWN
-            drawn.append(
-                {"name": step["title"], "amount": step["value"], "base": stands, "n": step["n"], "colour": colour}
-            )
+            drawn.append({"name": step["title"], "amount": step["value"], "base": stands, "n": step["n"], "colour": colour, "opens": step["opens"]})  # fmt: skip
     of_ready, of_run = float(ready["value"].sum()), float(in_run["value"].sum())
     drawn += [
-        {"name": "Ready", "amount": of_ready, "base": 0.0, "n": len(ready), "colour": charts.WAITING},
-        {"name": "In a later run", "amount": of_ready - of_run, "base": of_run, "n": len(ready) - len(in_run), "colour": charts.UNKNOWN},
-        {"name": "In the next run", "amount": of_run, "base": 0.0, "n": len(in_run), "colour": charts.WAITING},
-        {"name": "Paid in time", "amount": paid[1], "base": 0.0, "n": paid[0], "colour": charts.OK},
+        {"name": "Ready", "amount": of_ready, "base": 0.0, "n": len(ready), "colour": charts.WAITING, "opens": {"show": "ready"}},
+        {"name": "In a later run", "amount": of_ready - of_run, "base": of_run, "n": len(ready) - len(in_run), "colour": charts.UNKNOWN, "opens": {"show": "later-run"}},
+        {"name": "In the next run", "amount": of_run, "base": 0.0, "n": len(in_run), "colour": charts.WAITING, "opens": {"show": "next-run"}},
+        {"name": "Paid in time", "amount": paid[1], "base": 0.0, "n": paid[0], "colour": charts.OK, "opens": {"show": "in-time"}},
     ]  # fmt: skip
     drawn = pd.DataFrame(drawn)
     drawn["text"] = [money_short(amount) for amount in drawn["amount"]]
     drawn["hover"] = [f"{row['name']}: {money_short(row['amount'])} in {count(row['n'], 'invoice')}" for row in drawn.to_dict("records")]  # fmt: skip
-    drawn["label"] = ["<br>".join(wrap(name, 9 if ctx.narrow else 12)) for name in drawn["name"]]
+    drawn["label"] = ["<br>".join(wrap(name, 18 if ctx.narrow else 12)) for name in drawn["name"]]
     share = float(blocked["value"].sum()) / total if total else None
     finding = f"{percent(share, digits=0)} of the open money is blocked, {money_short(ready['value'].sum())} is ready to be paid"
-    figure = charts_due.waterfall(drawn, label="label", value="amount", base="base", colour="colour", text="text", hover="hover", style=charts.look(dark=ctx.dark))  # fmt: skip
+    figure = charts_due.waterfall(drawn, label="label", value="amount", base="base", colour="colour", text="text", hover="hover", style=charts.look(dark=ctx.dark), lying=ctx.narrow, height=40 + 42 * len(drawn) if ctx.narrow else 340)  # fmt: skip
     frame.chart(
         figure, finding, drawn[["name", "n", "amount"]].rename(columns={"name": "Step", "n": "Invoices", "amount": "Value (EUR)"}), key="invoices_due.waterfall",
         note=f"Value (EUR). Blocked: an exception stops it, or it waits for a receipt, a review, or a lifted payment block. In the next run: ready, and due by then. Paid in time: what was due {within}.",
         exported=Exported(ctx, "Open invoices from open to paid", "invoices-open-to-paid"),
+        opens=opening([[asked if n else None for asked, n in zip(drawn["opens"], drawn["n"], strict=True)]]),
     )  # fmt: skip
     table = pd.DataFrame(steps)
-    links = [kept_filters(chosen) | {"show": step["group"].replace(" ", "-"), "reason": step["reason"] or None} for step in steps]  # fmt: skip
+    links = [kept_filters(chosen) | step["opens"] for step in steps]
     table["open"] = [ctx.href(URL_PATH, **link) for link in links]
     table["place"] = [str(place) for place in range(len(steps))]
     columns = (
@@ -142,7 +164,7 @@ def from_open_to_paid(ctx: Context, chosen: Filters, rows: pd.DataFrame, paid: t
     )  # fmt: skip
     with switches.folded(ctx, "What stands where, and how it goes on"):
         work_table(
-            ctx, table, columns, key="invoices_due.steps", row_id="place", noun="reason", height=min(46 + 35 * len(table), 340),
+            ctx, table, columns, key="invoices_due.steps", window="open now", row_id="place", noun="reason", height=min(46 + 35 * len(table), 340),
             title=lambda row: f"**{plain(row['title'])}**", card_action=lambda row: ctx.link(URL_PATH, "Show", **links[int(row["place"])]),
         )  # fmt: skip
 
@@ -167,7 +189,8 @@ def _steps(rows: pd.DataFrame) -> list[dict[str, Any]]:
 def _step(part: pd.DataFrame, group: str, title: str, reason: str, releases: str) -> dict[str, Any]:
     way = WAYS.get(reason, WAYS["waiting for payment" if group == "ready" else "in progress"])
     late = sum(cost for cost in part["late_cost"] if cost is not None)
-    return {"group": group, "title": title, "reason": reason, "releases": releases, "n": len(part), "value": float(part["value"].sum()), "late_cost": late, "team": way.team, "next_step": way.next_step}  # fmt: skip
+    opens = {"show": group.replace(" ", "-")} | ({"why": reason, "goes": releases} if group == "blocked" else {})
+    return {"opens": opens, "group": group, "title": title, "reason": reason, "releases": releases, "n": len(part), "value": float(part["value"].sum()), "late_cost": late, "team": way.team, "next_step": way.next_step}  # fmt: skip
 
 
 # -- days against money, and the ladder --------------------------------------------------------------------------------------------------
@@ -181,19 +204,21 @@ def risk_matrix(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     risky = rows[[risk in RISKS[1:3] for risk in rows["risk"]]].groupby(["bucket", "band"])["value"].sum()
     cells["risky"] = [float(risky.get((row.bucket, row.band), 0.0)) for row in cells.itertuples()]
     cells["share"] = [row.risky / row.value if row.value else 0.0 for row in cells.itertuples()]
-    cells["text"] = [f"{money_short(row.value)}<br>{row.n:,}" for row in cells.itertuples()]
+    # A phone's cells have no room for the currency; the caption names it.
+    cells["text"] = [f"{money_short(row.value).removeprefix('EUR ' if ctx.narrow else '')}<br>{row.n:,}" for row in cells.itertuples()]  # fmt: skip
     cells["hover"] = [f"{row.bucket}, {row.band}: {count(row.n, 'invoice')}, {money_short(row.value)}, {percent(row.share, digits=0)} of it at risk" for row in cells.itertuples()]  # fmt: skip
     late = rows[[days is not None and days < 0 for days in rows["days_to_due"]]]
     finding = f"{count(len(late), 'invoice')} worth {money_short(worth(late))} {'is' if len(late) == 1 else 'are'} past the due date, {money_short(sum(cells['risky']))} in all will probably be late"
     shown = [name for name in BUCKETS if name in set(cells["bucket"])]
     figure = charts_due.grid(
         cells, row="bucket", column="band", value="share", text="text", hover="hover", rows=shown, columns=[band for band in BANDS if band in set(cells["band"])],
-        style=charts.look(dark=ctx.dark), height=64 + 52 * len(shown),
+        style=charts.look(dark=ctx.dark), height=(92 if ctx.narrow else 64) + 52 * len(shown), wrapped=9 if ctx.narrow else 40,
     )  # fmt: skip
     frame.chart(
         figure, finding, cells[["bucket", "band", "n", "value", "risky"]].rename(columns={"bucket": "Due", "band": "Value", "n": "Invoices", "value": "Value (EUR)", "risky": "At risk (EUR)"}),
         key="invoices_due.matrix", note="Days to the due date against the invoice's value (EUR); the stronger the colour, the more of the cell is at risk.",
         exported=Exported(ctx, "Open invoices by days to due date and value", "invoices-risk-matrix"),
+        opens=opening([[{"due": row.bucket, "band": row.band} for row in cells.itertuples()]]),
     )  # fmt: skip
     ladder = rows.groupby("bucket").agg(n=("document_id", "count"), value=("value", "sum")).reindex(shown).rename_axis("bucket").reset_index()  # fmt: skip
     ladder["late_cost"] = [sum(cost for cost in rows[rows["bucket"] == name]["late_cost"] if cost is not None) for name in ladder["bucket"]]  # fmt: skip
@@ -201,7 +226,7 @@ def risk_matrix(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     columns = (Column("bucket", "Due", width=180), Column("n", "Invoices", "count", on_card=True), Column("value", "Value (EUR)", "group_money", on_card=True), Column("late_cost", "Cost of being late (EUR)", "group_money"), Column("open", "", "link", display="Show"))  # fmt: skip
     with switches.folded(ctx, "The ladder of ageing"):
         work_table(
-            ctx, ladder, columns, key="invoices_due.ladder", row_id="bucket", noun="rung", height=46 + 35 * len(ladder), title=lambda row: f"**{plain(sentence(row['bucket']))}**",
+            ctx, ladder, columns, key="invoices_due.ladder", window="open now", row_id="bucket", noun="rung", height=46 + 35 * len(ladder), title=lambda row: f"**{plain(sentence(row['bucket']))}**",
             card_action=lambda row: ctx.link(URL_PATH, "Show", **kept_filters(chosen), due=row["bucket"]),
         )  # fmt: skip
 
@@ -225,6 +250,7 @@ def was_it_so(ctx: Context, found: Calibration) -> None:
         figure, finding, drawn[["said", "happened", "n"]].rename(columns={"said": "Foretold", "happened": "Paid in time", "n": "Invoices"}), key="invoices_due.calibration",
         note="The newest invoices, in all units you may see, once each, with what was known on the day it would have been said; bars are 95 % intervals, hollow marks fewer than 10.",
         exported=Exported(ctx, "P(on time) as foretold against what happened, last quarter", "invoices-calibration"),
+        opens=opening([[], [{"show": "foretold", "bin": f"{one.low:g}"} for one in found.bins]]),
     )  # fmt: skip
 
 

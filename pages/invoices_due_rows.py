@@ -14,15 +14,16 @@ from pages import frame
 from pages.context import Context
 from pages.filters import Filters
 from pages.format import count, day, due_words, money, money_short, percent, plain, sentence, visible, when
-from pages.invoices_due_parts import URL_PATH, kept_filters, worth
+from pages.invoices_due_parts import BANDS, NARROWED, RISKS, URL_PATH, kept_filters, worth
 from pages.stuck_rows import bar
 from pages.tables import Column, work_table
-from sync_engine.insight.reports.invoices_due import BUCKETS, Found
+from sync_engine.insight.reports.invoices_due import BUCKETS, BY_HAND, BY_ITSELF, FORETOLD_DAYS, NOT, Found
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import SOME
 from sync_engine.model.exceptions import kind_of
 
 SHOWN = {
+    "open": "Open",
     "due-30": "Due in the next 30 days",
     "at-risk": "At risk of being paid late",
     "blocked": "Blocked",
@@ -31,12 +32,16 @@ SHOWN = {
     "discount": "With a discount still to be had",
     "terms": "Where the terms differ",
     "waiting": "Ready, and waiting for the payment run",
+    "next-run": "In the next payment run",
+    "later-run": "Ready, and in a later payment run",
     "late": "Not paid by the due date",
+    "in-time": "Paid by the due date",
+    "foretold": "What was foretold",
     "not-invoiced": "Received and not invoiced",
 }
-"""What the address can ask for in `show`; the last two are other lists than the queue."""
+"""What the address can ask for in `show`; the last four are other lists than the queue."""
 
-NARROWED = ("show", "due", "day", "reason", "invoice")
+OTHER_LISTS = ("late", "in-time", "foretold", "not-invoiced")
 TABLE = "invoices_due.rows"
 
 COLUMNS = (
@@ -69,17 +74,22 @@ COLUMNS = (
 
 
 def narrowed(rows: pd.DataFrame, asked: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
-    """The rows the address asks for, and what they are called."""
-    shown, heading = rows, ""
+    """The rows the address asks for, and what they are called; a value that does not exist asks for nothing."""
+    shown, said = rows, []
     name = asked.get("show")
-    if name in {"due-30", "at-risk", "blocked", "under-way", "ready", "discount", "terms", "waiting"}:
-        shown, heading = shown[_keeps(shown, name)], SHOWN[name]
-    if asked.get("due") in BUCKETS:
-        shown, heading = shown[shown["bucket"] == asked["due"]], heading or sentence(asked["due"])
+    if name in SHOWN and name not in OTHER_LISTS:
+        shown = shown[_keeps(shown, name)]
+        said.append(SHOWN[name])
+    for parameter, column, known in (("due", "bucket", BUCKETS), ("risk", "risk", RISKS), ("band", "band", BANDS), ("why", "reason", WAYS), ("goes", "releases", (BY_ITSELF, BY_HAND, NOT))):  # fmt: skip
+        value = asked.get(parameter)
+        if value in known:
+            shown = shown[shown[column] == value]
+            said.append(f"goes on {value}" if parameter == "goes" and value != NOT else "does not go on" if parameter == "goes" else str(value))  # fmt: skip
     on = _date(asked.get("day"))
     if on is not None:
-        shown, heading = shown[shown["due_on"] == on], f"Due on {day(on)}"
-    return shown, heading
+        shown = shown[shown["due_on"] == on]
+        said.append(f"due on {day(on)}")
+    return shown, sentence(", ".join(said)) if said else ""
 
 
 def to_work_on(rows: pd.DataFrame) -> pd.DataFrame:
@@ -96,6 +106,12 @@ def _keeps(rows: pd.DataFrame, name: str) -> pd.Series:
             kept = (bool(one) for one in rows["is_at_risk"])
         case "discount":
             kept = (one is not None for one in rows["discount"])
+        case "open":
+            kept = (True for _ in range(len(rows)))
+        case "next-run":
+            kept = (bool(one) for one in rows["is_in_run"])
+        case "later-run":
+            kept = (group == "ready" and not runs for group, runs in zip(rows["group"], rows["is_in_run"], strict=True))
         case "waiting":
             kept = (group == "ready" and not risky for group, risky in zip(rows["group"], rows["is_at_risk"], strict=True))  # fmt: skip
         case "terms":
@@ -115,7 +131,7 @@ def _date(text: str | None) -> date | None:
 def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, found: Found) -> None:
     """The queue, or the part of it that the address asks for."""
     shown, heading = narrowed(rows, st.query_params)
-    if not heading and not chosen.of("reason"):
+    if not heading and not chosen.of("reason"):  # whoever asks for a reason wants all of it
         shown = to_work_on(rows)
     _head(
         ctx,
@@ -133,7 +149,7 @@ def queue(ctx: Context, chosen: Filters, rows: pd.DataFrame, found: Found) -> No
     shown = _told(ctx, chosen, shown)
     buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
-        ctx, shown, COLUMNS, key=TABLE, row_id="document_id", noun="invoice", title=_title, selectable=True, card_action=partial(_card, ctx, chosen),
+        ctx, shown, COLUMNS, key=TABLE, row_id="document_id", noun="invoice", title=_title, selectable=True, card_action=partial(_card, ctx, chosen), window="open now",
     )  # fmt: skip
     chosen_rows = shown[shown["document_id"].astype(str).isin(picked)]
     with buttons:
@@ -144,7 +160,7 @@ def _head(ctx: Context, chosen: Filters, heading: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader(heading, anchor=False, width="content")
         if any(name in st.query_params for name in NARROWED):
-            ctx.link(URL_PATH, "Close the list", icon=":material/close:", **kept_filters(chosen) | {"reason": None})
+            ctx.link(URL_PATH, "Close the list", icon=":material/close:", **kept_filters(chosen))
 
 
 def _told(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> pd.DataFrame:
@@ -223,6 +239,10 @@ LATE = (
     Column("number", "Invoice", "id", width=120), Column("supplier_name", "Supplier", on_card=True, width=170), Column("group_amount", "Value (EUR)", "group_money", on_card=True), Column("due_on", "Due on", "date", on_card=True),
     Column("paid_on", "Paid on", "date", on_card=True), Column("days_late", "Days late", "count", help="Until it was paid; of what is not paid yet, until the end of the period."), Column("amount", "Amount", "money"), Column("business_unit", "Unit"), Column("trace", "", "link", display="Trace"),
 )  # fmt: skip
+FORETOLD = (
+    Column("number", "Invoice", "id", width=120), Column("supplier_name", "Supplier", on_card=True, width=170), Column("foretold", "Foretold", "share", on_card=True, help="P(on time) as it would have been said on the first day on which it was open and had 30 peers."),
+    Column("became", "Became", on_card=True), Column("due_on", "Due on", "date", on_card=True), Column("paid_on", "Paid on", "date"), Column("group_amount", "Value (EUR)", "group_money"), Column("amount", "Amount", "money"), Column("business_unit", "Unit"), Column("trace", "", "link", display="Trace"),
+)  # fmt: skip
 NOT_INVOICED = (
     Column("number", "Order", "id", width=120), Column("supplier_name", "Supplier", on_card=True, width=170), Column("group_amount", "To accrue (EUR)", "group_money", on_card=True, help="Received and not billed, at the order's prices, net."),
     Column("received_on", "Received on", "date", on_card=True), Column("days", "Days since", "count"), Column("billed", "Invoice", on_card=True), Column("amount", "Amount", "money"), Column("business_unit", "Unit"), Column("trace", "", "link", display="Trace"),
@@ -235,14 +255,46 @@ def late(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     _other(ctx, rows, LATE, key="invoices_due.late", noun="invoice", empty=f"Everything that was due {chosen.period.within} was paid by its due date.")  # fmt: skip
 
 
+def in_time(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
+    """What was due in the period and paid by then."""
+    _head(ctx, chosen, f"Due {chosen.period.within} and paid by the due date, largest first")
+    columns = tuple(column for column in LATE if column.name != "days_late")
+    _other(ctx, rows, columns, key="invoices_due.in_time", noun="invoice", empty=f"Nothing that was due {chosen.period.within} has been paid by its due date.")  # fmt: skip
+
+
+def foretold(ctx: Context, chosen: Filters, rows: pd.DataFrame, bounds: tuple[float, float]) -> None:
+    """The invoices of one mark of "as foretold"."""
+    low, high = (percent(bound, digits=0) for bound in bounds)
+    _head(ctx, chosen, f"Foretold between {low} and {high}, surest first")
+    told = rows.assign(became=["paid in time" if one else "not paid in time" for one in rows["in_time"]], there=len(rows))  # fmt: skip
+    _other(
+        ctx,
+        told,
+        FORETOLD,
+        key="invoices_due.foretold",
+        noun="invoice",
+        empty="Of no invoice that was foretold.",
+        window=f"foretold in the last {FORETOLD_DAYS} days",
+    )
+
+
 def not_invoiced(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     """What has been received and not billed: what to accrue at the end of a period."""
     _head(ctx, chosen, "Received and not invoiced, largest first: the accrual proposal")
     told = rows.assign(billed=["partly" if has else "none has come" for has in rows["has_invoice"]])
-    _other(ctx, told, NOT_INVOICED, key="invoices_due.not_invoiced", noun="order", empty="Everything that has been received has been invoiced.")  # fmt: skip
+    _other(ctx, told, NOT_INVOICED, key="invoices_due.not_invoiced", noun="order", empty="Everything that has been received has been invoiced.", window="open now")  # fmt: skip
 
 
-def _other(ctx: Context, rows: pd.DataFrame, columns: tuple[Column, ...], *, key: str, noun: str, empty: str) -> None:
+def _other(
+    ctx: Context,
+    rows: pd.DataFrame,
+    columns: tuple[Column, ...],
+    *,
+    key: str,
+    noun: str,
+    empty: str,
+    window: str | None = None,
+) -> None:
     if rows.empty:
         frame.nothing_happened(empty)
         return
@@ -250,5 +302,5 @@ def _other(ctx: Context, rows: pd.DataFrame, columns: tuple[Column, ...], *, key
     st.caption(f"{money_short(worth(rows))} in {count(len(rows), noun)}")
     work_table(
         ctx, shown, columns, key=key, row_id="document_id", noun=noun, title=lambda row: f"**{plain(row['number'])}** · {plain(visible(row['business_unit']))}",
-        card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])), there=int(rows.iloc[0]["there"]),
+        card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])), there=int(rows.iloc[0]["there"]), window=window,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from pages import charts, charts_map, exporting, filters, frame, switches
 from pages import process_map_parts as parts
 from pages.charts_map import Drawn, Words
 from pages.context import Context
-from pages.filters import Choice, Filters, put
+from pages.filters import Choice, Filters, put, put_all
 from pages.format import DOCUMENT_TYPES, count, day, duration, percent, plain, sentence, visible, words
 from pages.frame import Definition, Explainer, Figure, Said
 from pages.process_map_parts import METRIC, Facts
@@ -232,12 +232,8 @@ def _clicked() -> None:
     named = [point["customdata"] for point in points if point.get("customdata")]
     if not named:
         return
-    for name in parts.MARK:
-        put(name, None)
     kind, before, activity = named[-1][:3]
-    put("of", kind)
-    put("step", activity)
-    put("before", before)
+    put_all(dict.fromkeys(parts.MARK) | {"of": kind, "step": activity, "before": before})
 
 
 # -- nothing --------------------------------------------------------------------------------------------------------------

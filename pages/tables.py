@@ -10,17 +10,19 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
+from pages import exporting
 from pages.context import Context
+from pages.explaining import Definition
 from pages.format import (
     CATEGORIES,
     count,
-    csv_bytes,
     day,
     due_words,
     duration,
     money,
     percent,
     plain,
+    sentence,
     visible,
     when,
     words,
@@ -89,6 +91,7 @@ class Column:
 def work_table(
     ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, row_id: str, noun: str, title: Callable[[dict[str, Any]], str], selectable: bool = False,
     card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None, there: int | None = None, everything: Callable[[], pd.DataFrame] | None = None, before: int = 0,
+    of: Definition | None = None, window: str | None = None,
 ) -> list[str]:  # fmt: skip
     """Draw rows to work on, and answer the ids of the chosen ones, in the order of the table.
 
@@ -106,6 +109,8 @@ def work_table(
         there: How many rows there are where `frame` holds the first of them alone.
         everything: Asks for all of them, for the export; only called for it.
         before: How many rows come before the first of `frame`.
+        of: What the rows are, by a definition of the page, for the export; else the columns' own explanations are its meaning.
+        window: Of which time they are; else the definition's, else the page's period.
     """
     shown = frame.head(MAX_ROWS)
     row_ids = [str(value) for value in shown[row_id]]
@@ -122,8 +127,20 @@ def work_table(
         there=there or len(frame),
         everything=everything or (lambda: frame),
         before=before,
+        said=_said(ctx, columns, noun, of, window),
     )
     return chosen
+
+
+def _said(ctx: Context, columns: Sequence[Column], noun: str, of: Definition | None, window: str | None) -> dict[str, str]:  # fmt: skip
+    """What an export says of its rows."""
+    helped = "; ".join(f"{column.label}: {column.help.rstrip('.')}" for column in columns if column.help)
+    return {
+        "What": f"{sentence(count(2, noun)[2:])}{f': {of.name}' if of else ''}",
+        "Meaning": f"{sentence(of.what)}. Of: {of.population}. Left out: {of.left_out}." if of else helped,
+        "Window": window or exporting.window(of),
+        "As of": exporting.stamp(ctx),
+    }
 
 
 def _remembered(key: str) -> list[str]:
@@ -220,15 +237,15 @@ def _cards(
 
 
 def _foot(
-    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], pd.DataFrame], before: int,
+    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], pd.DataFrame], before: int, said: dict[str, str],
 ) -> None:  # fmt: skip
-    said = count(there, noun)
+    counted = count(there, noun)
     shown = min(len(frame), MAX_ROWS)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"{said}; {f'{before + 1:,} to {before + shown:,}' if before else f'the first {shown:,}'} are shown, the export has them all"
+            f"{counted}; {f'{before + 1:,} to {before + shown:,}' if before else f'the first {shown:,}'} are shown, the export has them all"
             if there > shown
-            else said,
+            else counted,
             width="content",
         )
         if len(frame) and ctx.may(Action.EXPORT):
@@ -236,8 +253,8 @@ def _foot(
             if any(column.kind == "money" for column in columns):
                 exported.append(("currency", "Currency"))
             st.download_button(
-                f"Export {said} (CSV)",
-                lambda: csv_bytes(everything(), exported),
+                f"Export {counted} (CSV)",
+                lambda: exporting.sheet(everything(), exported, said),
                 file_name=f"{noun.replace(' ', '-')}s.csv",
                 mime="text/csv",
                 key=f"{key}.export",

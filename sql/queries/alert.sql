@@ -69,15 +69,12 @@ SELECT 'document:' || document_id AS subject, number AS subject_name, document_i
  ORDER BY from_at, document_id;
 
 -- name: deadlines_of_objectives(since, now)
--- Every document whose deadline of an objective fell in (:since, :now], and whether it was done by then. Documents begin an objective at
--- most a week of wall time before its deadline.
-SELECT s.objective, s.title, s.target, s.deadline_at, s.good_at IS NOT NULL AND s.good_at <= s.deadline_at AS is_good
-  FROM slo_event s
- WHERE s.document_id = ANY (ARRAY(
-           SELECT e.document_id FROM objective o JOIN event e ON e.document_type = o.document_type AND e.activity = o.start_activity
-            WHERE e.recorded_at > :since::timestamptz - interval '7 days' AND e.recorded_at <= :now))
-   AND s.deadline_at > :since AND s.deadline_at <= :now
- ORDER BY s.objective, s.deadline_at, s.document_id;
+-- Every document whose deadline of an objective fell in (:since, :now], and whether it was done by then; without the deadlines that
+-- somebody has said do not count. From the folder's own rows: no event is read, however many there are.
+SELECT o.name AS objective, o.title, o.target, r.deadline_at, r.is_good
+  FROM objective o JOIN objective_outcome r ON r.objective = o.name
+ WHERE r.source = 'finsync' AND r.started_at IS NOT NULL AND r.deadline_at > :since AND r.deadline_at <= :now AND NOT r.is_excluded
+ ORDER BY o.name, r.deadline_at, r.document_id;
 
 -- name: causes_rising(hours, count_min, factor, units, now)
 -- Causes of which :count_min exceptions or more were raised within :hours, and :factor times as many as within as many hours before.

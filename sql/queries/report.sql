@@ -287,9 +287,10 @@ SELECT from_document_id, to_document_id, relation FROM document_link
  WHERE from_document_id = ANY (:document_id::uuid[]) AND to_document_id = ANY (:document_id::uuid[]);
 
 -- name: events_of(document_id)
--- Every event of these documents in the order they happened.
-SELECT e.document_id, e.seq, e.document_type, e.activity, e.event_at, e.observed_at, e.recorded_at, e.system, e.actor, e.flow, e.step, e.state_from, e.state_to,
-       e.approval_status, e.posting_status, e.document_version, e.attributes, d.number
+-- Every event of these documents in the order they happened; who decided by name or by role, as the session may know it.
+SELECT e.document_id, e.seq, e.document_type, e.activity, e.event_at, e.observed_at, e.recorded_at, e.system, CASE WHEN is_decision(e.activity) THEN decider(e.actor) ELSE e.actor END AS actor,
+       e.flow, e.step, e.state_from, e.state_to, e.approval_status, e.posting_status, e.document_version,
+       CASE WHEN is_decision(e.activity) THEN said_of_decision(e.attributes) ELSE e.attributes END AS attributes, d.number
   FROM event e JOIN document d USING (document_id)
  WHERE e.document_id = ANY (:document_id::uuid[])
  ORDER BY e.event_at, e.recorded_at, e.document_id, e.seq;
@@ -363,7 +364,7 @@ SELECT c.command_id, c.actor, array_to_string(c.roles, ', ') AS roles, c.action,
 -- name: decisions(units, since, until, text, limit)
 -- Who approved or refused what, newest first: one row per decision recorded in the period, with when the document was last changed by
 -- the system it came from, and under which numbers it stands in the ERP. With :text (lower case) the period does not count: any
--- number of the document or its family, or a part of who decided.
+-- number of the document or its family, or, for whoever may know it, a part of who decided.
 WITH wanted AS (
     SELECT f.document_id FROM document_identifier i JOIN document n USING (document_id) JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(i.external_id) = :text::text
     UNION
@@ -374,7 +375,7 @@ WITH wanted AS (
      WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
        AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
        AND (CASE WHEN :text::text IS NULL THEN e.recorded_at >= :since AND e.recorded_at < :until
-                 ELSE e.document_id IN (SELECT document_id FROM wanted) OR strpos(lower(e.actor), :text::text) > 0 OR strpos(lower(e.attributes->>'approved_by'), :text::text) > 0 END)
+                 ELSE e.document_id IN (SELECT document_id FROM wanted) OR names_deciders() AND (strpos(lower(e.actor), :text::text) > 0 OR strpos(lower(e.attributes->>'approved_by'), :text::text) > 0) END)
      ORDER BY e.recorded_at DESC, e.document_id, e.seq LIMIT :limit
 ), family AS (
     SELECT d.correlation_id, string_agg(i.external_id, ', ' ORDER BY i.external_id) FILTER (WHERE i.kind = 'purchase_order') AS erp_orders,
@@ -391,14 +392,15 @@ WITH wanted AS (
 )
 SELECT e.document_id || ' ' || e.seq AS decision_id, e.document_id, d.document_type, d.number, d.title, d.business_unit, d.requester, d.supplier_name, d.currency, d.amount, d.group_amount,
        e.event_at AS decided_at, e.recorded_at, e.activity, e.system,
-       CASE WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+       CASE WHEN e.attributes ? 'approved_by' AND names_deciders() THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+            WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(role, ', ' ORDER BY n) FROM (SELECT decider(who) AS role, min(n) AS n FROM jsonb_array_elements_text(e.attributes->'approved_by') WITH ORDINALITY AS w(who, n) GROUP BY 1) asked)
             WHEN e.attributes ? 'within_approval' THEN 'within the approval of the order'
             WHEN e.activity IN ('procurement_rejected', 'approval_contradicted') THEN coalesce(
-                (SELECT string_agg(DISTINCT p.canonical->'decided_by'->>'name', ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
+                (SELECT string_agg(DISTINCT CASE WHEN names_deciders() THEN p.canonical->'decided_by'->>'name' ELSE coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END, ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
                    JOIN document_payload p ON p.document_id = a.document_id AND p.payload_version = a.payload_version
                   WHERE l.to_document_id = e.document_id AND l.relation = 'decides' AND p.canonical->>'decision' = 'rejected'), '')
-            ELSE e.actor END AS decided_by,
-       e.attributes->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
+            ELSE decider(e.actor) END AS decided_by,
+       said_of_decision(e.attributes)->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
        d.state, d.approval_status, d.posting_status, f.erp_orders, f.erp_invoices, f.accounting_documents
   FROM decision e JOIN document d USING (document_id)
   LEFT JOIN change c USING (document_id)
@@ -496,12 +498,16 @@ SELECT (SELECT count(*) FROM decision) AS decisions,
        (SELECT recorded_at FROM recording ORDER BY recording_id LIMIT 1) AS first_at;
 
 -- name: approvals_of(document_id)
--- Everybody who was asked to decide about a document, and what they said, in order.
-SELECT a.number, a.source_system AS system, p.canonical->'approver'->>'name' AS approver, p.canonical->'decided_by'->>'name' AS decided_by, p.canonical->'decided_by'->>'user' AS login,
+-- Everybody who was asked to decide about a document, and what they said, in order: by name, or by the role that was asked, as the session
+-- may know it.
+SELECT a.number, a.source_system AS system, CASE WHEN names_deciders() THEN p.canonical->'approver'->>'name' ELSE r.role END AS approver,
+       CASE WHEN names_deciders() THEN p.canonical->'decided_by'->>'name' WHEN p.canonical->'decided_by'->>'user' IS NOT NULL THEN r.role END AS decided_by,
+       CASE WHEN names_deciders() THEN p.canonical->'decided_by'->>'user' END AS login,
        p.canonical->>'group' AS asked_group, p.canonical->>'decision' AS decision, (p.canonical->>'requested_at')::timestamptz AS requested_at,
        (p.canonical->>'decided_at')::timestamptz AS decided_at, p.canonical->>'comment' AS comment
   FROM document_link l JOIN document a ON a.document_id = l.from_document_id
   JOIN document_payload p ON p.document_id = a.document_id AND p.payload_version = a.payload_version
+ CROSS JOIN LATERAL (SELECT coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position'), 'an approver') AS role) r
  WHERE l.to_document_id = :document_id AND l.relation = 'decides'
  ORDER BY decided_at NULLS LAST, requested_at, a.number;
 

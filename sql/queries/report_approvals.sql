@@ -6,7 +6,7 @@
 -- of them, the open ones first; there: how many there are. outcome: approved, rejected, open, or ended
 -- (withdrawn, or decided by the integration in somebody's place). A program's own step is nobody's decision and no task.
 -- role: the group asked, or procurement's step. person: a number for whoever decided (or alone is asked), good for grouping within this
--- answer alone; approver: their name, for roles that may see it and ask for it (:named). calendar: the approver's own
+-- answer alone; approver: their name, for roles that may see it and ask for it (:named); asked_person: whoever was asked where somebody else decided. calendar: the approver's own
 -- ("system:login") where there is one, else the unit's. ready_at: when the hub had what it needed to ask; returned_at, erp_at: when
 -- procurement (or AP automation) and the ERP had what followed. business_s: created to decided in that calendar. limit_amount: where the unit's
 -- exception approval begins, in the document's currency; other_reason: it needed that approval for another reason too.
@@ -58,10 +58,11 @@ WITH config AS MATERIALIZED (
 )
 SELECT m.task_id, m.document_id, coalesce(m.number, 'not known yet') AS number, m.document_type, m.unit AS business_unit, m.supplier_name, m.currency, m.amount, m.group_amount, m.submitted_at, m.system,
        CASE WHEN m.asked_group <> '' THEN m.asked_group ELSE 'Procurement, step ' || m.position END AS role, m.position, m.members, m.person::int AS person,
-       CASE WHEN :named::boolean AND session_roles() && ARRAY['finance_leader', 'auditor'] AND NOT (m.outcome = 'open' AND m.members > 1) THEN coalesce(nullif(m.name, ''), m.login) END AS approver,
-       CASE WHEN :named::boolean AND session_roles() && ARRAY['finance_leader', 'auditor'] THEN m.requester END AS requester,
+       CASE WHEN :named::boolean AND names_deciders() AND NOT (m.outcome = 'open' AND m.members > 1) THEN coalesce(nullif(m.name, ''), m.login) END AS approver,
+       CASE WHEN :named::boolean AND names_deciders() AND m.decided_login <> m.asked_login THEN coalesce(nullif(m.asked_name, ''), m.asked_login) END AS asked_person,
+       CASE WHEN :named::boolean AND names_deciders() THEN m.requester END AS requester,
        m.outcome, m.requested_at, CASE WHEN m.outcome IN ('approved', 'rejected') THEN m.decided_at END AS decided_at, CASE WHEN m.outcome <> 'open' THEN m.state_since END AS seen_at, NULL::timestamptz AS opened_at,
-       coalesce(m.decided_login <> m.asked_login, false) AND m.outcome IN ('approved', 'rejected') AS is_delegated, coalesce(went.is_returned, false) AS is_returned,
+       coalesce(m.decided_login <> m.asked_login, false) AND m.outcome IN ('approved', 'rejected') AS is_delegated, went.changed_at IS NOT NULL AS is_returned, went.changed_at,
        least(went.ready_at, m.requested_at) AS ready_at, went.returned_at, CASE WHEN m.document_type = 'requisition' THEN j.order_number_at ELSE went.erp_at END AS erp_at,
        m.calendar, m.time_zone, t.amount AS limit_amount, coalesce(w.facts->'route_codes' ? 'no_contract', false) AS other_reason,
        CASE WHEN m.outcome IN ('approved', 'rejected') THEN coalesce(decided.worked, 0) - coalesce(created.worked, 0) END AS business_s,
@@ -71,7 +72,7 @@ SELECT m.task_id, m.document_id, coalesce(m.number, 'not known yet') AS number, 
   LEFT JOIN journey j ON j.document_id = m.document_id AND j.order_number_at >= m.decided_at
   LEFT JOIN work_item w ON w.document_id = m.document_id AND w.flow = 'requisition_to_order' AND w.subject_id IS NULL AND m.document_type = 'requisition'
   LEFT JOIN LATERAL (
-      SELECT bool_or(u.activity = 'changed') AS is_returned,
+      SELECT min(u.at) FILTER (WHERE u.activity = 'changed') AS changed_at,
              -- The approval tool writes its times in whole seconds.
              max(u.at) FILTER (WHERE m.asked_group <> '' AND u.activity IN ('budget_confirmed', 'change_validated', 'match_blocked') AND u.at < m.requested_at + interval '1 second') AS ready_at,
              min(u.at) FILTER (WHERE u.activity IN ('decision_propagated', 'refusal_propagated', 'change_returned', 'match_result_returned', 'refusal_returned') AND u.at >= m.decided_at) AS returned_at,
@@ -143,7 +144,7 @@ WITH threshold AS MATERIALIZED (
       FROM asked WHERE in_period
 )
 SELECT j.document_id, j.number, j.business_unit, coalesce(nullif(v.supplier_name, ''), 'supplier ' || j.split_supplier, j.supplier_name) AS supplier_name, j.currency, j.amount, j.group_amount, j.submitted_at, j.state, j.limit_amount,
-       CASE WHEN :named::boolean AND session_roles() && ARRAY['finance_leader', 'auditor'] THEN j.requester END AS requester,
+       CASE WHEN :named::boolean AND names_deciders() THEN j.requester END AS requester,
        CASE WHEN j.is_near AND j.is_split THEN 'both' WHEN j.is_near THEN 'near' ELSE 'split' END AS pattern, CASE WHEN j.is_split THEN j.reached END AS reached,
        c.compared, c.uncompared, c.above, count(j.document_id) OVER () AS there
   FROM counted c LEFT JOIN judged j ON j.in_period AND (j.is_near OR j.is_split)

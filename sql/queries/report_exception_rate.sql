@@ -77,3 +77,40 @@ SELECT c.fingerprint, min(c.code) AS code, min(c.category) AS category, count(*)
    AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[])) AND NOT EXISTS (SELECT FROM exception_case b WHERE b.fingerprint = c.fingerprint AND b.raised_at < :since)
    AND NOT EXISTS (SELECT FROM document d WHERE d.document_id = c.document_id AND d.is_test)
  GROUP BY c.fingerprint ORDER BY documents DESC, first_seen, c.fingerprint LIMIT :most;
+
+-- name: first_pass(units, before, since, until, document_types, intended, categories, touches, zone)
+-- Documents that ended as intended (in one of the states :intended, "type:state") between :before and :until: how many, how many of them
+-- went through in the first pass (no exception of the :categories ever, none of the steps :touches), how many met an exception, how many
+-- were touched without one, and beside them those that ended otherwise. In the period (from :since on) and in the one before it; in all,
+-- by type, by unit, and by type and week of the :zone in which they ended.
+WITH ended AS MATERIALIZED (
+    SELECT d.document_id, d.business_unit, d.document_type, d.closed_at >= :since AS in_period, date_trunc('week', d.closed_at AT TIME ZONE :zone)::date AS week,
+           d.document_type || ':' || d.state = ANY (:intended::text[]) AS is_intended,
+           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met,
+           coalesce((SELECT h.activities && :touches::text[] FROM document_path h WHERE h.document_id = d.document_id), false) AS touched
+      FROM document d
+     WHERE d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice') AND d.document_type = ANY (:document_types::text[])
+       AND d.closed_at >= :before AND d.closed_at < :until AND d.source = 'finsync' AND NOT d.is_test AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+)
+SELECT in_period, business_unit, document_type, week, count(*) FILTER (WHERE is_intended) AS ended, count(*) FILTER (WHERE is_intended AND NOT met AND NOT touched) AS first_pass,
+       count(*) FILTER (WHERE is_intended AND met) AS met, count(*) FILTER (WHERE is_intended AND touched AND NOT met) AS touched, count(*) FILTER (WHERE NOT is_intended) AS otherwise
+  FROM ended
+ GROUP BY GROUPING SETS ((in_period), (in_period, business_unit), (in_period, document_type), (in_period, document_type, week))
+ ORDER BY in_period, week NULLS FIRST, document_type NULLS FIRST, business_unit NULLS FIRST;
+
+-- name: first_pass_rows(units, since, until, document_types, intended, categories, touches, zone, is_first, week, most)
+-- The documents behind it: those of the period that went through in the first pass (:is_first) or did not, of one :week (NULL: all), with
+-- the kinds of exception they met and the steps that make the difference; at most :most of `there`, most money first.
+WITH ended AS MATERIALIZED (
+    SELECT d.*, (SELECT coalesce(array_agg(DISTINCT x.code ORDER BY x.code), '{}') FROM exception_case x
+                  WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS codes,
+           coalesce((SELECT array_agg(DISTINCT a ORDER BY a) FROM document_path h CROSS JOIN LATERAL unnest(h.activities) AS a WHERE h.document_id = d.document_id AND a = ANY (:touches::text[])), '{}') AS steps
+      FROM document d
+     WHERE d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice') AND d.document_type = ANY (:document_types::text[])
+       AND d.closed_at >= :since AND d.closed_at < :until AND d.source = 'finsync' AND NOT d.is_test AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+       AND d.document_type || ':' || d.state = ANY (:intended::text[])
+       AND (:week::date IS NULL OR date_trunc('week', d.closed_at AT TIME ZONE :zone)::date = :week::date)
+)
+SELECT document_id, document_type, number, business_unit, supplier_name, currency, amount, group_amount, submitted_at, closed_at, codes, steps, count(*) OVER () AS there
+  FROM ended WHERE (codes = '{}' AND steps = '{}') = :is_first::boolean
+ ORDER BY group_amount DESC NULLS LAST, document_id LIMIT :most;

@@ -14,13 +14,14 @@ SELECT (SELECT content FROM config_version WHERE kind = 'payments' ORDER BY prom
                   JOIN calendar_interval c ON c.calendar = b.calendar AND c.opens_at >= :first_on::date - 1 AND c.opens_at < :last_on::date + 2
                  GROUP BY 1, 2) worked) AS calendars;
 
--- name: open(units, most)
+-- name: open(units, suppliers, most)
 -- Open invoices, those due first, at most :most of `there`. Terms as the invoice, its orders (several: the least) and the supplier's
 -- record have them; the supplier's record is seen by whoever sees all units, and its country is the unit's for everybody else.
 WITH chosen AS MATERIALIZED (
     SELECT document_id, count(*) OVER () AS there
       FROM document
      WHERE document_type = 'invoice' AND source = 'finsync' AND closed_at IS NULL AND NOT is_test AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+       AND (:suppliers::text[] IS NULL OR supplier = ANY (:suppliers::text[]))
      ORDER BY due_on NULLS LAST, document_id LIMIT :most
 ), supplier AS MATERIALIZED (
     SELECT DISTINCT ON (p.canonical->>'erp_number') p.canonical->>'erp_number' AS erp_number, p.canonical->>'country' AS country, p.canonical->>'payment_term' AS term
@@ -56,7 +57,7 @@ SELECT h.document_id, p.canonical->>'payment_term' AS term, (p.canonical->>'base
   LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
  WHERE NOT d.is_test;
 
--- name: due_by_day(units, since_on, until_on)
+-- name: due_by_day(units, suppliers, since_on, until_on)
 -- By due day from :since_on to before :until_on: invoices and their value, paid by then, paid later, and not paid though due. Given up
 -- ones are counted apart; they are in none of the others.
 SELECT due_on AS day, count(*) FILTER (WHERE outcome <> 'given up') AS due, coalesce(sum(value) FILTER (WHERE outcome <> 'given up'), 0) AS due_value,
@@ -69,21 +70,52 @@ SELECT due_on AS day, count(*) FILTER (WHERE outcome <> 'given up') AS due, coal
           LEFT JOIN LATERAL (SELECT (h.times[array_position(h.activities, 'payment_cleared')] AT TIME ZONE 'UTC')::date AS paid_on
                                FROM document_path h WHERE h.document_id = d.document_id) p ON true
          WHERE d.document_type = 'invoice' AND d.source = 'finsync' AND NOT d.is_test AND d.due_on >= :since_on::date AND d.due_on < :until_on::date
-           AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))) told
+           AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:suppliers::text[] IS NULL OR d.supplier = ANY (:suppliers::text[]))) told
  GROUP BY 1 ORDER BY 1;
 
--- name: late_rows(units, since_on, until_on, most)
--- The invoices due in a period that were paid late or not at all, at most :most of `there`, the largest first.
+-- name: due_rows(units, suppliers, since_on, until_on, in_time, most)
+-- The invoices due in a period that were paid by their due date (:in_time), or late or not at all, at most :most of `there`, the largest first.
 SELECT d.document_id, d.number, d.business_unit, d.supplier_name, d.currency, d.amount, d.group_amount, d.due_on, p.paid_on, d.state,
-       coalesce(p.paid_on, :until_on::date - 1) - d.due_on AS days_late, count(*) OVER () AS there
+       greatest(coalesce(p.paid_on, :until_on::date - 1) - d.due_on, 0) AS days_late, count(*) OVER () AS there
   FROM document d
   LEFT JOIN LATERAL (SELECT (h.times[array_position(h.activities, 'payment_cleared')] AT TIME ZONE 'UTC')::date AS paid_on
                        FROM document_path h WHERE h.document_id = d.document_id) p ON true
  WHERE d.document_type = 'invoice' AND d.source = 'finsync' AND NOT d.is_test AND d.due_on >= :since_on::date AND d.due_on < :until_on::date
-   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND d.state <> 'rejected' AND (p.paid_on IS NULL OR p.paid_on > d.due_on)
+   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:suppliers::text[] IS NULL OR d.supplier = ANY (:suppliers::text[]))
+   AND d.state <> 'rejected' AND coalesce(p.paid_on <= d.due_on, false) = :in_time::boolean
  ORDER BY d.group_amount DESC NULLS LAST, d.document_id LIMIT :most;
 
--- name: not_invoiced(units, as_of, most)
+-- name: known_on(units, suppliers, since_on, until_on, evening_until)
+-- Invoices due from :since_on to before :until_on: their due day and value, when they came, when they were given up, on which day they were
+-- paid and when we learned it. Those that came by :evening_until or after alike: what was known at a moment is for whoever asks.
+SELECT d.document_id, d.due_on, coalesce(d.group_amount, 0) AS value, d.created_at, CASE WHEN d.state = 'rejected' THEN d.closed_at END AS given_up_at, e.paid_on, e.learned_at,
+       d.created_at < :evening_until::timestamptz AS was_there
+  FROM document d
+  LEFT JOIN LATERAL (SELECT (e.event_at AT TIME ZONE 'UTC')::date AS paid_on, e.recorded_at AS learned_at
+                       FROM event e WHERE e.document_id = d.document_id AND e.activity = 'payment_cleared' ORDER BY e.seq LIMIT 1) e ON true
+ WHERE d.document_type = 'invoice' AND d.source = 'finsync' AND NOT d.is_test AND d.due_on >= :since_on::date AND d.due_on < :until_on::date
+   AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:suppliers::text[] IS NULL OR d.supplier = ANY (:suppliers::text[]));
+
+-- name: by_id(document_ids)
+-- Invoices by their ids, with the day on which they were paid.
+SELECT d.document_id, d.number, d.business_unit, d.supplier_name, d.currency, d.amount, d.group_amount, d.due_on, p.paid_on
+  FROM document d
+  LEFT JOIN LATERAL (SELECT (h.times[array_position(h.activities, 'payment_cleared')] AT TIME ZONE 'UTC')::date AS paid_on
+                       FROM document_path h WHERE h.document_id = d.document_id) p ON true
+ WHERE d.document_id = ANY (:document_ids::uuid[]);
+
+-- name: suppliers(units, since_on, until_on)
+-- The suppliers of open invoices, of those due in a period, and of open orders, by name: what the page can be narrowed to.
+SELECT supplier, max(supplier_name) AS supplier_name
+  FROM (SELECT supplier, supplier_name, business_unit FROM document WHERE document_type = 'invoice' AND source = 'finsync' AND closed_at IS NULL AND NOT is_test
+        UNION ALL
+        SELECT supplier, supplier_name, business_unit FROM document WHERE document_type = 'invoice' AND source = 'finsync' AND NOT is_test AND due_on >= :since_on::date AND due_on < :until_on::date
+        UNION ALL
+        SELECT supplier, supplier_name, business_unit FROM document WHERE document_type = 'purchase_order' AND source = 'finsync' AND closed_at IS NULL AND NOT is_test) d
+ WHERE supplier <> '' AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+ GROUP BY supplier ORDER BY 2, 1;
+
+-- name: not_invoiced(units, suppliers, as_of, most)
 -- Open orders with more received than billed, at most :most of `there`: what that is worth at the order's prices (amount, net, in the
 -- order's currency; group_amount at the rate of the order), since when, and whether any invoice has come. sums over all of them.
 SELECT *, count(*) OVER () AS there, sum(group_amount) OVER () AS all_value, count(*) FILTER (WHERE NOT has_invoice) OVER () AS all_without, sum(group_amount) FILTER (WHERE NOT has_invoice) OVER () AS all_value_without
@@ -96,11 +128,11 @@ SELECT *, count(*) OVER () AS there, sum(group_amount) OVER () AS all_value, cou
                      * sum(m.amount) FILTER (WHERE m.kind = 'ordered') / nullif(sum(m.quantity) FILTER (WHERE m.kind = 'ordered'), 0) AS amount
                 FROM order_movement m WHERE m.order_document_id = d.document_id GROUP BY 1) l ON l.amount > 0
          WHERE d.document_type = 'purchase_order' AND d.source = 'finsync' AND d.closed_at IS NULL AND NOT d.is_test
-           AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+           AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:suppliers::text[] IS NULL OR d.supplier = ANY (:suppliers::text[]))
          GROUP BY d.document_id) counted
  ORDER BY group_amount DESC NULLS LAST, document_id LIMIT :most;
 
--- name: alike(units, days, most)
+-- name: alike(units, suppliers, days, most)
 -- Open invoices that are not paid, each with earlier ones of the same currency that may be the same bill, at most :most pairs, the largest
 -- first: same supplier and amount, or same supplier and reference with an amount within a hundredth, or another supplier with the same
 -- reference and amount. What was last said of the pair. said: by pattern, of how many pairs somebody said what they are, and of how many of
@@ -109,6 +141,7 @@ WITH unpaid AS MATERIALIZED (
     SELECT document_id, supplier, supplier_name, amount, currency, submitted_at, number, business_unit, group_amount, due_on, state, payload_version
       FROM document
      WHERE document_type = 'invoice' AND source = 'finsync' AND closed_at IS NULL AND NOT is_test AND state <> 'cleared' AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+       AND (:suppliers::text[] IS NULL OR supplier = ANY (:suppliers::text[]))
 ), earlier AS (
     SELECT document_id, supplier, amount, currency, number, submitted_at FROM document
      WHERE document_type = 'invoice' AND source = 'finsync' AND NOT is_test AND state <> 'rejected'

@@ -30,7 +30,7 @@ SELECT k.control, 'overridden', x.document_id, x.business_unit, c.settled_at, c.
   JOIN control k ON k.step = x.step AND x.code = ANY (k.codes)
  WHERE c.action = 'accept' AND c.status = 'done'
 UNION ALL
-SELECT 'Three-way match', 'overridden', e.document_id, e.business_unit, e.recorded_at, e.actor, coalesce(x.code, ''), 'accepted in review', x.case_id
+SELECT 'Three-way match', 'overridden', e.document_id, e.business_unit, e.recorded_at, decider(e.actor), coalesce(x.code, ''), 'accepted in review', x.case_id
   FROM event e
   JOIN control k ON k.control = 'Three-way match'
   LEFT JOIN LATERAL (SELECT c.code, c.case_id FROM exception_case c

@@ -155,10 +155,10 @@ def produce(
         while day < end:
             day = min(day + timedelta(days=1), end)
             forward.run_until(day)
+            fold.fold_all(connection, now=clock.now())  # first: alerts read what is folded
             evaluate_alerts(
                 connection, alerts, group_currency=setup.mappings.group_currency, now=clock.now(), new_id=setup.new_id
             )
-            fold.fold_all(connection, now=clock.now())
         watch.at(end)
     except Stopped:
         is_complete = False

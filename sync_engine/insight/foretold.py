@@ -37,6 +37,15 @@ class Bin:
         return self.in_time / self.n
 
 
+def place_of(p: float, *, bins: int = 10) -> int:
+    """Which of so many equal parts of 0 to 1 a probability lies in, from 0.
+
+    >>> place_of(0.29), place_of(0.3), place_of(1.0)
+    (2, 3, 9)
+    """
+    return min(bins - 1, int(p * bins))
+
+
 def calibration(foretold: Sequence[tuple[float, bool]], *, bins: int = 10) -> list[Bin]:
     """What was foretold against what happened, by tenths; empty tenths are not there.
 
@@ -45,7 +54,7 @@ def calibration(foretold: Sequence[tuple[float, bool]], *, bins: int = 10) -> li
     """
     held: dict[int, list[tuple[float, bool]]] = defaultdict(list)
     for p, happened in foretold:
-        held[min(bins - 1, int(p * bins))].append((p, happened))
+        held[place_of(p, bins=bins)].append((p, happened))
     return [
         Bin(
             place / bins,
@@ -88,6 +97,15 @@ class Past:
     paid_on: date | None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """P(on time) as it would have been said of an invoice, and whether it was paid in time."""
+
+    document: str
+    p: float
+    in_time: bool
+
+
 def stays_known(past: Iterable[Past], at_s: float) -> list[Stay]:
     """Every visit to a stage before readiness, as far as it was known at a moment."""
     stays = []
@@ -119,10 +137,10 @@ def paid_known(past: Iterable[Past], at_s: float) -> Paid:
     return Paid(n, in_time, len(late), sum(late) / len(late) if late else 0.0)
 
 
-def foretold(past: Sequence[Past], moments: Iterable[float], *, until: date) -> list[tuple[float, bool]]:
-    """(P(on time), whether it was) of every invoice due before `until`, as it would have been said at the first of the moments at
-    which it was open: with nothing that was not known then."""
-    said: list[tuple[float, bool]] = []
+def told(past: Sequence[Past], moments: Iterable[float], *, until: date) -> list[Told]:
+    """Of every invoice due before `until` what would have been said at the first of the moments at which it was open: with nothing that
+    was not known then."""
+    said: list[Told] = []
     done: set[str] = set()
     for at_s in sorted(moments):
         now_open = [one for one in past if one.document not in done and _is_open(one, at_s) and one.due_on < until]  # type: ignore[operator]
@@ -138,8 +156,13 @@ def foretold(past: Sequence[Past], moments: Iterable[float], *, until: date) -> 
             if chance is None or chance.n < SOME:
                 continue  # nothing would have been said of it: a guess from a few peers is shown as one
             done.add(one.document)
-            said.append((chance.p, one.paid_on is not None and one.paid_on <= one.due_on))  # type: ignore[operator]
+            said.append(Told(one.document, chance.p, one.paid_on is not None and one.paid_on <= one.due_on))  # type: ignore[operator]
     return said
+
+
+def foretold(past: Sequence[Past], moments: Iterable[float], *, until: date) -> list[tuple[float, bool]]:
+    """The same as (P(on time), whether it was)."""
+    return [(one.p, one.in_time) for one in told(past, moments, until=until)]
 
 
 def _is_open(one: Past, at_s: float) -> bool:

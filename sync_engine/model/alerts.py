@@ -99,6 +99,10 @@ MEASURES: dict[str, Measure] = {
     for one in (
         Measure("blocked_orders", "Orders that are stopped with their need-by date near", "order", (_EACH, _DAYS), is_dated=True, by_supplier=True),
         Measure("invoices_due", "Invoices that are not ready with their due date near", "invoice", (Parameter("amount_min", "From an amount of (EUR)", "amount", "0"), _TOTAL, _DAYS), is_dated=True, by_supplier=True),
+        Measure("invoices_at_risk", "Invoices that will probably be paid late", "invoice", (
+            Parameter("percent", "P(on time) below (%)", "percent", "50", "As on the page Invoices due; what rests on fewer than 30 peers does not count.", lowest=1, highest=100),
+            Parameter("amount_min", "From an amount of (EUR)", "amount", "0"), _TOTAL, _DAYS), is_dated=True, by_supplier=True,
+                forgets="how likely an invoice was to be in time is worked out anew each time, and not kept"),
         Measure("budget_burn", "An objective's error budget burns too fast", "objective", (
             Parameter("windows", "Windows", "choice", "fast", "Fast: 14.4 times in 1 h and 5 min, or 6 times in 6 h and 30 min. Slow: 3 times in 1 d and 2 h, or once in 3 d and 6 h; or too many of the last few.", choices=("fast", "slow")),
             Parameter("enough", "Documents that a rate needs", "count", "20", "With fewer in the long window no rate alarms.", lowest=1),

@@ -27,7 +27,7 @@ def settled(page: Page, *, patience_s: float = 20) -> float:
     return time.monotonic() - began
 
 
-def shoot(browser: Browser, url: str, to: Path, *, width: int, dark: bool) -> float:
+def shoot(browser: Browser, url: str, to: Path, *, width: int, dark: bool, patience_s: float = 20) -> float:
     """One picture of the whole page."""
     context = browser.new_context(
         viewport={"width": width, "height": WIDTHS[width]},
@@ -37,7 +37,7 @@ def shoot(browser: Browser, url: str, to: Path, *, width: int, dark: bool) -> fl
     )
     page = context.new_page()
     page.goto(url)
-    took = settled(page)
+    took = settled(page, patience_s=patience_s)
     page.wait_for_timeout(900)
     settled(page)
     height = page.evaluate(
@@ -63,6 +63,7 @@ def main() -> None:
         help='a path with its parameters, such as "exceptions?unit=DE-SOUTH"; all pages without',
     )
     parser.add_argument("--only", default="", help='one picture of each: "1440-light"')
+    parser.add_argument("--patience", type=float, default=20, help="seconds that a page may take to stand still")
     chosen = parser.parse_args()
     if not chosen.page:
         from pages import PAGES
@@ -81,7 +82,14 @@ def main() -> None:
                     if chosen.person:
                         address += ("&" if "?" in path else "?") + urlencode({"as": chosen.person})
                     name = "".join(letter if letter.isalnum() else "-" for letter in path)[:60]
-                    took = shoot(browser, address, chosen.out / f"{name}-{look}.png", width=width, dark=dark)
+                    took = shoot(
+                        browser,
+                        address,
+                        chosen.out / f"{name}-{look}.png",
+                        width=width,
+                        dark=dark,
+                        patience_s=chosen.patience,
+                    )
                     print(f"{took:5.2f} s  {name}-{look}.png")  # noqa: T201 - a command's output
         browser.close()
 

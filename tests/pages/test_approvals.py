@@ -8,7 +8,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from pages import approvals as page
-from pages import approvals_parts, tables
+from pages import approvals_parts, exporting, tables
 from pages.format import csv_bytes
 from sync_engine.control.roles import NAMES_APPROVERS, Role
 from sync_engine.database.statements import sql
@@ -354,7 +354,7 @@ def test_the_address_of_an_approver_opens_nothing_to_others_and_never_names_anyb
 def test_an_export_names_approvers_to_those_who_may_know_alone(books, monkeypatch):
     for who, is_told in ((OPERATIONS, False), (AUDITOR, True)):
         sheets = []
-        monkeypatch.setattr(tables, "csv_bytes", lambda *given, sheets=sheets: sheets.append(csv_bytes(*given)) or sheets[-1])  # fmt: skip
+        monkeypatch.setattr(exporting, "csv_bytes", lambda *given, sheets=sheets: sheets.append(csv_bytes(*given)) or sheets[-1])  # fmt: skip
         monkeypatch.setattr(
             tables.st, "download_button", lambda _label, data, **_: data() if callable(data) else data
         )  # fmt: skip

@@ -1,21 +1,12 @@
 """What only a browser shows: a double click, the way back, a phone's width, and that nothing is fetched from anywhere else."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 
-from tests.pages.conftest import OPERATIONS, World
+from tests.pages.browsing import launched, opening, serving
+from tests.pages.conftest import World
 from tests.pages.screenshots import chromium, settled
-
-ROOT = Path(__file__).parents[2]
 
 if chromium() is None:
     pytest.skip("no chromium is installed on this machine", allow_module_level=True)
@@ -23,12 +14,8 @@ if chromium() is None:
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,53 +27,16 @@ def served(_servers) -> Iterator[World]:
         world = World(_server(_servers, "embedded", None), monkeypatch)
         world.block()
         world.stop_the_clock()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        world.url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(150):
-                try:
-                    urlopen(f"{world.url}/_stcore/health", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.2)
+        with serving(world, by_hand=True) as world.url:
             yield world
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-            world.close()
+        world.close()
 
 
 @pytest.fixture
 def tab(browser, served):
     """Opens a page in a browser of its own; notes every request that leaves this machine."""
-    opened = []
-
-    def open_page(path: str, *, width: int = 1440, **query: str):
-        context = browser.new_context(viewport={"width": width, "height": 900}, timezone_id="Europe/Berlin")
-        opened.append(context)
-        page = context.new_page()
-        page.foreign = []
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((served.url, "data:", "blob:", "ws:"))
-                else page.foreign.append(request.url)
-            ),
-        )
-        page.goto(f"{served.url}/{path}?{urlencode({'as': OPERATIONS, **query}, doseq=True)}")
-        settled(page, patience_s=60)
-        return page
-
-    yield open_page
-    for context in opened:
-        context.close()
+    with opening(browser, served.url) as open_page:
+        yield open_page
 
 
 def test_the_first_request_to_a_fresh_server_is_drawn_by_the_application_and_fetches_nothing_from_elsewhere(tab):

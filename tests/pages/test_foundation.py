@@ -295,6 +295,13 @@ def test_an_empty_database_says_what_to_do(empty_world, page):
     )
 
 
+@pytest.mark.parametrize("page", [page.URL_PATH for page in PAGES])
+def test_where_nothing_has_been_heard_nothing_is_green(empty_world, page):
+    """4.0: four empty states, never two at once; what is not known is not good news."""
+    app = empty_world.look(page)
+    assert not [element.value for element in app.success]
+
+
 def test_a_database_that_is_away_is_said_and_looked_for_again(world, monkeypatch):
     for name in ("DATABASE_URL", "FINSYNC_APP_DATABASE_URL", "FINSYNC_GATE_DATABASE_URL"):
         monkeypatch.setenv(name, "postgresql://nobody@127.0.0.1:1/nothing")

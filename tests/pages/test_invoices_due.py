@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from pages import frame
 from sync_engine.insight import due
 from sync_engine.insight.reports import invoices_alike
 from sync_engine.insight.reports import invoices_due as ask
@@ -100,7 +101,7 @@ class Bills(Books):
         self.later = self.bill("N-5", NOW - HOUR, date(2026, 10, 29), until="checked", amount=300, supplier="S5")
         self.discount = self.bill("N-6", NOW - DAY, date(2026, 10, 14), until="checked", amount=10_000, supplier="S6", payment_term="2/10 NET 30")  # fmt: skip
         self.undated = self.bill("N-7", NOW - DAY, None, until="checked", amount=50, supplier="S7")
-        self.north = self.bill("SECRET-8", NOW - DAY, date(2026, 10, 1), until="checked", unit="DE-NORTH", amount=999, supplier="S8")  # fmt: skip
+        self.north = self.bill("SECRET-8", NOW - DAY, date(2026, 10, 1), until="checked", unit="DE-NORTH", amount=999, supplier="S8", name="Secret Northern Supply")  # fmt: skip
         self.case = self.exception(self.overdue, "price_variance", category="policy", raised=NOW - 29 * DAY)
         self.first = self.bill("RE-4711", NOW - 6 * DAY, date(2026, 10, 8), until="checked", amount=1234, supplier="S9")
         self.twice = self.bill("04711", NOW - 5 * DAY, date(2026, 10, 8), until="checked", amount=1234, supplier="S9", invoiced_on=(NOW - 6 * DAY).date().isoformat())  # fmt: skip
@@ -220,7 +221,7 @@ def test_what_is_unpaid_past_its_due_date_is_late_and_what_was_given_up_is_in_no
     """The population is what was due in the period; an empty one is no data (trap 2)."""
     with asking(bills) as reports:
         days = ask.due_by_day(reports, None, since_on=date(2026, 8, 16), until_on=date(2026, 9, 15))
-        late = ask.late_rows(reports, None, since_on=date(2026, 8, 16), until_on=date(2026, 9, 15))
+        late, good = (ask.due_rows(reports, None, since_on=date(2026, 8, 16), until_on=date(2026, 9, 15), in_time=one) for one in (False, True))  # fmt: skip
         nothing = ask.due_by_day(reports, None, since_on=date(2024, 1, 1), until_on=date(2024, 2, 1))
     assert days["due"].sum() == days[["in_time", "paid_late", "not_paid"]].sum().sum() == 43
     assert (days["in_time"].sum(), days["paid_late"].sum(), days["not_paid"].sum(), days["given_up"].sum()) == (
@@ -231,6 +232,8 @@ def test_what_is_unpaid_past_its_due_date_is_late_and_what_was_given_up_is_in_no
     )
     assert len(late) == late.iloc[0]["there"] == 5
     assert set(late["number"]) == {"N-2", "P-37", "P-38", "P-39", "P-40"}
+    assert len(good) == 38
+    assert (good["days_late"] == 0).all()
     assert nothing.empty
 
 
@@ -311,6 +314,82 @@ def test_marks_open_their_rows_too(bills):
         rungs[rung] = 0 if rows is None else len(rows)
     assert rungs == {"over 30 days late": 0, "8 to 30 days late": 0, "1 to 7 days late": 1, "due in 7 days": 3, "due in 8 to 30 days": 4, "due later": 1, "no due date": 1}  # fmt: skip
     assert len(listed(bills.look(PAGE, person=LEADER, day="2026-09-17"))) == 2
+
+
+MARKED = ("invoices_due.calendar", "invoices_due.waterfall", "invoices_due.matrix", "invoices_due.calibration")
+
+
+def charts_of(world, monkeypatch, **query):
+    """The charts whose marks open something, by key: (chart, what its marks open, the table behind it)."""
+    drawn = {}
+    chart = frame.chart
+
+    def noted(figure, finding, table, *, key, **more):
+        drawn[key] = (figure, more["opens"], table)
+        chart(figure, finding, table, key=key, **more)
+
+    monkeypatch.setattr(frame, "chart", noted)
+    app = world.look(PAGE, person=LEADER, **query)
+    assert not app.exception
+    return drawn
+
+
+def opened_rows(app):
+    """How many rows the list that was asked for holds, and what they are worth together."""
+    for shown in app.dataframe:
+        if {"group_amount", "number", "trace"} <= set(
+            shown.value.columns
+        ) and "other_number" not in shown.value.columns:
+            return len(shown.value), float(sum(shown.value["group_amount"]))
+    return 0, 0.0
+
+
+@pytest.mark.parametrize("key", MARKED)
+def test_every_mark_of_a_chart_opens_exactly_its_rows(bills, monkeypatch, key):
+    """4.0, drill contract: as many as the mark says, worth as much."""
+    with monkeypatch.context() as patch:
+        figure, opens, table = charts_of(bills, patch)[key]
+    seen = 0
+    for trace, asks in zip(figure.data, opens.asks, strict=True):
+        for place, asked in enumerate(asks):
+            if asked is None:
+                continue
+            n, worth = opened_rows(bills.look(PAGE, person=LEADER, **asked))
+            if key == "invoices_due.calendar":
+                assert worth == pytest.approx(trace.y[place]), asked
+            elif key == "invoices_due.waterfall":
+                assert (n, worth) == (table["Invoices"].iloc[place], pytest.approx(trace.y[place])), asked
+            else:
+                assert n == table["Invoices"].iloc[place], asked
+            seen += 1
+    assert seen >= 2
+
+
+def test_a_supplier_narrows_figures_charts_and_lists_and_leaves_the_peers(bills):
+    app = bills.look(PAGE, person=LEADER, supplier="S9")
+    assert not app.exception
+    assert set(listed(app)["number"]) == {"RE-4711", "04711"}
+    assert figure(app, "Due in 30 days").value == "EUR 2,468"
+    assert figure(app, "Received, not invoiced").value == "EUR 0"
+    assert figure(app, "Paid on time").value == "no data"
+    assert "may be here twice" in words_of(app)
+    with asking(bills) as reports:
+        known = ask.rules(reports, as_of=NOW)
+        alone = ask.open_invoices(reports, None, known, as_of=NOW, suppliers=["S2"])
+        everybody = ask.open_invoices(reports, None, known, as_of=NOW)
+        assert list(alone.rows["number"]) == ["N-2"]
+        assert alone.there == 1
+        mine = by_id(everybody)[bills.overdue]
+        assert alone.rows.iloc[0]["peers_said"] == mine["peers_said"]
+        assert not len(invoices_alike.candidates(reports, None, known, suppliers=["S2"]))
+
+
+def test_a_supplier_of_another_unit_is_not_offered(bills):
+    """Row level security: an analyst of the south does not learn who delivers to the north."""
+    for person, is_offered in ((LEADER, True), (ANALYST, False)):
+        offered = next(one for one in bills.look(PAGE, person=person).multiselect if one.label == "Supplier")
+        assert ("Secret Northern Supply" in offered.options) is is_offered, person
+    assert "does not exist here" in words_of(bills.look(PAGE, person=ANALYST, supplier="S8"))
 
 
 def test_each_figure_of_the_queue_opens_its_parts(bills, found):

@@ -34,6 +34,16 @@ def test_an_analyst_never_meets_another_unit(world, page, query):
         assert "DE-NORTH" not in link.label
 
 
+def test_a_page_that_a_role_does_not_open_says_which_do(world):
+    """4.0, no permission: names the grant that is missing, instead of a page that seems not to exist."""
+    app = world.look("audit", person=ANALYST)
+    assert not app.exception
+    said = words_of(app)
+    assert "Your role does not open this page; it takes one of these: finance leader, finance operations, integration support, auditor." in said  # fmt: skip
+    assert not app.metric
+    assert "Audit" not in [link.label for link in app.page_link]
+
+
 def test_another_unit_s_case_document_and_number_stay_closed(world):
     case, order, number = (
         str(world.case_of(world.north)),

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine.alert_rules import Ask
-from sync_engine.insight.alerting import burn, causes
+from sync_engine.insight.alerting import at_risk, burn, causes
 from sync_engine.model.alerts import AlertRule
 
 
@@ -76,6 +76,8 @@ def find_now(ask: Ask, rule: AlertRule, now: datetime) -> list[Finding]:
     """What a rule objects to now."""
     if rule.measure == "budget_burn":
         found = burn.find(ask, rule, now)
+    elif rule.measure == "invoices_at_risk":
+        found = at_risk.find(ask, rule, now)
     else:
         found = ask(NOW[rule.measure], **_values(rule), now=now)
     return enough_together(rule, map(_finding, found))

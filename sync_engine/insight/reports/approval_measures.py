@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -50,16 +51,18 @@ RATES = (
 
 def narrowed(found: Tasks, *, roles: Sequence[str] | None, types: Sequence[str] | None) -> Tasks:
     """Of these roles and types of document alone (None: all). Why something waited stays what it is: approvers also do the others."""
-
-    def chosen(rows: pd.DataFrame) -> pd.DataFrame:
-        return rows[
-            (rows["role"].isin(roles) if roles else pd.Series(True, index=rows.index))
-            & (rows["document_type"].isin(types) if types else pd.Series(True, index=rows.index))
-        ]
-
+    chosen = partial(of, roles=roles, types=types)
     return replace(
         found, decided=chosen(found.decided), before=chosen(found.before), open=chosen(found.open), arrived=chosen(found.arrived), backwards=chosen(found.backwards)
     )  # fmt: skip
+
+
+def of(rows: pd.DataFrame, *, roles: Sequence[str] | None, types: Sequence[str] | None) -> pd.DataFrame:
+    """The rows of these roles and types (None: all)."""
+    return rows[
+        (rows["role"].isin(roles) if roles else pd.Series(True, index=rows.index))
+        & (rows["document_type"].isin(types) if types else pd.Series(True, index=rows.index))
+    ]
 
 
 def causes(found: Tasks) -> pd.DataFrame:
@@ -96,13 +99,15 @@ def pace_days(found: Tasks, since: datetime, until: datetime) -> float:
     return max((until - max(since, first)).total_seconds() / 86400, 1.0)
 
 
-def queues(found: Tasks, *, days: float) -> pd.DataFrame:
-    """ROLE_COLUMNS per role with anything open, arrived or decided. p50_s and p95_s are ages of what is open, in working time; None
+def queues(found: Tasks, *, days: float, by: str = "role") -> pd.DataFrame:
+    """ROLE_COLUMNS per role (or, `by` "approver", per approver where they are named) with anything open, arrived or decided. p50_s and p95_s are ages of what is open, in working time; None
     below FEW. clears_in_s: open tasks at the pace of the period's decisions, None without any. grows_a_day: more came than went."""
     rows = []
-    for role in dict.fromkeys([*found.open["role"], *found.arrived["role"], *found.decided["role"]]):
-        waits = found.open[found.open["role"] == role]
-        arrived, decided = (int((part["role"] == role).sum()) for part in (found.arrived, found.decided))
+    for role in dict.fromkeys([*found.open[by], *found.arrived[by], *found.decided[by]]):
+        if not isinstance(role, str):
+            continue  # a group's request that nobody has taken on yet is no one person's
+        waits = found.open[found.open[by] == role]
+        arrived, decided = (int((part[by] == role).sum()) for part in (found.arrived, found.decided))
         ages = waits["age_business_s"]
         enough = len(waits) >= FEW
         rows.append(
@@ -112,8 +117,22 @@ def queues(found: Tasks, *, days: float) -> pd.DataFrame:
                 len(waits) / decided * days * 86400 if decided else None, max(arrived - decided, 0) / days,
             )
         )  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(ROLE_COLUMNS))
+    table = pd.DataFrame(rows, columns=[by, *ROLE_COLUMNS[1:]])
     return table.sort_values(["open", "decided"], ascending=False, kind="stable", ignore_index=True)
+
+
+def delegations(decided: pd.DataFrame, *, named: bool) -> pd.DataFrame:
+    """Decisions that somebody else took than was asked: by role and, where approvers are named, by who was asked (`asked_person`) and who
+    decided (`approver`). n of them, `of` all decisions of the role, their value and their median working time (None below FEW), most first."""
+    by = ["role", "asked_person", "approver"] if named else ["role"]
+    of_role = decided["role"].value_counts().to_dict()
+    rows = []
+    for key, part in decided[decided["is_delegated"].astype(bool)].groupby(by, sort=False, dropna=False):
+        names = dict(zip(by, key, strict=True))
+        middle = float(part["business_s"].median()) if len(part) >= FEW else None
+        rows.append({"asked_person": None, "approver": None, **names, "n": len(part), "of": int(of_role[names["role"]]), "value": _worth(part), "p50_s": middle})  # fmt: skip
+    table = pd.DataFrame(rows, columns=["role", "asked_person", "approver", "n", "of", "value", "p50_s"])
+    return table.sort_values(["n", "value"], ascending=False, kind="stable", ignore_index=True)
 
 
 def flagged(decided: pd.DataFrame, everything: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,7 @@ NEAR_SHARE, SPLIT_DAYS = 0.05, 3
 
 TASK_COLUMNS = (
     "task_id", "document_id", "number", "document_type", "business_unit", "supplier_name", "currency", "amount", "group_amount", "submitted_at", "system", "role", "position",
-    "members", "person", "approver", "requester", "outcome", "requested_at", "decided_at", "seen_at", "opened_at", "is_delegated", "is_returned", "ready_at", "returned_at", "erp_at",
+    "members", "person", "approver", "asked_person", "requester", "outcome", "requested_at", "decided_at", "seen_at", "opened_at", "is_delegated", "is_returned", "changed_at", "ready_at", "returned_at", "erp_at",
     "calendar", "time_zone", "limit_amount", "other_reason", "business_s", "age_business_s", "there",
 )  # fmt: skip
 LIMIT_COLUMNS = (

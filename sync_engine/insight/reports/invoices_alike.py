@@ -42,11 +42,11 @@ def confidence(pattern: str, judged: int, duplicates: int) -> float:
     return (duplicates + PRIOR[pattern] * PRIOR_WEIGHT) / (judged + PRIOR_WEIGHT)
 
 
-def candidates(reports: Reports, units: Sequence[str] | None, known: Rules) -> pd.DataFrame:
+def candidates(reports: Reports, units: Sequence[str] | None, known: Rules, *, suppliers: Sequence[str] | None = None) -> pd.DataFrame:  # fmt: skip
     """Pairs of an unpaid invoice and an earlier one that agree in all four fields or in three and nearly in the fourth, surest first.
     Those that somebody called distinct stay in, with the verdict: the page leaves them out of what is to be judged."""
     rows = []
-    for row in reports.remembered("report_invoices_due.alike", units=list(units) if units else None, days=known.duplicate_days, most=MOST_PAIRS):  # fmt: skip
+    for row in reports.remembered("report_invoices_due.alike", units=list(units) if units else None, suppliers=list(suppliers) if suppliers else None, days=known.duplicate_days, most=MOST_PAIRS):  # fmt: skip
         pattern = _pattern(row, known)
         if pattern is None:
             continue

@@ -14,8 +14,8 @@ import pandas as pd
 
 from sync_engine.insight import due, foretold
 from sync_engine.insight.due import Chance, Paid, Peers
-from sync_engine.insight.foretold import Bin, Past
-from sync_engine.insight.reports.reading import Reports, Row, rounded
+from sync_engine.insight.foretold import Bin, Past, Told
+from sync_engine.insight.reports.reading import Asks, Reports, Row, rounded
 from sync_engine.insight.statistics import FEW
 from sync_engine.model.documents import DocumentType
 from sync_engine.model.lifecycles import LIFECYCLES
@@ -118,7 +118,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def rules(reports: Reports, *, as_of: datetime) -> Rules | None:
+def rules(reports: Asks, *, as_of: datetime) -> Rules | None:
     """The rules in force; None: no engine of this release has put any in force yet."""
     today = as_of.date()
     [row] = reports.remembered("report_invoices_due.rules", first_on=today - CALENDAR_BEHIND, last_on=today + CALENDAR_AHEAD)  # fmt: skip
@@ -135,9 +135,10 @@ def rules(reports: Reports, *, as_of: datetime) -> Rules | None:
     )
 
 
-def open_invoices(reports: Reports, units: Sequence[str] | None, known: Rules, *, as_of: datetime) -> Found:
-    """Open invoices in the order in which work on them is worth most (D12), each figure with its parts."""
-    rows = reports.remembered("report_invoices_due.open", units=list(units) if units else None, most=MOST_OPEN)
+def open_invoices(reports: Asks, units: Sequence[str] | None, known: Rules, *, as_of: datetime, suppliers: Sequence[str] | None = None) -> Found:  # fmt: skip
+    """Open invoices in the order in which work on them is worth most (D12), each figure with its parts. `suppliers`: of these alone, by
+    the ERP's numbers; their peers stay everybody's."""
+    rows = reports.remembered("report_invoices_due.open", units=_list(units), suppliers=_list(suppliers), most=MOST_OPEN)  # fmt: skip
     # The cache keys by value: a moment that moves with every question would never be found again.
     since = rounded(as_of).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=PAST_DAYS)
     history = reports.remembered("report_invoices_due.history", since=since, most=MOST_PAST)
@@ -312,43 +313,75 @@ def _entered(state: str, activity: str) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What would have been foretold of n invoices against what happened: Brier's score, that of always foretelling the share that
-    was in time, and the tenths."""
+    was in time, the tenths, and each invoice."""
 
     n: int
     brier: float | None
     brier_of_share: float | None
     bins: Sequence[Bin]
+    told: Sequence[Told] = ()
+
+    def of(self, tenth: int) -> list[Told]:
+        """The invoices of a tenth, from 0."""
+        return [one for one in self.told if foretold.place_of(one.p) == tenth]
 
 
 def calibration(found: Found, *, as_of: datetime) -> Calibration:
     """P(on time) as it would have been said in the last quarter, once per invoice, with what was known then (D04)."""
     at_s = as_of.timestamp()
     moments = [at_s - days * 86400 for days in range(1, FORETOLD_DAYS + 1, 3)]
-    said = foretold.foretold(found.past, moments, until=as_of.astimezone(UTC).date())
+    told = foretold.told(found.past, moments, until=as_of.astimezone(UTC).date())
+    said = [(one.p, one.in_time) for one in told]
     share = sum(happened for _, happened in said) / len(said) if said else 0.0
     of_share = foretold.brier([(share, happened) for _, happened in said])
-    return Calibration(len(said), foretold.brier(said), of_share, foretold.calibration(said))
+    return Calibration(len(said), foretold.brier(said), of_share, foretold.calibration(said), told)
 
 
 # -- what was due, what has not been billed ----------------------------------------------------------------------------------------
 
 DAY_COLUMNS = ("day", "due", "due_value", "in_time", "in_time_value", "paid_late", "not_paid", "given_up")
-LATE_COLUMNS = ("document_id", "number", "business_unit", "supplier_name", "currency", "amount", "group_amount", "due_on", "paid_on", "state", "days_late", "there")  # fmt: skip
+DUE_COLUMNS = ("document_id", "number", "business_unit", "supplier_name", "currency", "amount", "group_amount", "due_on", "paid_on", "state", "days_late", "there")  # fmt: skip
+TOLD_COLUMNS = ("document_id", "number", "business_unit", "supplier_name", "currency", "amount", "group_amount", "due_on", "paid_on")  # fmt: skip
 NOT_INVOICED_COLUMNS = (
     "document_id", "number", "business_unit", "supplier_name", "currency", "amount", "group_amount", "received_on", "days", "has_invoice", "there", "all_value", "all_without", "all_value_without",
 )  # fmt: skip
 
 
-def due_by_day(reports: Reports, units: Sequence[str] | None, *, since_on: date, until_on: date) -> pd.DataFrame:
+def due_by_day(reports: Reports, units: Sequence[str] | None, *, since_on: date, until_on: date, suppliers: Sequence[str] | None = None) -> pd.DataFrame:  # fmt: skip
     """By due day before `until_on`: how many were due and what of them was paid in time, late, or not."""
-    return reports.frame("report_invoices_due.due_by_day", DAY_COLUMNS, units=list(units) if units else None, since_on=since_on, until_on=until_on)  # fmt: skip
+    return reports.frame("report_invoices_due.due_by_day", DAY_COLUMNS, units=_list(units), suppliers=_list(suppliers), since_on=since_on, until_on=until_on)  # fmt: skip
 
 
-def late_rows(reports: Reports, units: Sequence[str] | None, *, since_on: date, until_on: date) -> pd.DataFrame:
-    """The invoices due in a period that were not paid in time; `there` in all."""
-    return reports.frame("report_invoices_due.late_rows", LATE_COLUMNS, units=list(units) if units else None, since_on=since_on, until_on=until_on, most=MOST_ROWS)  # fmt: skip
+def due_rows(
+    reports: Reports, units: Sequence[str] | None, *, since_on: date, until_on: date, in_time: bool, suppliers: Sequence[str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """The invoices due in a period that were paid by their due date (`in_time`) or were not; `there` in all."""
+    return reports.frame(
+        "report_invoices_due.due_rows", DUE_COLUMNS, units=_list(units), suppliers=_list(suppliers), since_on=since_on, until_on=until_on, in_time=in_time, most=MOST_ROWS,
+    )  # fmt: skip
 
 
-def not_invoiced(reports: Reports, units: Sequence[str] | None, *, as_of: datetime) -> pd.DataFrame:
+def told_rows(reports: Reports, told: Sequence[Told]) -> pd.DataFrame:
+    """The invoices of which something was foretold, with what it was (`foretold`) and whether they were paid in time, surest first."""
+    said = {one.document: one for one in told}
+    rows = reports.frame("report_invoices_due.by_id", TOLD_COLUMNS, document_ids=sorted(said))
+    rows = rows.assign(
+        foretold=[said[str(one)].p for one in rows["document_id"]],
+        in_time=[said[str(one)].in_time for one in rows["document_id"]],
+    )
+    return rows.sort_values(["foretold", "number"], ascending=[False, True], kind="stable").reset_index(drop=True)
+
+
+def suppliers(reports: Reports, units: Sequence[str] | None, *, since_on: date, until_on: date) -> dict[str, str]:
+    """The ERP's numbers and names of the suppliers this page has something of, by name."""
+    rows = reports.remembered("report_invoices_due.suppliers", units=_list(units), since_on=since_on, until_on=until_on)
+    return {row["supplier"]: row["supplier_name"] or row["supplier"] for row in rows}
+
+
+def not_invoiced(reports: Reports, units: Sequence[str] | None, *, as_of: datetime, suppliers: Sequence[str] | None = None) -> pd.DataFrame:  # fmt: skip
     """Open orders with more received than billed, largest first; `there` in all, `all_value` in group currency (net)."""
-    return reports.frame("report_invoices_due.not_invoiced", NOT_INVOICED_COLUMNS, units=list(units) if units else None, as_of=as_of, most=MOST_ROWS)  # fmt: skip
+    return reports.frame("report_invoices_due.not_invoiced", NOT_INVOICED_COLUMNS, units=_list(units), suppliers=_list(suppliers), as_of=as_of, most=MOST_ROWS)  # fmt: skip
+
+
+def _list(chosen: Sequence[str] | None) -> list[str] | None:
+    return list(chosen) if chosen else None

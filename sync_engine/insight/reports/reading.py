@@ -1,7 +1,7 @@
 """How a question is put: as the session's person, read-only, within a time limit, and remembered for as long as it is true.
 
 An answer may be reused by somebody else only if the database would have shown them the same rows: the business units of the
-session are part of the key, as the newest recording is. Answers about single persons (commands) are never remembered.
+session and whether it is told who decided are part of the key, as the newest recording is. Answers about single persons (commands) are never remembered.
 """
 
 import threading
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
 import pandas as pd
 import psycopg
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from psycopg.rows import dict_row
 
 from sync_engine.control.access import Person, acting
+from sync_engine.control.roles import NAMES_APPROVERS
 from sync_engine.database.statements import sql
 
 OWN_LOG = "finsync"
@@ -32,6 +34,9 @@ REUSE_S = 10.0
 
 KEEP_S = 600.0
 """Nothing is served that is older, moved or not: ages go on while nothing happens."""
+
+TELLING = ("decider(", "names_deciders(", "said_of_decision(", "control_check")
+"""What a statement that names who decided is known by: the rule's functions (sql/migrations/0022_deciders.sql) and the view that asks them."""
 
 NOTHING_YET = "nothing yet"
 """What stands for the newest recording where there is none."""
@@ -112,6 +117,14 @@ class Cache:
 Row = dict[str, Any]
 
 
+class Asks(Protocol):
+    """Whoever puts a named question: a person's `Reports`, or the engine."""
+
+    def remembered(self, question: str, **arguments: Any) -> list[Row]:
+        """The rows that answer; shared: read them, do not change them."""
+        ...
+
+
 @dataclass
 class Reports:
     """Puts questions for one person, during one drawing of a page.
@@ -172,7 +185,8 @@ class Reports:
         """As `rows`, from the cache while that is still true. The rows are shared: read them, do not change them."""
         if isinstance(arguments.get("as_of"), datetime):
             arguments["as_of"] = rounded(arguments["as_of"])
-        key = (question, self._sight(), _frozen(arguments))
+        sight = self._sight(tells_deciders(question))
+        key = (question, sight, _frozen(arguments))
         watermark = self.newest
         entry = self.cache.get(key, watermark, not_before=self.not_before)
         if entry is not None:
@@ -181,25 +195,24 @@ class Reports:
         with self._putting(question) as cursor:
             cursor.execute(_statement(question), arguments)
             answer = cursor.fetchall()
-            cursor.execute("SELECT session_units() AS units")
-            sight = cursor.fetchone()
+            seen_with = _seen_with(cursor, with_names=tells_deciders(question))
         # Rights may have changed since the page began: what was seen with other rights is nobody else's answer.
-        if sight is not None and tuple(sorted(sight["units"])) == self._sight():
+        if seen_with == sight:
             self.cache.put(key, watermark, answer, len(answer) + 1)
         return answer
 
     def derived(self, name: str, make: Callable[[], Any], *, weight: int, **arguments: Any) -> Any:
         """What `make` works out of answers, remembered as they are: `weight` is in rows. Shared: read it, do not change it."""
-        key = (name, self._sight(), _frozen(arguments))
+        sight = self._sight(True)
+        key = (name, sight, _frozen(arguments))
         watermark = self.newest
         entry = self.cache.get(key, watermark, not_before=self.not_before)
         if entry is not None:
             return entry.answer
         made = make()
         with self._putting("sight") as cursor:
-            cursor.execute("SELECT session_units() AS units")
-            sight = cursor.fetchone()
-        if sight is not None and tuple(sorted(sight["units"])) == self._sight():
+            seen_with = _seen_with(cursor, with_names=True)
+        if seen_with == sight:
             self.cache.put(key, watermark, made, weight)
         return made
 
@@ -209,7 +222,7 @@ class Reports:
 
     def worked_out(self, what: str, period: object, make: Callable[[], Any]) -> Any:
         """What takes longer to work out than to ask: made once per sight and `period` (a day, say) and kept while the cache keeps it."""
-        key = (what, self._sight(), period)
+        key = (what, self._sight(True), period)
         entry = self.cache.get(key, period, not_before=self.not_before)
         if entry is not None:
             return entry.answer
@@ -217,8 +230,9 @@ class Reports:
         self.cache.put(key, period, answer, 1)
         return answer
 
-    def _sight(self) -> tuple[str, ...]:
-        return tuple(sorted(self.person.units))
+    def _sight(self, with_names: bool) -> tuple[object, ...]:
+        """What the database shows a session by: its business units and, where that matters, whether it is told who decided."""
+        return with_names and bool(NAMES_APPROVERS & self.person.roles), *sorted(self.person.units)
 
     @contextmanager
     def _putting(self, question: str) -> Iterator[psycopg.Cursor[Row]]:
@@ -255,6 +269,19 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def rounded(moment: datetime) -> datetime:
     """A moment, rounded down to the half minute."""
     return moment - timedelta(seconds=moment.timestamp() % ROUND_TO.total_seconds())
+
+
+def _seen_with(cursor: psycopg.Cursor[Row], *, with_names: bool) -> tuple[object, ...]:
+    """The same, as the database has it in this moment."""
+    cursor.execute("SELECT names_deciders() AS named, session_units() AS units")
+    row = cursor.fetchone()
+    return () if row is None else (with_names and row["named"], *sorted(row["units"]))
+
+
+@cache
+def tells_deciders(question: str) -> bool:
+    """Whether the answer names who decided to some and not to others, so that only those who are told alike may share it."""
+    return any(word in _statement(question) for word in TELLING)
 
 
 def _statement(question: str) -> str:

@@ -12,6 +12,7 @@ from sync_engine.database.connections import Database
 from sync_engine.engine import alert_rules, store
 from sync_engine.engine.alert_rules import AlertConfiguration
 from sync_engine.engine.clock import VirtualClock
+from sync_engine.insight import fold
 from sync_engine.insight.alerting.evaluate import Evaluated, evaluate
 from sync_engine.insight.alerting.simulate import Answer, simulate
 from sync_engine.model.alerts import AlertRule
@@ -50,7 +51,8 @@ class Watch:
         self.began = self.now
 
     def look(self, now: datetime | None = None) -> Evaluated:
-        """One evaluation."""
+        """One evaluation, of what an engine has folded by then."""
+        fold.fold_all(self.connection, now=now or self.now)
         return evaluate(
             self.connection,
             self.configuration,

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import pytest
+from psycopg.rows import dict_row
 
 from config import FOLDER
 from sync_engine.cli import alert_jobs, doctor
@@ -177,6 +178,45 @@ def series(*missed_every, target=0.99, minutes=1, n=400):
     for back in range(n - 1, -1, -1):
         one.add(NOW - timedelta(minutes=back * minutes), is_good=not (k and back % k == 0))
     return one
+
+
+def test_what_burns_is_read_from_what_the_folder_keeps_and_is_what_every_event_says(watch):
+    """Q45: the same deadlines as the definition, and not one event is read for them."""
+    house = watch.house
+    for n in range(3):
+        house.order_one(house.line(description=f"Part {n}", quantity=str(5 + n)))
+    house.submit()
+    house.run(hours=8)
+    watch.look()
+    since, now = watch.now - timedelta(days=14), watch.now
+    found = watch.ask("alert.deadlines_of_objectives", since=since, now=now)
+    with watch.connection.cursor(row_factory=dict_row) as cursor:
+        said = cursor.execute(
+            "SELECT objective, title, target, deadline_at, good_at IS NOT NULL AND good_at <= deadline_at AS is_good FROM slo_event"
+            " WHERE deadline_at > %s AND deadline_at <= %s ORDER BY objective, deadline_at, document_id",
+            [since, now],
+        ).fetchall()
+    assert found == said
+    assert len({row["objective"] for row in found}) > 1
+    plan = watch.connection.execute(
+        "EXPLAIN SELECT r.deadline_at FROM objective o JOIN objective_outcome r ON r.objective = o.name WHERE r.deadline_at > %s",
+        [since],
+    ).fetchall()
+    assert not any(" event" in line for (line,) in plan)
+
+
+def test_a_deadline_that_does_not_count_burns_no_budget(watch):
+    """The runbook of the rule says so: a planned outage is an exclusion with its reason."""
+    watch.house.order_one()
+    watch.house.run(hours=8)
+    watch.look()
+    since, now = watch.now - timedelta(days=14), watch.now
+    assert watch.ask("alert.deadlines_of_objectives", since=since, now=now)
+    watch.connection.execute(
+        "INSERT INTO objective_exclusion (exclusion_id, objective, business_unit, starts_at, ends_at, time_zone, reason, author, written_at) VALUES (gen_random_uuid(), '', '', %s, %s, 'UTC', 'planned', 'test', %s)",
+        [since, now + timedelta(days=1), now],
+    )
+    assert watch.ask("alert.deadlines_of_objectives", since=since, now=now) == []
 
 
 def test_a_budget_that_burns_fifteen_times_too_fast_in_both_windows_alarms():
