@@ -14,6 +14,7 @@ from pages.charts import LIGHT, WAITING, Look, layout
 CELL = 0.97
 """Of a column's width, what a cell of it takes."""
 
+
 @drawn.once
 def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour: str, text: str, hover: str, style: Look, height: int = 340, lying: bool = False) -> go.Figure:  # fmt: skip
     """How a sum becomes another, step by step: each bar is `value` high and stands on `base`, where the one before it has led.

@@ -5,18 +5,39 @@ question of the same person, or of another who sees the same, is answered with t
 """
 
 import hashlib
-import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import wraps
 from typing import Any, ParamSpec
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 KEPT = 512
 """Charts kept per process; one has some 50 kB."""
+
+PLAIN = (
+    str,
+    bytes,
+    bool,
+    int,
+    float,
+    Decimal,
+    date,
+    datetime,
+    timedelta,
+    type(None),
+    np.generic,
+    pd.Timedelta,
+    type(pd.NaT),
+)
+"""What is written down by its type and `repr`, exactly."""  # fmt: skip
 
 P = ParamSpec("P")
 
@@ -29,8 +50,9 @@ def once(build: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
 
     @wraps(build)
     def built(*args: P.args, **kwargs: P.kwargs) -> go.Figure:
-        key = _key(build, args, kwargs)
-        if key is None:
+        try:
+            key = _key(build, args, kwargs)
+        except _CannotBeWritten:
             return build(*args, **kwargs)
         with _lock:
             found = _built.get(key)
@@ -39,8 +61,9 @@ def once(build: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
         if found is not None:
             return go.Figure(deepcopy(found), _validate=False)  # it was checked when it was built
         figure = build(*args, **kwargs)
+        parts = {"data": [trace.to_plotly_json() for trace in figure.data], "layout": figure.layout.to_plotly_json()}
         with _lock:
-            _built[key] = figure.to_dict()
+            _built[key] = parts
             while len(_built) > KEPT:
                 _built.popitem(last=False)
         return figure
@@ -48,10 +71,42 @@ def once(build: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
     return built
 
 
-def _key(build: Callable[..., go.Figure], args: Any, kwargs: Any) -> bytes | None:
-    """What a chart is made of, as a digest; None for what cannot be written down, such as a function of the moment."""
-    try:
-        written = pickle.dumps((build.__module__, build.__qualname__, args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return None
-    return hashlib.sha256(written).digest()
+class _CannotBeWritten(Exception):
+    """Something a chart is made of has no content that could be compared, such as a function."""
+
+
+def _key(build: Callable[..., go.Figure], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+    digest = hashlib.sha256(f"{build.__module__}.{build.__qualname__}".encode())
+    for part in (*args, *sorted(kwargs.items())):
+        for text in _written(part):
+            digest.update(f"{len(text)}:{text}".encode(errors="surrogatepass"))
+    return digest.digest()
+
+
+def _written(value: Any) -> Iterator[str]:
+    """Everything in a value, piece by piece, such that no two values are written alike."""
+    if isinstance(value, PLAIN):
+        yield f"{type(value).__name__} {value!r}"
+    elif isinstance(value, pd.DataFrame):
+        yield f"frame {value.shape}"
+        yield from _written(value.index.to_list())
+        for name in value.columns:
+            yield from _written(name)
+            yield from _written(value[name])
+    elif isinstance(value, pd.Series | pd.Index | np.ndarray):
+        yield f"column {value.dtype}"
+        yield from _written(value.tolist())
+    elif isinstance(value, list | tuple):
+        yield f"{type(value).__name__} {len(value)}"
+        for one in value:
+            yield from _written(one)
+    elif isinstance(value, Mapping):
+        yield f"mapping {len(value)}"
+        for pair in value.items():
+            yield from _written(pair)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield type(value).__qualname__
+        for field in fields(value):
+            yield from _written(getattr(value, field.name))
+    else:
+        raise _CannotBeWritten(type(value).__name__)
