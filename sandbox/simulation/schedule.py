@@ -201,6 +201,8 @@ class Schedule:
     def _at(self, actor: Actor, where: Moment) -> None:
         """An engine has come to a boundary: it may die here, or be overtaken."""
         step, about = self.wire.where, self.wire.about
+        if where == "before_intent":
+            self.watch.claimed(actor.engine, where.items)
         if self.faults.strikes("crash", str(where), factor=CRASH_FACTOR):
             about = {f"{item.flow.name}.{item.step.name}" for item in where.items} or {step}
             self.notes.crashes.update(f"{where} {one}" for one in about)
@@ -306,9 +308,7 @@ class Schedule:
         return actor.engine.reread(actor.connection)
 
     def _claim(self, actor: Actor, lane: str) -> int:
-        items = actor.claim(lane, self._rng.choice((1, 50, 50, 50)))
-        self.watch.claimed(actor.engine, lane, items)
-        return len(items)
+        return len(actor.claim(lane, self._rng.choice((1, 50, 50, 50))))
 
     def _ask(self, actor: Actor, lane: str) -> int:
         return actor.ask(lane, self.watch.begins) or 1

@@ -123,6 +123,29 @@ def test_a_requisition_changed_while_a_dead_engine_held_it_begins_anew(house):
     assert house.documents("requisition")[0][1] == "awaiting_approval"
 
 
+def test_a_requisition_changed_while_a_call_was_in_vain_begins_anew(house):
+    """Seed 10002 (R080, F7): a call that was not sent is put back without looking at its document, and with that went the news that
+    there was another version: the old step was repeated, did not fit and was parked for good."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    house.engine.decide(house.connection)
+    lane = house.engine.lanes["coupa"]
+    [held] = lane.claim(house.connection, 10)
+    assert held.step.name == "read_budget"
+    house.coupa.faults.outage = True
+    results = [lane.ask(held)]
+    assert [result.outcome.kind for result in results] == ["not_sent"]
+    house.coupa.faults.outage = False
+    house.clock.advance(5)
+    house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="11")])
+    read_and_apply(house, "coupa", "requisitions")
+    lane.record(house.connection, results)
+    house.run(minutes=30)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
 def test_a_requisition_changed_while_an_answer_was_being_lost_begins_anew(house):
     """Seed 231 once more (R082, F1): first what became of the request for approval is looked up, then the flow begins again."""
     house.run(minutes=5)
@@ -245,3 +268,17 @@ def test_what_stands_in_the_way_of_a_requisition_is_over_when_it_is_rejected(hou
     assert house.cases() == []
     assert [status for status, _ in house.redrive_results()] == ["refused"]
     assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
+
+
+def test_a_requisition_parked_for_an_unknown_supplier_goes_on_as_soon_as_the_supplier_is_ready(house):
+    """Seeds 10015, 10092 and 10142 (P7, R143): the supplier's record came late, and only a person could make its buyers go on, one
+    halted reprocessing after the other."""
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    for _ in range(2):
+        house.engine.decide(house.connection)
+        house.clock.advance(400)
+    assert [case[0] for case in house.cases()] == ["supplier_unknown"]
+    house.run(hours=1)
+    assert house.cases() == []
+    assert house.documents("requisition") == [(str(requisition), "awaiting_approval", "pending", "not_submitted")]
