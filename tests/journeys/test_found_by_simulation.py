@@ -1,6 +1,8 @@
 """Bugs that the simulator found, each told as the shortest story that shows it."""
 
 import copy
+import json
+from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -282,3 +284,38 @@ def test_a_requisition_parked_for_an_unknown_supplier_goes_on_as_soon_as_the_sup
     house.run(hours=1)
     assert house.cases() == []
     assert house.documents("requisition") == [(str(requisition), "awaiting_approval", "pending", "not_submitted")]
+
+
+def test_a_bill_that_is_told_late_is_held_against_its_double_that_came_first(house):
+    """Seed 20514 (R082, F4): only bills from before were looked at, and of the two the first was told last: both were let through."""
+    _, order = house.order_one(house.line(quantity="20"))
+    house.receive(order, "20")
+    house.run(hours=1)
+    real, late, kept = house.transport.handle_request, house.clock.now() + timedelta(hours=2), []
+
+    def tells_late(request):
+        answer = real(request)
+        if not request.url.path.startswith("/files/"):
+            return answer
+        page = json.loads(answer.content)
+        if house.clock.now() < late:
+            kept.extend(one for one in page["accountingDocuments"] if one["invoiceId"] == first)
+            page["accountingDocuments"] = [one for one in page["accountingDocuments"] if one["invoiceId"] != first]
+        elif kept:
+            page["accountingDocuments"].append(kept[0])
+            kept.clear()
+        return httpx2.Response(200, json=page, request=request)
+
+    house.transport.handle_request = tells_late
+    first = house.invoice(order)
+    house.clock.advance(60)
+    house.invoice(order)
+    house.run(hours=1)
+    assert len(house.s4hana.invoices) == 1
+    house.clock.advance_to(late)
+    read_and_apply(house, "basware", "invoices")
+    house.run(hours=2)
+    assert kept == []
+    assert len(house.documents("invoice")) == 2
+    assert [case[0] for case in house.cases()] == ["duplicate_invoice"]
+    assert len(house.s4hana.invoices) == 1
