@@ -68,7 +68,8 @@ def end_of(ended: Ended, journey: Journey) -> JourneyEnd:
     return JourneyEnd(
         requisition=() if is_cancelled else _standing(named, ("coupa", "requisition", requisition)),
         orders=standing,
-        bills=tuple(_standing(named, ("basware", "invoice", bill)) for bill in journey.bills),
+        # Of the same bill twice, whichever is told first goes on, and the other is stopped.
+        bills=tuple(sorted(_standing(named, ("basware", "invoice", bill)) for bill in journey.bills)),
         in_procurement=(
             str(ended.landscape.coupa.requisition(journey.requisition)["status"]) if journey.requisition else ""
         ),

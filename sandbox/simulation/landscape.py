@@ -162,10 +162,11 @@ class Landscape:
 
     def revisions(self) -> dict[tuple[str, str], int]:
         """For each feed a number that grows with every change it has to tell."""
-        return {
-            (system, feed): self.standins[system].ledger.table(table).revision
-            for (system, feed), table in FEED_TABLES.items()
-        }
+        return {feed: self.revision(feed) for feed in FEED_TABLES}
+
+    def revision(self, feed: tuple[str, str]) -> int:
+        """The number of one feed that grows with every change it has to tell."""
+        return self.standins[feed[0]].ledger.table(FEED_TABLES[feed]).revision
 
     def told_by(self, system: str) -> set[str]:
         """Every record that a system's feeds may have told."""

@@ -91,6 +91,7 @@ class Schedule:
         self._rounds = 0
         self._busy_passes = 0
         self._feed_due: dict[tuple[str, str], datetime] = {}
+        self._told: dict[tuple[str, str], int] = {}
         arena.empty()
         self.eyes = arena.connection(plan.engines)
         self.actors = [self._start(place) for place in range(plan.engines)]
@@ -111,7 +112,7 @@ class Schedule:
             if part < PARTS_OF_QUIET - 1:
                 self.operators.tidy_up()
             else:
-                self._heed_all()
+                self._heed_untold()
                 self._go_on(until_s=self.clock.elapsed_s + 3_600, while_people=False)
         self.trace.say("end", self.clock.elapsed_s, self._rounds)
 
@@ -151,7 +152,7 @@ class Schedule:
             self.landscape.standins[name].faults.update({"schema_drift": ""})
         self.clock.advance(61)
         self._tell_again()
-        self._heed_all()
+        self._heed_untold()
 
     def _tell_again(self) -> None:
         """Vendors repair what they had told wrongly: it is changed once more, and so told once more."""
@@ -195,12 +196,16 @@ class Schedule:
         return bool(dead)
 
     def _deliver_late(self) -> bool:
+        if not any(late.due_s <= self.clock.elapsed_s for late in self.wire.late):
+            return False
         with self._heeding_news():
             return self.wire.deliver_late()
 
     def _at(self, actor: Actor, where: Moment) -> None:
         """An engine has come to a boundary: it may die here, or be overtaken."""
         step, about = self.wire.where, self.wire.about
+        if where == "before_intent":
+            self.watch.claimed(actor.engine, where.items)
         if self.faults.strikes("crash", str(where), factor=CRASH_FACTOR):
             about = {f"{item.flow.name}.{item.step.name}" for item in where.items} or {step}
             self.notes.crashes.update(f"{where} {one}" for one in about)
@@ -283,9 +288,12 @@ class Schedule:
 
     def _collect(self, actor: Actor, feed: tuple[str, str]) -> int:
         self._feed_due[feed] = self.clock.database_now() + timedelta(days=400)
+        revision = self.landscape.revision(feed)
         collected = actor.collect(*feed)
         if collected is None or collected.error:
             self._feed_due[feed] = self._may_be_read_at(*feed)
+        else:
+            self._told[feed] = revision
         return collected.records if collected is not None else 0
 
     def _may_be_read_at(self, system: str, feed: str) -> datetime:
@@ -306,9 +314,7 @@ class Schedule:
         return actor.engine.reread(actor.connection)
 
     def _claim(self, actor: Actor, lane: str) -> int:
-        items = actor.claim(lane, self._rng.choice((1, 50, 50, 50)))
-        self.watch.claimed(actor.engine, lane, items)
-        return len(items)
+        return len(actor.claim(lane, self._rng.choice((1, 50, 50, 50))))
 
     def _ask(self, actor: Actor, lane: str) -> int:
         return actor.ask(lane, self.watch.begins) or 1
@@ -352,8 +358,11 @@ class Schedule:
             self.notes.left_alone_until.clear()
 
     def _let_people_act(self) -> bool:
-        with self._heeding_news():
-            done = self.people.act(self.clock.elapsed_s)
+        done = []
+        acts_s = self.people.next_s()
+        if acts_s is not None and acts_s <= self.clock.elapsed_s:
+            with self._heeding_news():
+                done = self.people.act(self.clock.elapsed_s)
         for words in done:
             self.trace.say("people", words)
         asked, self.operators.have_asked = self.operators.have_asked, False
@@ -372,6 +381,19 @@ class Schedule:
     def _heed_all(self) -> None:
         for feed in FEED_TABLES:
             self._heed(feed)
+
+    def _heed_untold(self) -> None:
+        """Read what has changed since it was last read to its end, by whomever, or is held back, and one feed of every other system: it
+        is to be seen that each answers again."""
+        heard = set()
+        for feed in FEED_TABLES:
+            if self._told.get(feed) != self.landscape.revision(feed) or self.wire.holds_back(feed[0]):
+                self._heed(feed)
+                heard.add(feed[0])
+        for feed in FEED_TABLES:
+            if feed[0] not in heard:
+                self._heed(feed)
+                heard.add(feed[0])
 
     def _heed(self, feed: tuple[str, str]) -> None:
         at = self.clock.database_now() + timedelta(seconds=self._rng.uniform(0, HEEDED_WITHIN_S))

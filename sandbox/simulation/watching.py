@@ -1,6 +1,7 @@
 """Looks on while engines take work and ask, for what no ledger could tell afterwards. It goes by what it sees on the wire and by the
 clock, not by what the engine believes."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sandbox.simulation.bounds import CLOCKS_DIFFER_S
@@ -33,10 +34,11 @@ class Watch:
         self._clock = clock
         self._wire = wire
 
-    def claimed(self, engine: Engine, lane: str, items: list[Item]) -> None:
-        """An engine has been given items of a lane."""
+    def claimed(self, engine: Engine, items: Sequence[Item]) -> None:
+        """An engine has been given items of one lane, which stands even if it dies before it can do anything about them."""
+        lane = items[0].system
         now, until = self._clock.database_now(), self._notes.left_alone_until.get(lane)
-        if items and until is not None and now < until:
+        if until is not None and now < until:
             says = f"{lane} had asked to be left alone until {until:%H:%M:%S}, and {len(items)} calls were claimed"
             self._found("restraint", lane, says)
         for item in items:

@@ -104,6 +104,10 @@ class Wire:
             InProcessTransport(self.landscape.standins, Stopwatch()).handle_request(late.request)
         return bool(due)
 
+    def holds_back(self, system: str) -> bool:
+        """Whether a feed of a system has not told everything yet."""
+        return any(held for where, held in self.held.items() if where.startswith(f"{system} "))
+
     def clear_up(self) -> None:
         """The faults are over: every system is up, and what was held back is told at the next opportunity."""
         self.weather = {name: Weather() for name in TOKEN_PATHS}

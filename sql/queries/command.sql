@@ -100,6 +100,7 @@ SELECT document_id, business_unit, state FROM document WHERE document_id = ANY (
 INSERT INTO duplicate_verdict (verdict_id, document_id, other_id, pattern, verdict, reason, author, decided_at, business_unit)
 VALUES (:verdict_id, :document_id, :other_id, :pattern, :verdict, :reason, :author, :now, :business_unit);
 
--- name: duplicate_case(document_id)
--- The open exceptions of an invoice that may be one too many.
-SELECT case_id, version FROM exception_case WHERE document_id = :document_id AND code = 'duplicate_invoice' AND closed_at IS NULL ORDER BY case_id;
+-- name: duplicate_case(document_id, other_id)
+-- The open exceptions of two invoices one of which may be one too many: it was the other that was stopped, where the first of the two
+-- came last.
+SELECT case_id, version FROM exception_case WHERE document_id IN (:document_id, :other_id) AND code = 'duplicate_invoice' AND closed_at IS NULL ORDER BY case_id;

@@ -85,18 +85,21 @@ SELECT r.document_id, o.document_id AS other_id, o.number, o.requester, o.amount
  WHERE r.document_id = ANY (:document_id::uuid[]);
 
 -- name: invoices_alike(document_id, days)
--- For each invoice, earlier ones of the same currency that share supplier or amount and are not rejected, without those that somebody
--- has called distinct from it; verdict: what was last said of the pair.
+-- For each invoice, others of the same currency that share supplier or amount and are not rejected, without those that somebody has
+-- called distinct from it; verdict: what was last said of the pair. Earlier ones, and of the later ones those that have been let
+-- through: the first of two may be the one we are told of last.
 SELECT r.document_id, o.document_id AS other_id, p.canonical::text AS canonical, v.verdict
   FROM document r
   JOIN document o ON o.document_type = 'invoice' AND o.document_id <> r.document_id AND o.currency = r.currency
                  AND (o.supplier = r.supplier OR o.amount = r.amount)
-                 AND o.submitted_at BETWEEN r.submitted_at - make_interval(days => :days) AND r.submitted_at
+                 AND o.submitted_at BETWEEN r.submitted_at - make_interval(days => :days) AND r.submitted_at + make_interval(days => :days)
                  AND o.state <> 'rejected'
   JOIN document_payload p ON p.document_id = o.document_id AND p.payload_version = o.payload_version
-  LEFT JOIN LATERAL (SELECT d.verdict FROM duplicate_verdict d WHERE d.document_id = r.document_id AND d.other_id = o.document_id ORDER BY d.decided_at DESC LIMIT 1) v ON true
+  LEFT JOIN LATERAL (SELECT d.verdict FROM duplicate_verdict d
+                      WHERE (d.document_id, d.other_id) IN ((r.document_id, o.document_id), (o.document_id, r.document_id))
+                      ORDER BY d.decided_at DESC LIMIT 1) v ON true
  WHERE r.document_id = ANY (:document_id::uuid[]) AND v.verdict IS DISTINCT FROM 'distinct'
-   AND (o.submitted_at, o.document_id) < (r.submitted_at, r.document_id);
+   AND ((o.submitted_at, o.document_id) < (r.submitted_at, r.document_id) OR o.state NOT IN ('received', 'acknowledged', 'validated'));
 
 -- name: order_lines(document_id)
 -- What has been ordered, received and billed per line of these orders. Billed leaves out rejected invoices.

@@ -1,15 +1,19 @@
 -- Taking in what systems tell us.
 
--- name: register_feed(system, feed, silent_after_s, now)!
--- A feed begins where nothing has been read; one that is known keeps its place and is read at once: an engine has just started, and
--- nobody knows for how long there was none.
-INSERT INTO feed_state (system, feed, due_at, silent_after_s) VALUES (:system, :feed, :now, :silent_after_s)
+-- name: register_feeds(system, feed, silent_after_s, now)!
+-- Feeds begin where nothing has been read; those that are known keep their place and are read at once: an engine has just started,
+-- and nobody knows for how long there was none. In one order, so that two engines that start do not cross.
+INSERT INTO feed_state (system, feed, due_at, silent_after_s)
+SELECT u.system, u.feed, :now, u.silent_after_s
+  FROM unnest(:system::text[], :feed::text[], :silent_after_s::numeric[]) AS u(system, feed, silent_after_s) ORDER BY u.system, u.feed
 ON CONFLICT (system, feed) DO UPDATE SET silent_after_s = excluded.silent_after_s, due_at = least(feed_state.due_at, excluded.due_at);
 
--- name: register_system(system, role, title, requests_per_s, burst, now)!
+-- name: register_systems(system, role, title, requests_per_s, burst, now)!
 -- A system's shared rate limit begins full; a known system keeps its state.
 INSERT INTO system_state (system, role, title, requests_per_s, burst, tokens, tokens_at, breaker_since)
-VALUES (:system, :role, :title, :requests_per_s, :burst, :burst, :now, :now)
+SELECT u.system, u.role, u.title, u.requests_per_s, u.burst, u.burst, :now, :now
+  FROM unnest(:system::text[], :role::text[], :title::text[], :requests_per_s::numeric[], :burst::numeric[])
+       AS u(system, role, title, requests_per_s, burst) ORDER BY u.system
 ON CONFLICT (system) DO UPDATE SET role = excluded.role, title = excluded.title, requests_per_s = excluded.requests_per_s, burst = excluded.burst;
 
 -- name: claim_feed(system, feed, lease_until, due_by, own_token, now)^

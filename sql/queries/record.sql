@@ -154,10 +154,10 @@ SELECT :recording_id, u.ordinal, :now, u.document_id, u.qualifier, u.business_un
   FROM unnest(:ordinal::int[], :document_id::uuid[], :qualifier::text[], :business_unit::text[])
        AS u(ordinal, document_id, qualifier, business_unit);
 
--- name: settle_work(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, held_as, now)!
+-- name: settle_work(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries, ask_first, unknown_since, waiting_for, facts, redrive_id, knows_anew, held_as, now)!
 -- Put each held item where its outcome has brought it. Only the holder may: a stale fencing token changes nothing, nor does an
--- item that is not held as it was claimed (a recording sent again because nobody knew whether it stood); the caller compares
--- the row count. News that came while the item was held makes a waiting item due at once.
+-- item that is not held as it was claimed (a recording sent again because nobody knew whether it stood), nor one whose document
+-- has got another version that its holder does not know of; the caller compares the row count. News that came while the item was held makes a waiting item due at once.
 UPDATE work_item w
    SET status = u.status, step = u.step, system = u.system, business_unit = u.business_unit,
        due_at = CASE WHEN u.status = 'due' AND w.wakes <> u.wakes THEN least(u.due_at, :now) ELSE u.due_at END,
@@ -167,10 +167,11 @@ UPDATE work_item w
        finished_at = CASE WHEN u.status IN ('done', 'cancelled') THEN :now END
   FROM unnest(:work_item_id::uuid[], :fencing_token::bigint[], :wakes::int[], :status::text[], :step::text[], :system::text[],
               :business_unit::text[], :due_at::timestamptz[], :step_since::timestamptz[], :objective_at::timestamptz[],
-              :tries::int[], :ask_first::boolean[], :unknown_since::timestamptz[], :waiting_for::text[], :facts::text[], :redrive_id::uuid[])
+              :tries::int[], :ask_first::boolean[], :unknown_since::timestamptz[], :waiting_for::text[], :facts::text[], :redrive_id::uuid[], :knows_anew::boolean[])
        AS u(work_item_id, fencing_token, wakes, status, step, system, business_unit, due_at, step_since, objective_at, tries,
-            ask_first, unknown_since, waiting_for, facts, redrive_id)
+            ask_first, unknown_since, waiting_for, facts, redrive_id, knows_anew)
  WHERE w.work_item_id = u.work_item_id AND w.fencing_token = u.fencing_token AND w.status = :held_as
+   AND (u.knows_anew OR NOT w.facts ? 'begins_anew')
 RETURNING 1;
 
 -- name: insert_work(work_item_id, document_id, subject_id, business_unit, flow, step, system, due_at, objective_at, priority, facts, now)!
@@ -198,19 +199,28 @@ UPDATE work_item w
  WHERE w.subject_id = ANY (:subject_id::uuid[]) AND w.status IN ('due', 'in_call');
 
 -- name: wake_buyers(document_id, wait_s, now)!
--- These suppliers are ready to trade: requisitions that wait for their check look again now. All of them are due within
--- :wait_s, which is as much of the index as is read. One that somebody is deciding at this moment sees it by itself.
+-- These suppliers are ready to trade: requisitions that wait for their check look again now, and so do those that were parked because
+-- it took too long. The first are due within :wait_s, which is as much of the index as is read; the others are found by their
+-- open exceptions. One that somebody is deciding at this moment sees it by itself.
+WITH ready AS (
+    SELECT array_agg(i.external_id) AS names FROM document_identifier i WHERE i.document_id = ANY (:document_id::uuid[]) AND i.kind = 'supplier'
+), waiting AS (
+    SELECT q.work_item_id FROM work_item q
+     WHERE q.system = 'finsync' AND q.status = 'due' AND q.due_at > :now AND q.due_at <= :now + make_interval(secs => :wait_s)
+       AND q.step = 'validate_requisition' AND q.facts->'suppliers_awaited' ?| (SELECT names FROM ready)
+     ORDER BY q.work_item_id
+       FOR UPDATE OF q SKIP LOCKED
+), parked AS (
+    SELECT q.work_item_id FROM work_item q
+     WHERE q.work_item_id = ANY (ARRAY(SELECT c.work_item_id FROM exception_case c
+                                        WHERE c.closed_at IS NULL AND c.category = 'master_data' AND c.code IN ('supplier_unknown', 'supplier_not_ready')))
+       AND q.status = 'parked' AND q.step = 'validate_requisition' AND q.facts->'suppliers_awaited' ?| (SELECT names FROM ready)
+     ORDER BY q.work_item_id
+       FOR UPDATE OF q SKIP LOCKED
+)
 UPDATE work_item w
-   SET wakes = w.wakes + 1, due_at = :now
-  FROM (SELECT q.work_item_id
-          FROM work_item q
-         WHERE q.system = 'finsync' AND q.status = 'due' AND q.due_at > :now AND q.due_at <= :now + make_interval(secs => :wait_s)
-           AND q.step = 'validate_requisition'
-           AND q.facts->'suppliers_awaited' ?| ARRAY(SELECT i.external_id FROM document_identifier i
-                                                      WHERE i.document_id = ANY (:document_id::uuid[]) AND i.kind = 'supplier')
-         ORDER BY q.work_item_id
-           FOR UPDATE OF q SKIP LOCKED) waiting
- WHERE w.work_item_id = waiting.work_item_id;
+   SET wakes = w.wakes + 1, due_at = :now, status = 'due', waiting_for = CASE WHEN w.status = 'parked' THEN '' ELSE w.waiting_for END
+ WHERE w.work_item_id = ANY (ARRAY(SELECT work_item_id FROM waiting UNION ALL SELECT work_item_id FROM parked));
 
 -- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
 -- The document has changed in substance: its flow begins again, unless an effect outside is under way. Work that had ended long

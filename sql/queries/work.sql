@@ -188,8 +188,9 @@ WITH back AS (
 SELECT work_item_id FROM back;
 
 -- name: held(work_item_id)
--- How these items are held, and under which fencing token; as they are until the transaction ends.
-SELECT w.work_item_id, w.fencing_token, w.status
+-- How these items are held, under which fencing token, and whether their document has got another version meanwhile; as they are
+-- until the transaction ends.
+SELECT w.work_item_id, w.fencing_token, w.status, w.facts ? 'begins_anew' AS begins_anew
   FROM work_item w
  WHERE w.work_item_id = ANY (:work_item_id::uuid[])
  ORDER BY w.work_item_id

@@ -42,7 +42,9 @@ def judge(asked: Asked, doing: Doing) -> dict[str, Any]:
         doing.connection, "command.put_verdict", verdict_id=doing.setup.new_id(doing.now), business_unit=units[said.document_id], reason=asked.reason, author=asked.actor, now=doing.now,
         **said.model_dump(),
     )  # fmt: skip
-    stopped = store.rows(doing.connection, "command.duplicate_case", document_id=said.document_id)
+    stopped = store.rows(
+        doing.connection, "command.duplicate_case", document_id=said.document_id, other_id=said.other_id
+    )
     for case in stopped:
         doing.recording.case_event(case["case_id"], asked.actor, "verdict", asked.reason, {"verdict": said.verdict, "other": str(said.other_id)}, units[said.document_id])  # fmt: skip
     if said.verdict == "duplicate":

@@ -59,7 +59,7 @@ def _carry_out(
     that is not there leaves it to be done later."""
     units: set[str] = set()
     try:
-        with connection.transaction():
+        with store.savepoint(connection):
             asked = _asked(row)
             doing = Doing(connection, setup, Recording(engine_id, now, setup.new_id), now, units)
             _check(asked)

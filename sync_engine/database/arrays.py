@@ -25,14 +25,18 @@ def array_literal(values: Sequence[Any]) -> str:
     Raises:
         TypeError: a type no column of ours has.
     """
-    sample = next((value for value in values if value is not None), None)
+    sample = values[0] if values else None
     if sample is None:
-        return "{" + ",".join(["NULL"] * len(values)) + "}"
+        sample = next((value for value in values if value is not None), None)
+        if sample is None:
+            return "{" + ",".join(["NULL"] * len(values)) + "}"
     if isinstance(sample, str):
         return _strings(values)
     write = _WRITERS.get(type(sample))
     if write is None:
         raise TypeError(f"{type(sample).__name__} has no array form here")
+    if len(values) == 1:
+        return "{" + write(sample) + "}"
     return "{" + ",".join(_written(values, write)) + "}"
 
 

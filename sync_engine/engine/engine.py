@@ -84,26 +84,26 @@ class Engine:
         now = self.clock.now()
         with store.transaction(connection):
             store.run(connection, "engine.register_engine", engine_id=self.engine_id, release=release, now=now)
-            for system in self.setup.systems.values():
-                store.run(
-                    connection,
-                    "intake.register_system",
-                    system=system.name,
-                    role=system.role.value,
-                    title=system.title,
-                    requests_per_s=system.requests_per_s,
-                    burst=system.burst,
-                    now=now,
-                )
-                for feed in system.feeds:
-                    store.run(
-                        connection,
-                        "intake.register_feed",
-                        system=system.name,
-                        feed=feed.name,
-                        silent_after_s=feed.silent_after_s,
-                        now=now,
-                    )
+            systems = list(self.setup.systems.values())
+            store.run(
+                connection,
+                "intake.register_systems",
+                system=[system.name for system in systems],
+                role=[system.role.value for system in systems],
+                title=[system.title for system in systems],
+                requests_per_s=[float(system.requests_per_s) for system in systems],
+                burst=[float(system.burst) for system in systems],
+                now=now,
+            )
+            feeds = [(system.name, feed) for system in systems for feed in system.feeds]
+            store.run(
+                connection,
+                "intake.register_feeds",
+                system=[name for name, _ in feeds],
+                feed=[feed.name for _, feed in feeds],
+                silent_after_s=[float(feed.silent_after_s) for _, feed in feeds],
+                now=now,
+            )
 
     def pulse(self, connection: psycopg.Connection) -> dict[str, Any]:
         """What there is to do now (`lanes`, `messages`, `commands`) and when there will be more (`next_at`)."""

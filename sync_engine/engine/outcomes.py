@@ -54,6 +54,10 @@ class Placed:
     due_at: datetime
 
 
+ANEW = "begins_anew"
+"""The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome begins anew."""
+
+
 @dataclass(slots=True)
 class Item:
     """A work item somebody holds, with its document. `payload_version` is what the step is decided on."""
@@ -91,7 +95,15 @@ class Item:
     """Until when it is claimed for a call; None for what is decided here."""
     placed: Placed | None = None
     """Where its outcome has put it."""
+    knows_anew: bool = False
+    """Whoever puts it back knows whether its document has got another version while it was held."""
     _document: Document | None = None
+
+    def is_superseded(self) -> bool:
+        """Whether its document has got another version while it was held, as far as is known here: from now on it is, where so."""
+        found = self.head.payload_version != self.payload_version or ANEW in self.facts
+        self.knows_anew = self.knows_anew or found
+        return found
 
     @property
     def document(self) -> Document:

@@ -164,6 +164,7 @@ class Recording:
             "waiting_for",
             "facts",
             "redrive_id",
+            "knows_anew",
         )
         self.new_work = Rows(
             "record.insert_work",

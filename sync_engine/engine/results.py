@@ -13,7 +13,7 @@ import psycopg
 import structlog
 
 from sync_engine.engine import store
-from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
+from sync_engine.engine.outcomes import ANEW, Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import settle
 from sync_engine.engine.troubles import Trouble
@@ -217,6 +217,8 @@ class Recorder:
                 if row["fencing_token"] != result.item.fencing_token:
                     lost.append(result)
                 elif row["status"] == "in_call":
+                    if row["begins_anew"]:
+                        result.item.facts[ANEW] = True
                     held.append(result)
             store.write(connection, self.recording(held, lost=lost))
 

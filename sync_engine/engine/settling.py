@@ -10,7 +10,7 @@ from uuid import UUID
 from sync_engine.engine import backoff
 from sync_engine.engine.beginning import begin_document, describe
 from sync_engine.engine.jsontext import json_text
-from sync_engine.engine.outcomes import Item, Kind, OtherMove, Outcome, Placed, Setup
+from sync_engine.engine.outcomes import ANEW, Item, Kind, OtherMove, Outcome, Placed, Setup
 from sync_engine.engine.recording import Head, Recording
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
@@ -20,14 +20,10 @@ from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
 
-ANEW = "begins_anew"
-"""The fact that an item's document has got another version while it was in a call: whoever comes to know the outcome begins anew."""
-
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     """Write what an outcome means into `recording`."""
-    is_superseded = item.head.payload_version != item.payload_version or ANEW in item.facts
-    if is_superseded and item.subject_id is None and "changed" in LIFECYCLES[item.head.document_type].events:
+    if item.is_superseded() and item.subject_id is None and "changed" in LIFECYCLES[item.head.document_type].events:
         if outcome.kind is not Kind.UNKNOWN:
             _restart(recording, item, setup)
             return
@@ -94,6 +90,7 @@ def _work(
         waiting_for,
         json_text(item.facts),
         redrive_id,
+        item.knows_anew,
     )
 
 

@@ -129,6 +129,20 @@ def roll_back(connection: psycopg.Connection) -> None:
         connection.rollback()  # the connection is lost, or does not listen to a single statement now
 
 
+@contextmanager
+def savepoint(connection: psycopg.Connection) -> Iterator[None]:
+    """What is done in here stands or falls by itself, within the transaction around it. Unlike with psycopg's own, what is prepared
+    stays prepared when it falls; one at a time."""
+    connection.execute("SAVEPOINT alone", prepare=False)
+    try:
+        yield
+    except BaseException:
+        if not connection.closed:
+            connection.pgconn.exec_(b"ROLLBACK TO SAVEPOINT alone; RELEASE SAVEPOINT alone")
+        raise
+    connection.execute("RELEASE SAVEPOINT alone", prepare=False)
+
+
 def is_stale(error: psycopg.Error) -> bool:
     """Found changed by our own check, or by a key that somebody else has taken meanwhile: a payload version, a place in a
     document's history. Or the month that a row was on its way to has got a partition of its own while it waited."""

@@ -60,20 +60,20 @@ def test_engines_that_start_together_put_it_in_force_one_after_the_other(databas
 
 
 def test_an_engine_that_starts_reads_its_feeds_at_once_whenever_they_would_have_been_due(connection, noon):
-    put = {"system": "coupa", "feed": "requisitions", "silent_after_s": 900}
+    put = {"system": ["coupa"], "feed": ["requisitions"], "silent_after_s": [900.0]}
     store.run(
         connection,
-        "intake.register_system",
-        system="coupa",
-        role="procurement",
-        title="Coupa",
-        requests_per_s=20,
-        burst=20,
+        "intake.register_systems",
+        system=["coupa"],
+        role=["procurement"],
+        title=["Coupa"],
+        requests_per_s=[20.0],
+        burst=[20.0],
         now=noon,
     )
-    store.run(connection, "intake.register_feed", **put, now=noon)
+    store.run(connection, "intake.register_feeds", **put, now=noon)
     connection.execute("UPDATE feed_state SET due_at = %s, cursor = '{\"place\": 7}'", [noon + timedelta(hours=4)])
-    store.run(connection, "intake.register_feed", **put, now=noon + timedelta(minutes=1))
+    store.run(connection, "intake.register_feeds", **put, now=noon + timedelta(minutes=1))
     assert connection.execute("SELECT due_at, cursor FROM feed_state").fetchone() == (
         noon + timedelta(minutes=1),
         {"place": 7},

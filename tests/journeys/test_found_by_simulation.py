@@ -1,6 +1,8 @@
 """Bugs that the simulator found, each told as the shortest story that shows it."""
 
 import copy
+import json
+from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -118,6 +120,29 @@ def test_a_requisition_changed_while_a_dead_engine_held_it_begins_anew(house):
     house.clock.advance(5)
     house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="11")])
     read_and_apply(house, "coupa", "requisitions")
+    house.run(minutes=30)
+    assert house.cases() == []
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+
+
+def test_a_requisition_changed_while_a_call_was_in_vain_begins_anew(house):
+    """Seed 10002 (R080, F7): a call that was not sent is put back without looking at its document, and with that went the news that
+    there was another version: the old step was repeated, did not fit and was parked for good."""
+    house.run(minutes=5)
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    house.engine.decide(house.connection)
+    lane = house.engine.lanes["coupa"]
+    [held] = lane.claim(house.connection, 10)
+    assert held.step.name == "read_budget"
+    house.coupa.faults.outage = True
+    results = [lane.ask(held)]
+    assert [result.outcome.kind for result in results] == ["not_sent"]
+    house.coupa.faults.outage = False
+    house.clock.advance(5)
+    house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="11")])
+    read_and_apply(house, "coupa", "requisitions")
+    lane.record(house.connection, results)
     house.run(minutes=30)
     assert house.cases() == []
     assert house.documents("requisition")[0][1] == "awaiting_approval"
@@ -245,3 +270,52 @@ def test_what_stands_in_the_way_of_a_requisition_is_over_when_it_is_rejected(hou
     assert house.cases() == []
     assert [status for status, _ in house.redrive_results()] == ["refused"]
     assert house.connection.execute("SELECT count(*) FROM redrive WHERE finished_at IS NULL").fetchone() == (0,)
+
+
+def test_a_requisition_parked_for_an_unknown_supplier_goes_on_as_soon_as_the_supplier_is_ready(house):
+    """Seeds 10015, 10092 and 10142 (P7, R143): the supplier's record came late, and only a person could make its buyers go on, one
+    halted reprocessing after the other."""
+    requisition = house.submit()
+    read_and_apply(house, "coupa", "requisitions")
+    for _ in range(2):
+        house.engine.decide(house.connection)
+        house.clock.advance(400)
+    assert [case[0] for case in house.cases()] == ["supplier_unknown"]
+    house.run(hours=1)
+    assert house.cases() == []
+    assert house.documents("requisition") == [(str(requisition), "awaiting_approval", "pending", "not_submitted")]
+
+
+def test_a_bill_that_is_told_late_is_held_against_its_double_that_came_first(house):
+    """Seed 20514 (R082, F4): only bills from before were looked at, and of the two the first was told last: both were let through."""
+    _, order = house.order_one(house.line(quantity="20"))
+    house.receive(order, "20")
+    house.run(hours=1)
+    real, late, kept = house.transport.handle_request, house.clock.now() + timedelta(hours=2), []
+
+    def tells_late(request):
+        answer = real(request)
+        if not request.url.path.startswith("/files/"):
+            return answer
+        page = json.loads(answer.content)
+        if house.clock.now() < late:
+            kept.extend(one for one in page["accountingDocuments"] if one["invoiceId"] == first)
+            page["accountingDocuments"] = [one for one in page["accountingDocuments"] if one["invoiceId"] != first]
+        elif kept:
+            page["accountingDocuments"].append(kept[0])
+            kept.clear()
+        return httpx2.Response(200, json=page, request=request)
+
+    house.transport.handle_request = tells_late
+    first = house.invoice(order)
+    house.clock.advance(60)
+    house.invoice(order)
+    house.run(hours=1)
+    assert len(house.s4hana.invoices) == 1
+    house.clock.advance_to(late)
+    read_and_apply(house, "basware", "invoices")
+    house.run(hours=2)
+    assert kept == []
+    assert len(house.documents("invoice")) == 2
+    assert [case[0] for case in house.cases()] == ["duplicate_invoice"]
+    assert len(house.s4hana.invoices) == 1

@@ -1,4 +1,4 @@
-"""Plans that once failed, made small, and played for ever: one file per failure (RELIABILITY 4.1)."""
+"""Plans that once failed, played for ever: one file per failure, as it was drawn or made small (RELIABILITY 4.1)."""
 
 import json
 from pathlib import Path

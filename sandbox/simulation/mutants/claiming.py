@@ -12,7 +12,7 @@ CLAIMING = (
         "claims",
         "Whoever lost a claim writes nothing under it",
         ("fencing",),
-        profiles.SLOW,
+        profiles.HELD_TOO_LONG,
         (statement("record.settle_work", ("AND w.fencing_token = u.fencing_token AND", "AND")),),
     ),
     Mutant(

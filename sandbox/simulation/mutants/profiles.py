@@ -8,6 +8,11 @@ LATE_EFFECTS = Profile(("plain", "two_suppliers"), {"delayed": 0.6, "forgetful":
 KILLED = Profile(("two_suppliers", "two_suppliers", "cancelled"), {"crash": 0.8, "forgetful": 1.0})
 KILLED_READING = Profile(("plain", "rejected", "withdrawn"), {"crash": 4.0}, engines=1)
 SLOW = Profile(("plain", "two_suppliers", "edited"), {"slow": 0.3, "reply_lost": 0.3, "forgetful": 1.0}, engines=3)
+HELD_TOO_LONG = Profile(
+    ("unknown_department", "unknown_cost_centre", "blocked_cost_centre") * 2,
+    {"slow": 0.9, "reply_lost": 0.3},
+    engines=3,
+)
 RETOLD = Profile(("edited", "withdrawn", "changed_a_lot"), {"duplicate": 0.3, "late": 0.3})
 NASTY = Profile(("plain", "billed_early"), {"poison": 0.6, "schema": 0.3})
 EDITED = Profile(("edited", "edited", "edited"), {"slow": 0.3}, engines=3)
