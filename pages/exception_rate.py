@@ -35,7 +35,7 @@ from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate
-from sync_engine.insight.reports.overview import STUCK_TYPES
+from sync_engine.insight.standing import STUCK_TYPES
 from sync_engine.insight.statistics import FEW, wilson
 from sync_engine.model.exceptions import KINDS, kind_of
 

@@ -18,8 +18,8 @@ from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
 from sync_engine.insight.reports import stuck as ask
-from sync_engine.insight.reports.overview import PEERS_DAYS
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
+from sync_engine.insight.standing import PEERS_DAYS
 
 NARROWED = ("level", "because", "taken", "after")
 PAGE_ROWS = 200
