@@ -374,9 +374,9 @@ ON CONFLICT (kind_id, cause, is_old, is_over) DO UPDATE
  WHERE (g.documents, g.value, g.value_worked_s, g.oldest_since, g.oldest_worked_s)
        IS DISTINCT FROM (excluded.documents, excluded.value, excluded.value_worked_s, excluded.oldest_since, excluded.oldest_worked_s);
 
--- name: judged_before(now, age_s)$
--- Whether what is open was judged longer ago than :age_s seconds, or never.
-SELECT judged_at < :now::timestamptz - make_interval(secs => :age_s) FROM standing_judged;
+-- name: judged_apart_from(now, age_s)$
+-- Whether what is open was judged more than :age_s seconds away from :now (a clock may have been set back), or never.
+SELECT abs(extract(epoch FROM judged_at - :now::timestamptz)) > :age_s FROM standing_judged;
 
 -- name: limit_standing(now, silent_s, limits)!
 -- The limits of every stage as of :now, by what report_stuck.limits answers.

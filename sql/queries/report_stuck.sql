@@ -184,7 +184,8 @@ WITH changed AS MATERIALIZED (
            CASE d.reason WHEN 'waiting for goods' THEN (d.need_by_on + 1)::timestamp AT TIME ZONE 'UTC'
                          WHEN 'waiting for payment' THEN (d.due_on + 1)::timestamp AT TIME ZONE 'UTC'
                          ELSE d.objective_at END AS limit_at
-      FROM placed p JOIN open_document d USING (document_id)
+      -- Each by itself: without statistics the planner would compare every exception with every other for each row.
+      FROM placed p CROSS JOIN LATERAL (SELECT * FROM open_document o WHERE o.document_id = p.document_id OFFSET 0) d
 ), open AS MATERIALIZED (
     SELECT o.*, coalesce(now_s.worked, 0) - coalesce(since_s.worked, 0) AS age_business_s, extract(epoch FROM :as_of - o.state_since) AS age_wall_s,
            coalesce(now_s.worked, 0) - coalesce(heard_s.worked, 0) AS silent_business_s, coalesce(limit_s.worked, 0) - coalesce(since_s.worked, 0) AS limit_business_s

@@ -57,7 +57,7 @@ def news(connection: psycopg.Connection) -> list[UUID]:
 
 def judge(connection: psycopg.Connection, *, now: datetime) -> bool:
     """Judge everything open as of `now`, if that has not been done for a while; in the folder's transaction. Answers whether it was."""
-    if not _value(connection, "fold.judged_before", now=now, age_s=JUDGED_AGAIN_AFTER_S):
+    if not _value(connection, "fold.judged_apart_from", now=now, age_s=JUDGED_AGAIN_AFTER_S):
         return False
     asked = {"units": None, "document_types": list(STUCK_TYPES), "as_of": now, "peers_since": peers_since(now)}
     limits = _value(connection, "report_stuck.limits", **asked)

@@ -1,6 +1,7 @@
 """What the folder keeps of how things stand is what it would be from scratch, whatever has happened and in whichever order."""
 
 from datetime import date
+from functools import partial
 from random import Random
 
 import pytest
@@ -17,6 +18,7 @@ from sync_engine.insight.reports import stuck as ask
 from tests.conftest import _server
 from tests.house import House, VirtualClock
 from tests.insight.kept import JUDGED, KEPT, SUMS, assert_kept_as_it_stands, folded
+from tests.pages.asking import asking
 from tests.pages.books import NOW, Books
 from tests.pages.conftest import ANALYST
 from tests.pages.test_stuck_as_a_set import BY_ROW, DAY, MINUTE, STAGES, company
@@ -97,6 +99,17 @@ def test_a_rebuild_gives_the_same_rows(books):
     assert everything() == before
 
 
+@pytest.mark.parametrize("most", [7, 100, 100_000])
+def test_an_export_in_parts_has_every_row_once_and_in_order(books, most):
+    """Trap 19: what is exported is what was counted, however it is asked for."""
+    with asking(books) as reports:
+        whole = ask.rows(reports, ask.Asked(NOW))
+        parts = list(ask.in_parts(partial(ask.rows, reports, ask.Asked(NOW), remember=False), most=most))
+    assert [len(part) for part in parts[:-1]] == [most] * (len(parts) - 1)
+    together = [row for part in parts for row in part.drop(columns="before").itertuples(index=False, name=None)]
+    assert str(together) == str(list(whole.drop(columns="before").itertuples(index=False, name=None)))
+
+
 def test_whoever_sees_one_unit_counts_that_unit_alone(books):
     """R105: what is kept is guarded as what it is kept of, and judged against the peers one may see."""
     gate, app = (books.database.engine(role, pool_size=1) for role in ("finsync_gate", "finsync_app"))
@@ -161,3 +174,14 @@ def test_who_has_taken_an_exception_on_counts_at_once(connection, database):
     folded(connection, house.clock.now())
     assert connection.execute(taken).fetchall() == [(True,)]
     assert_kept_as_it_stands(connection)
+
+
+def test_a_clock_that_is_set_back_is_judged_anew(books):
+    """A past that is played again begins earlier than what was judged last."""
+    judged = "SELECT judged_at FROM standing_judged"
+    assert books.connection.execute(judged).fetchone() == (NOW,)
+    fold.judge(books.connection, now=NOW + MINUTE / 2)
+    assert books.connection.execute(judged).fetchone() == (NOW,), "half a minute is no while"
+    fold.judge(books.connection, now=NOW - DAY)
+    assert books.connection.execute(judged).fetchone() == (NOW - DAY,)
+    assert books.connection.execute(JUDGED).fetchall() == []
