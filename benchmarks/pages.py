@@ -9,7 +9,7 @@ fullest; each on a server of its own, so that what a session weighs is its own.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,12 +19,10 @@ from benchmarks import browsing, cells, served, views, visitors
 from benchmarks.browsing import Seen
 from benchmarks.served import Served
 from benchmarks.visitors import Drawing
-from config import FOLDER
 from sync_engine.control import access
 from sync_engine.control.access import Person
 from sync_engine.control.roles import Role
 from sync_engine.database.connections import Database
-from sync_engine.engine import promote
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -94,9 +92,7 @@ def _filled(
     """A cell with years of events and somebody who may open every page."""
     with cells.cell(database) as cell:
         with cells.connected(cell) as connection:
-            promote.put_in_force(
-                connection, promote.load(FOLDER), today=(ends_at - timedelta(days=1170)).date(), now=ends_at, by="benchmark"
-            )  # fmt: skip
+            views.put_calendars_in_force(connection, ends_at)
             progress(f"making {events} events")
             made = views.made_and_folded(connection, events, ends_at, progress)
             access.put_people(connection, [Person(WHO, "Bench", frozenset(Role), ("*",))], now=ends_at)

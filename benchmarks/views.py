@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 
 from benchmarks import cells
 from benchmarks.history import make
+from benchmarks.standing import make_open
 from config import FOLDER
 from sync_engine.control import access
 from sync_engine.control.access import Person, acting
@@ -27,6 +28,7 @@ from sync_engine.database.connections import Database
 from sync_engine.database.statements import names, sql
 from sync_engine.engine import promote
 from sync_engine.insight import fold
+from sync_engine.insight.standing import SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S
 
 TIMES = 15
 """How often each question is asked; the first answer warms the cache and is not counted."""
@@ -37,19 +39,40 @@ PERIOD = timedelta(days=90)
 Progress = Callable[[str], None]
 
 
-def run(database: Database, *, events: int, progress: Progress, now: datetime | None = None) -> dict[str, Any]:
-    """Rates in events a second, sizes in bytes an event, times in ms (p50 and p95 of TIMES)."""
+def run(
+    database: Database, *, events: int, progress: Progress, open_documents: int = 0, now: datetime | None = None
+) -> dict[str, Any]:
+    """Rates in events a second, sizes in bytes an event, times in ms (p50 and p95 of TIMES); of the page on stuck documents with so
+    many `open_documents` beside those that the events left open.
+    """
     ends_at = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
     figures: dict[str, Any] = {"machine": cells.machine(database)}
     with cells.cell(database) as cell, cells.connected(cell) as connection:
-        calendars_around = (ends_at - PERIOD * 13).date()
-        promote.put_in_force(connection, promote.load(FOLDER), today=calendars_around, now=ends_at, by="benchmark")
         progress(f"making {events} events")
+        put_calendars_in_force(connection, ends_at)
         figures |= made_and_folded(connection, events, ends_at, progress)
+        if open_documents:
+            progress(f"making {open_documents} open documents")
+            figures["open_documents"] = open_documents
+            figures["looked_at_per_s"] = _opened(connection, open_documents, ends_at)
         tidied(cell)
         figures["questions"] = _questions(cell, connection, ends_at, progress)
         figures["cycle_time_by_week_and_unit"] = _compared(connection, ends_at, progress)
     return figures
+
+
+def put_calendars_in_force(connection: psycopg.Connection, ends_at: datetime) -> None:
+    """The configuration, with working hours from where the events begin, three years before, to after their end."""
+    a_year_before = (ends_at - timedelta(days=365)).date()
+    promote.put_in_force(connection, promote.load(FOLDER), today=a_year_before, now=ends_at, by="benchmark")
+
+
+def _opened(connection: psycopg.Connection, documents: int, ends_at: datetime) -> int:
+    """Make open documents, and let the folder look at them; answers how many of them it looked at in a second."""
+    make_open(connection, documents=documents, ends_at=ends_at)
+    began = time.perf_counter()
+    fold.fold_all(connection, now=ends_at)
+    return round(documents / (time.perf_counter() - began))
 
 
 def made_and_folded(
@@ -112,21 +135,34 @@ def _questions(
     values = _values(connection, ends_at)
     answers: dict[str, dict[str, Any]] = {}
     try:
+        limits = _asked_once(app, token, "report_stuck.limits", values)
         for name in names():
             if not name.startswith("report"):
                 continue
+            known = values | (STANDING | limits if name.startswith("report_stuck.") else {})
             asked = set(re.findall(r"%\((\w+)\)s", sql(name)))
-            missing = sorted(asked - set(values))
+            missing = sorted(asked - set(known))
             answers[name] = (
                 {"not_asked": f"needs {', '.join(missing)}"}
                 if missing
-                else _timed(app, token, name, {one: _fitting(name, one, values[one]) for one in asked})
+                else _timed(app, token, name, {one: _fitting(name, one, known[one]) for one in asked})
             )
             progress(f"{name}: {answers[name]}")
     finally:
         gate.dispose()
         app.dispose()
     return answers
+
+
+STANDING: dict[str, Any] = dict.fromkeys(("because", "reasons", "teams", "team_reasons", "bands", "sources", "stages", "after_value", "after_id")) | {
+    "levels": ["stuck"], "untaken": False, "by_age": False, "silent_s": SILENT_DAYS * WORKING_DAY_S, "document_types": list(STUCK_TYPES),
+}  # fmt: skip
+"""What the first page of stuck documents asks."""
+
+
+def _asked_once(app: Any, token: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    with acting(app, token) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(sql(name), values).fetchone() or {}
 
 
 def _fitting(name: str, parameter: str, value: Any) -> Any:

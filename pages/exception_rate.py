@@ -37,7 +37,7 @@ from sync_engine.control.roles import Role
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate
 from sync_engine.insight.reports.first_pass import AS_INTENDED
-from sync_engine.insight.reports.overview import STUCK_TYPES
+from sync_engine.insight.standing import STUCK_TYPES
 from sync_engine.insight.statistics import FEW, wilson
 from sync_engine.model.exceptions import KINDS, kind_of
 

@@ -29,8 +29,8 @@ from pages.stuck_parts import by_reason, kept_filters, many, value_of
 from pages.stuck_rows import NARROWED
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import stuck as ask
-from sync_engine.insight.reports.overview import PEERS_DAYS, SILENT_DAYS, STUCK_TYPES
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS, WAYS
+from sync_engine.insight.standing import PEERS_DAYS, SILENT_DAYS, STUCK_TYPES
 from sync_engine.model.exceptions import KINDS
 
 TITLE = "Stuck orders"
@@ -72,6 +72,7 @@ DEFINITIONS = (
     Definition("Stands because", "the first reason that holds, so that every document has one: " + ", ".join(WAYS), "open documents", "open now", "none"),
     Definition("Taken on by nobody", "stopped by an exception that nobody has taken on", "documents stopped by an exception", "open now"),
     Definition("Value-days", "value times the working days since it should have moved, added up", "stuck documents", "open now", "each unit's working calendar; a working day has 8 hours"),
+    Definition("As of", "a document counts as it was recorded up to a few seconds ago; ages, dates and limits are those of the moment the page speaks of", "open documents", "open now", "each unit's working calendar"),
     Definition("Stopped by an exception", "documents with an open exception that blocks them; the line shows the end of each day", "the same", f"open now; the line: last {TREND_DAYS} days", "none"),
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The rows of the page on stuck documents, what is said of each, and what can be done with those that are chosen."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -18,12 +19,15 @@ from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
 from sync_engine.insight.reports import stuck as ask
-from sync_engine.insight.reports.overview import PEERS_DAYS
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
+from sync_engine.insight.standing import PEERS_DAYS
 
 NARROWED = ("level", "because", "taken", "after")
 PAGE_ROWS = 200
 """So many rows at once: more than anybody works through, few enough to be there at once."""
+
+EXPORT_ROWS = 10_000
+"""So many rows are asked for at once when all of them are exported."""
 
 NAMES = {
     "stuck": "Stuck",
@@ -127,13 +131,20 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
         selectable=True,
         card_action=partial(_card, ctx),
         there=there,
-        everything=lambda: _told(ctx, narrowed()),
+        everything=lambda: _everything(ctx, partial(narrowed, remember=False)),
         before=before,
     )
     _turn(ctx, chosen, page, before, left=there - before - len(page))
     chosen_rows = page[page["document_id"].astype(str).isin(picked)]
     with buttons:
         bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")
+
+
+def _everything(ctx: Context, narrowed: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+    """What the columns show of every row."""
+    shown = [column.name for column in COLUMNS if column.kind != "link"]
+    parts = ask.in_parts(narrowed, most=EXPORT_ROWS)
+    return pd.concat([_told(ctx, part)[shown] for part in parts], ignore_index=True)
 
 
 def place_of(after: str | None) -> ask.Place:

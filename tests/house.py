@@ -31,6 +31,7 @@ from sync_engine.engine import promote
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.fast_forward import FastForward
+from sync_engine.insight import fold
 from sync_engine.model.ports import Access
 
 TUESDAY = datetime(2026, 9, 15, 7, 0, tzinfo=UTC)
@@ -60,6 +61,8 @@ class House:
     engines: int = 0
     supplier_ids: dict[str, int] = field(default_factory=dict)
     """Procurement's ids of the suppliers, by ERP number."""
+    folds: bool = False
+    """The folder looks at what has happened again and again meanwhile, as it does beside an engine."""
 
     def __post_init__(self) -> None:
         kinds: dict[str, Callable[..., Standin]] = {
@@ -276,6 +279,8 @@ class House:
 
     def carry_out(self) -> int:
         """Carry out what people have asked for, and send what is due of their reprocessings."""
+        if self.folds:
+            fold.fold(self.connection, now=self.clock.now())
         return execute_commands(
             self.connection, self.engine.setup, engine_id=self.engine.engine_id, now=self.clock.now()
         )

@@ -47,7 +47,15 @@ WITH gone AS (DELETE FROM job_state WHERE noted_at < :states_before)
 DELETE FROM job_run WHERE started_at < :runs_before AND outcome = 'done';
 
 -- name: put_business_units(code, name, country, currency, company_code, calendar, time_zone)!
--- The business units as configured.
+-- The business units as configured. What stands open in a unit with another calendar is looked at again: its working time is kept.
+WITH moved AS (
+    INSERT INTO standing_news (document_id)
+    SELECT s.document_id
+      FROM unnest(:code::text[], :calendar::text[]) AS u(code, calendar)
+      LEFT JOIN business_unit b ON b.code = u.code
+      JOIN standing s ON s.business_unit = u.code
+     WHERE b.calendar IS DISTINCT FROM u.calendar
+)
 INSERT INTO business_unit (code, name, country, currency, company_code, calendar, time_zone)
 SELECT * FROM unnest(:code::text[], :name::text[], :country::text[], :currency::text[], :company_code::text[], :calendar::text[], :time_zone::text[])
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, country = excluded.country, currency = excluded.currency,
@@ -64,12 +72,20 @@ VALUES (:kind, :version, :content::jsonb, :sha256, :now, :promoted_by)
 ON CONFLICT DO NOTHING;
 
 -- name: put_intervals(calendar, opens_at, closes_at, worked_before_s)!
--- Working intervals of one calendar, replacing what was filled before.
-WITH gone AS (DELETE FROM calendar_interval WHERE calendar = :calendar AND opens_at <> ALL (:opens_at::timestamptz[]))
-INSERT INTO calendar_interval AS known (calendar, opens_at, closes_at, worked_before_s)
-SELECT :calendar, * FROM unnest(:opens_at::timestamptz[], :closes_at::timestamptz[], :worked_before_s::bigint[])
-ON CONFLICT (calendar, opens_at) DO UPDATE SET closes_at = excluded.closes_at, worked_before_s = excluded.worked_before_s
- WHERE (known.closes_at, known.worked_before_s) IS DISTINCT FROM (excluded.closes_at, excluded.worked_before_s);
+-- Working intervals of one calendar, replacing what was filled before. If that changes any, what stands open in its units is looked at
+-- again: its working time is kept.
+WITH gone AS (
+    DELETE FROM calendar_interval WHERE calendar = :calendar AND opens_at <> ALL (:opens_at::timestamptz[]) RETURNING 1
+), put AS (
+    INSERT INTO calendar_interval AS known (calendar, opens_at, closes_at, worked_before_s)
+    SELECT :calendar, * FROM unnest(:opens_at::timestamptz[], :closes_at::timestamptz[], :worked_before_s::bigint[])
+    ON CONFLICT (calendar, opens_at) DO UPDATE SET closes_at = excluded.closes_at, worked_before_s = excluded.worked_before_s
+     WHERE (known.closes_at, known.worked_before_s) IS DISTINCT FROM (excluded.closes_at, excluded.worked_before_s)
+    RETURNING 1
+)
+INSERT INTO standing_news (document_id)
+SELECT s.document_id FROM standing s JOIN business_unit b ON b.code = s.business_unit
+ WHERE b.calendar = :calendar AND (EXISTS (SELECT FROM gone) OR EXISTS (SELECT FROM put));
 
 -- name: forget_objectives()!
 -- Before the objectives in force are put.

@@ -316,6 +316,103 @@ ON CONFLICT (document_id) DO UPDATE
    SET business_unit = excluded.business_unit, document_type = excluded.document_type, activities = excluded.activities, times = excluded.times, places = excluded.places,
        by_people = p.by_people + excluded.by_people, first_at = excluded.first_at, last_at = excluded.last_at, ended_at = excluded.ended_at;
 
+-- name: news()$
+-- Documents whose work or exception has changed without an event of theirs; asked for once, and then forgotten.
+WITH taken AS (DELETE FROM standing_news WHERE news_id = ANY (ARRAY(SELECT news_id FROM standing_news LIMIT 20000)) RETURNING document_id)
+SELECT coalesce(array_agg(DISTINCT document_id), '{}') FROM taken;
+
+-- name: standing(recordings, first_at, last_at, also)$
+-- How the documents of the batch, and those in :also, stand by now, by the limits that are kept. It is read from what they are, not from
+-- their events: whatever is committed later comes with a recording or with news of its own, and is read then. Answers the kinds of
+-- which some document came or went.
+WITH told AS MATERIALIZED (
+    SELECT document_id FROM event
+     WHERE recording_id = ANY (:recordings::uuid[]) AND recorded_at BETWEEN :first_at AND :last_at AND source = 'finsync'
+    UNION
+    SELECT unnest(:also::uuid[])
+), before AS MATERIALIZED (
+    SELECT s.kind_id FROM told t JOIN standing s USING (document_id)
+), fact AS MATERIALIZED (
+    SELECT f.* FROM told t JOIN standing_fact f USING (document_id)
+), kinds AS (
+    INSERT INTO standing_kind (kind_id, stage_id, document_type, state, business_unit, source_system, asks, reason, rule, owner_team, case_code, is_taken, band)
+    SELECT DISTINCT kind_id, stage_id, document_type, state, business_unit, source_system, asks, reason, rule, owner_team, case_code, is_taken, band FROM fact
+    ON CONFLICT DO NOTHING
+), over AS (
+    DELETE FROM standing s USING told t WHERE s.document_id = t.document_id AND NOT EXISTS (SELECT FROM fact f WHERE f.document_id = t.document_id)
+), kept AS (
+    INSERT INTO standing AS s (kind_id, stage_id, state_since, heard_at, other_at, since_worked_s, other_worked_s, document_id, cause, is_old, is_over, group_amount, business_unit)
+    SELECT f.kind_id, f.stage_id, f.state_since, f.heard_at, f.other_at, f.since_worked_s, f.other_worked_s, f.document_id,
+           standing_cause(f.rule, f.state_since, f.heard_at, f.other_at, j.judged_at, coalesce(l.slow_before, '-infinity'), coalesce(l.stuck_before, '-infinity'),
+                          coalesce(l.silent_before, '-infinity'), coalesce(l.unbilled_before, '-infinity')),
+           f.state_since < coalesce(l.old_before, '-infinity'), f.state_since < coalesce(l.over_before, '-infinity'), f.group_amount, f.business_unit
+      FROM fact f CROSS JOIN standing_judged j LEFT JOIN standing_limit l USING (stage_id)
+    ON CONFLICT (document_id) DO UPDATE
+       SET kind_id = excluded.kind_id, stage_id = excluded.stage_id, state_since = excluded.state_since, heard_at = excluded.heard_at, other_at = excluded.other_at,
+           since_worked_s = excluded.since_worked_s, other_worked_s = excluded.other_worked_s, cause = excluded.cause, is_old = excluded.is_old, is_over = excluded.is_over,
+           group_amount = excluded.group_amount, business_unit = excluded.business_unit
+)
+SELECT coalesce(array_agg(kind_id), '{}') FROM (SELECT kind_id FROM before UNION SELECT kind_id FROM fact) touched;
+
+-- name: count_standing(kinds)!
+-- The sums of these kinds (NULL: of all) as their rows have them now.
+WITH summed AS MATERIALIZED (
+    SELECT s.kind_id, s.cause, s.is_old, s.is_over, min(s.business_unit) AS business_unit, count(*) AS documents, sum(s.group_amount) AS value,
+           sum(s.group_amount::float8 * CASE WHEN s.cause = 3 OR s.cause = 2 AND k.rule = 3 THEN s.since_worked_s ELSE s.other_worked_s END) FILTER (WHERE s.cause <= 4) AS value_worked_s, min(s.state_since) AS oldest_since, min(s.since_worked_s) AS oldest_worked_s
+      FROM standing s JOIN standing_kind k USING (kind_id)
+     WHERE :kinds::bigint[] IS NULL OR s.kind_id = ANY (:kinds::bigint[])
+     GROUP BY 1, 2, 3, 4
+), emptied AS (
+    DELETE FROM standing_group g
+     WHERE (:kinds::bigint[] IS NULL OR g.kind_id = ANY (:kinds::bigint[]))
+       AND NOT EXISTS (SELECT FROM summed n WHERE (n.kind_id, n.cause, n.is_old, n.is_over) = (g.kind_id, g.cause, g.is_old, g.is_over))
+)
+INSERT INTO standing_group AS g (kind_id, cause, is_old, is_over, business_unit, documents, value, value_worked_s, oldest_since, oldest_worked_s)
+SELECT kind_id, cause, is_old, is_over, business_unit, documents, value, value_worked_s, oldest_since, oldest_worked_s FROM summed
+ON CONFLICT (kind_id, cause, is_old, is_over) DO UPDATE
+   SET documents = excluded.documents, value = excluded.value, value_worked_s = excluded.value_worked_s, oldest_since = excluded.oldest_since, oldest_worked_s = excluded.oldest_worked_s
+ WHERE (g.documents, g.value, g.value_worked_s, g.oldest_since, g.oldest_worked_s)
+       IS DISTINCT FROM (excluded.documents, excluded.value, excluded.value_worked_s, excluded.oldest_since, excluded.oldest_worked_s);
+
+-- name: judged_apart_from(now, age_s)$
+-- Whether what is open was judged more than :age_s seconds away from :now (a clock may have been set back), or never.
+SELECT abs(extract(epoch FROM judged_at - :now::timestamptz)) > :age_s FROM standing_judged;
+
+-- name: limit_standing(now, silent_s, limits)!
+-- The limits of every stage as of :now, by what report_stuck.limits answers.
+WITH judged AS (
+    UPDATE standing_judged SET judged_at = :now
+), forgotten AS (
+    DELETE FROM standing_limit t WHERE NOT EXISTS (SELECT FROM standing_kind k WHERE k.stage_id = t.stage_id)
+)
+INSERT INTO standing_limit AS t (stage_id, business_unit, slow_before, stuck_before, over_before, old_before, silent_before, unbilled_before)
+SELECT stage_id, business_unit, slow_before, stuck_before, over_before, old_before, silent_before, unbilled_before FROM standing_limits(:now::timestamptz, :silent_s::numeric, :limits::jsonb)
+ON CONFLICT (stage_id) DO UPDATE
+   SET slow_before = excluded.slow_before, stuck_before = excluded.stuck_before, over_before = excluded.over_before, old_before = excluded.old_before,
+       silent_before = excluded.silent_before, unbilled_before = excluded.unbilled_before
+ WHERE (t.slow_before, t.stuck_before, t.over_before, t.old_before, t.silent_before, t.unbilled_before)
+       IS DISTINCT FROM (excluded.slow_before, excluded.stuck_before, excluded.over_before, excluded.old_before, excluded.silent_before, excluded.unbilled_before);
+
+-- name: judge_standing()$
+-- Everything open by the limits that are kept: what stands otherwise than before is written. Answers its kinds.
+WITH judged AS MATERIALIZED (
+    SELECT s.document_id, standing_cause(k.rule, s.state_since, s.heard_at, s.other_at, j.judged_at, l.slow_before, l.stuck_before, l.silent_before, l.unbilled_before) AS cause,
+           s.state_since < l.old_before AS is_old, s.state_since < l.over_before AS is_over
+      FROM standing s CROSS JOIN standing_judged j JOIN standing_kind k USING (kind_id) JOIN standing_limit l ON l.stage_id = s.stage_id
+), changed AS (
+    UPDATE standing s SET cause = n.cause, is_old = n.is_old, is_over = n.is_over
+      FROM judged n
+     WHERE n.document_id = s.document_id AND (s.cause, s.is_old, s.is_over) <> (n.cause, n.is_old, n.is_over)
+    RETURNING s.kind_id
+)
+SELECT coalesce(array_agg(DISTINCT kind_id), '{}') FROM changed;
+
+-- name: forget_standing()!
+-- Nothing is known of how things stand, and all that is open is looked at again.
+WITH kinds AS (DELETE FROM standing_kind), rows AS (DELETE FROM standing), groups AS (DELETE FROM standing_group), limits AS (DELETE FROM standing_limit),
+judged AS (UPDATE standing_judged SET judged_at = '0001-01-01 00:00:00+00')
+INSERT INTO standing_news (document_id) SELECT document_id FROM document WHERE closed_at IS NULL;
+
 -- name: close_periods(smaller, larger, until)!
 -- Add up the days of months (months of years) that are over: those that begin before :until and are not added up yet. From then on
 -- whatever is added to one of their days is added to them too.

@@ -252,6 +252,10 @@ UPDATE work_item w
    SET status = 'cancelled', finished_at = :now
  WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked') AND NOT w.work_item_id = ANY (:settled::uuid[]);
 
+-- name: insert_standing_news(document_id)!
+-- Documents that may stand otherwise although nothing has happened to them: the folder looks at them.
+INSERT INTO standing_news (document_id) SELECT u.document_id FROM unnest(:document_id::uuid[]) AS u(document_id);
+
 -- name: insert_intents(idempotency_key, work_item_id, document_id, business_unit, flow, step, system, operation, payload_hash, fencing_token, engine_id, now)!
 -- What is about to be done outside. The same intent again keeps its key and counts its sends. Whoever comes with an older token than
 -- the one it was written under last has lost the item meanwhile, and changes nothing.

@@ -48,24 +48,33 @@ SELECT c.attribute, c.value, c.entered, c.with_exception, c.all_entered, c.all_w
 WITH day AS (
     SELECT d::date AS day, d AT TIME ZONE :zone AS begins, least((d + interval '1 day') AT TIME ZONE :zone, :until::timestamptz) AS ends
       FROM generate_series(date_trunc('day', :since::timestamptz AT TIME ZONE :zone), (:until::timestamptz - interval '1 microsecond') AT TIME ZONE :zone, interval '1 day') AS d
+), edge AS MATERIALIZED (
+    SELECT array_agg(begins ORDER BY day) AS begins FROM day
 ), x AS MATERIALIZED (
-    SELECT c.raised_at, coalesce(c.closed_at, 'infinity') AS ended_at, c.close_reason
-      FROM exception_case c
+    -- The day in which each was raised and the one in which it ended, by number; 0 is before the first, no number is not by :until.
+    SELECT width_bucket(c.raised_at, e.begins) AS begun_in, CASE WHEN c.closed_at < :until THEN width_bucket(greatest(c.closed_at, c.raised_at), e.begins) END AS ended_in, c.close_reason
+      FROM exception_case c CROSS JOIN edge e
      WHERE c.raised_at < :until AND (c.closed_at IS NULL OR c.closed_at >= date_trunc('day', :since::timestamptz AT TIME ZONE :zone) AT TIME ZONE :zone)
        AND c.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR c.business_unit = ANY (:units::text[]))
        AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
        AND NOT EXISTS (SELECT FROM document d WHERE d.document_id = c.document_id AND d.is_test)
+), told AS MATERIALIZED (
+    SELECT nth, sum(begun)::bigint AS begun, sum(ended)::bigint AS ended, sum(self_cured)::bigint AS self_cured
+      FROM (SELECT begun_in AS nth, count(*) AS begun, 0 AS ended, 0 AS self_cured FROM x GROUP BY 1
+            UNION ALL
+            SELECT ended_in, 0, count(*), count(*) FILTER (WHERE close_reason = 'self_cured') FROM x WHERE ended_in IS NOT NULL GROUP BY 1) one
+     GROUP BY nth
+), held AS (
+    SELECT DISTINCT c.document_id FROM exception_case c WHERE c.closed_at IS NULL AND c.document_id IS NOT NULL AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
 ), now AS (
-    SELECT count(*) AS open_documents,
-           count(*) FILTER (WHERE EXISTS (SELECT FROM exception_case c WHERE c.document_id = d.document_id AND c.closed_at IS NULL AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[])))) AS held_documents
-      FROM document d
+    SELECT count(*) AS open_documents, count(h.document_id) AS held_documents
+      FROM document d LEFT JOIN held h USING (document_id)
      WHERE d.closed_at IS NULL AND NOT d.is_test AND d.source = 'finsync' AND d.document_type = ANY (:document_types::text[]) AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
 )
-SELECT day.day, count(*) FILTER (WHERE x.raised_at >= day.begins AND x.raised_at < day.ends) AS begun, count(*) FILTER (WHERE x.ended_at >= day.begins AND x.ended_at < day.ends) AS ended,
-       count(*) FILTER (WHERE x.ended_at >= day.begins AND x.ended_at < day.ends AND x.close_reason = 'self_cured') AS self_cured,
-       count(*) FILTER (WHERE x.raised_at < day.ends AND x.ended_at >= day.ends) AS stands, now.open_documents, now.held_documents
-  FROM now CROSS JOIN day LEFT JOIN x ON x.raised_at < day.ends AND x.ended_at >= day.begins
- GROUP BY day.day, now.open_documents, now.held_documents ORDER BY day.day;
+SELECT d.day, coalesce(t.begun, 0) AS begun, coalesce(t.ended, 0) AS ended, coalesce(t.self_cured, 0) AS self_cured,
+       ((SELECT coalesce(sum(b.begun - b.ended), 0) FROM told b WHERE b.nth = 0) + sum(coalesce(t.begun - t.ended, 0)) OVER (ORDER BY d.day))::bigint AS stands, now.open_documents, now.held_documents
+  FROM now CROSS JOIN (SELECT day, row_number() OVER (ORDER BY day) AS nth FROM day) d LEFT JOIN told t USING (nth)
+ ORDER BY d.day;
 
 -- name: new_causes(units, since, until, document_types, categories, most)
 -- Causes (same kind, system and master data behind it) that were met for the first time between :since and :until, as far as the session

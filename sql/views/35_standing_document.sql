@@ -1,62 +1,104 @@
--- How everything that is open stands, judged as a set (PRODUCT.md 4.2). Beside the views because it is what a metric means today; it is a
--- function because ages are measured against the time of the question. Every limit of age is given as the moment before which a
--- stage must have been entered to be over it, so that a level is a comparison of times and nothing is looked up for a document.
--- A requisition whose orders have been drafted counts through its orders: the same money stands still once, not twice.
---   limits: what report_stuck.limits answers. level and because: as report_stuck.sql says.
---   is_old: some working time has passed in the stage. is_over: more than 95 % of the peers took.
---   limit_from, allowed_s: a stuck one should have moved when allowed_s of working time had passed since limit_from.
+-- How what is open stands, as of the time of the question (PRODUCT.md 4.2). Beside the views because it is what a metric means today;
+-- functions, because ages are measured against the time of the question. Every limit of age is given as the moment before which
+-- a stage must have been entered to be over it, so that a cause is a comparison of times. Causes as in the table standing.
+
 DROP FUNCTION IF EXISTS standing_document(text[], text[], timestamptz, numeric, jsonb);
-CREATE FUNCTION standing_document(asked_types text[], asked_units text[], as_of timestamptz, silent_s numeric, limits jsonb)
-RETURNS TABLE (document_id uuid, document_type text, state text, business_unit text, calendar text, source_system text, group_amount numeric, state_since timestamptz,
-               reason text, owner_team text, owner text, case_code text, level text, because text, is_old boolean, is_over boolean, limit_from timestamptz, allowed_s float8)
+DROP FUNCTION IF EXISTS standing_changed(timestamptz, numeric, jsonb);
+DROP FUNCTION IF EXISTS standing_limits(timestamptz, numeric, jsonb);
+DROP FUNCTION IF EXISTS standing_level(smallint, boolean);
+DROP FUNCTION IF EXISTS standing_because(smallint);
+DROP FUNCTION IF EXISTS standing_cause(smallint, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz);
+
+-- The cause of a document: by the rule of its kind, its moments, the time, and the limits of its stage.
+CREATE FUNCTION standing_cause(rule smallint, state_since timestamptz, heard_at timestamptz, other_at timestamptz, as_of timestamptz,
+                               slow_before timestamptz, stuck_before timestamptz, silent_before timestamptz, unbilled_before timestamptz) RETURNS smallint
+LANGUAGE sql STABLE PARALLEL SAFE  -- the day of as_of is that of the session's zone
+AS $$
+    SELECT CASE rule WHEN 1 THEN 1
+                     WHEN 2 THEN CASE WHEN other_at <= as_of::date::timestamp AT TIME ZONE 'UTC' THEN 2 ELSE 7 END
+                     WHEN 3 THEN CASE WHEN state_since < unbilled_before THEN 2 ELSE 7 END
+                     ELSE CASE WHEN state_since < stuck_before THEN 3 WHEN other_at < as_of THEN 4 WHEN heard_at < silent_before THEN 5 WHEN state_since < slow_before THEN 6 ELSE 8 END
+           END::smallint
+$$;
+
+CREATE FUNCTION standing_level(cause smallint, is_fresh boolean) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT CASE WHEN cause <= 4 THEN 'stuck' WHEN cause = 5 THEN CASE WHEN is_fresh THEN 'silent' ELSE 'unknown' END WHEN cause = 6 THEN 'watch' WHEN cause = 7 THEN 'waiting' ELSE 'moving' END $$;
+
+CREATE FUNCTION standing_because(cause smallint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT (ARRAY['exception', 'date', 'pace', 'deadline', 'silence', 'pace'])[cause] $$;
+
+-- The limits of every stage in which something stands. limits: what report_stuck.limits answers; without peers there is no pace, and
+-- without a calendar nothing grows old: -infinity, before which nothing was. now_worked_s: working seconds of its calendar up to as_of.
+CREATE FUNCTION standing_limits(as_of timestamptz, silent_s numeric, limits jsonb)
+RETURNS TABLE (stage_id bigint, business_unit text, slow_before timestamptz, stuck_before timestamptz, over_before timestamptz, old_before timestamptz,
+               silent_before timestamptz, unbilled_before timestamptz, p95_s float8, now_worked_s float8, calendar text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED  -- without a path of its own, so that it is planned as part of the statement
 AS $$
-    WITH stage AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(limits) AS l(document_type text, state text, business_unit text, p95_s float8, slow_before timestamptz, stuck_before timestamptz, over_before timestamptz)
-    ), clock AS MATERIALIZED (
-        SELECT c.calendar, max(t.moment) FILTER (WHERE t.spent_s = 0) AS old_before, max(t.moment) FILTER (WHERE t.spent_s = silent_s) AS silent_before,
+    WITH clock AS MATERIALIZED (
+        SELECT c.calendar, min(t.now_worked_s)::float8 AS now_worked_s, max(t.moment) FILTER (WHERE t.spent_s = 0) AS old_before, max(t.moment) FILTER (WHERE t.spent_s = silent_s) AS silent_before,
                max(t.moment) FILTER (WHERE t.spent_s = 20 * 8 * 3600) AS unbilled_before
           FROM (SELECT DISTINCT b.calendar FROM business_unit b) c
          CROSS JOIN LATERAL (
-             SELECT s.spent_s, w.opens_at + make_interval(secs => (n.worked_s - s.spent_s - w.worked_before_s)::float8) AS moment
+             SELECT s.spent_s, n.worked_s AS now_worked_s, w.opens_at + make_interval(secs => (n.worked_s - s.spent_s - w.worked_before_s)::float8) AS moment
                FROM (SELECT worked_s(c.calendar, as_of) AS worked_s OFFSET 0) n
               CROSS JOIN (VALUES (0), (silent_s), (20 * 8 * 3600)) AS s(spent_s)
-              CROSS JOIN LATERAL (SELECT i.opens_at, i.worked_before_s FROM calendar_interval i
-                                   WHERE i.calendar = c.calendar AND i.worked_before_s < ceil(n.worked_s - s.spent_s)::bigint ORDER BY i.worked_before_s DESC LIMIT 1) w) t
+               LEFT JOIN LATERAL (SELECT i.opens_at, i.worked_before_s FROM calendar_interval i
+                                   WHERE i.calendar = c.calendar AND i.worked_before_s < ceil(n.worked_s - s.spent_s)::bigint ORDER BY i.worked_before_s DESC LIMIT 1) w ON true) t
          GROUP BY 1
-    ), fresh AS MATERIALIZED (
-        SELECT f.system, bool_and(coalesce(f.last_success_at >= as_of - make_interval(secs => f.silent_after_s::float8), false)) AS is_fresh
-          FROM feed_state f GROUP BY f.system
     )
-    SELECT j.document_id, j.document_type, j.state, j.business_unit, j.calendar, j.source_system, j.group_amount, j.state_since, j.reason, j.owner_team, j.owner, j.case_code,
-           CASE WHEN j.stuck_because IS NOT NULL THEN 'stuck'
-                WHEN j.is_silent THEN CASE WHEN j.is_fresh THEN 'silent' ELSE 'unknown' END
-                WHEN j.is_slow THEN 'watch' WHEN j.waits_by_agreement THEN 'waiting' ELSE 'moving' END,
-           coalesce(j.stuck_because, CASE WHEN j.is_silent THEN 'silence' WHEN j.is_slow THEN 'pace' END),
-           coalesce(j.state_since < j.old_before, false), coalesce(j.state_since < j.over_before, false),
-           CASE j.stuck_because WHEN 'exception' THEN j.case_raised_at
-                                WHEN 'date' THEN CASE j.reason WHEN 'waiting for goods' THEN (j.need_by_on + 1)::timestamp AT TIME ZONE 'UTC'
-                                                               WHEN 'waiting for payment' THEN (j.due_on + 1)::timestamp AT TIME ZONE 'UTC'
-                                                               ELSE j.state_since END
-                                WHEN 'pace' THEN j.state_since
-                                WHEN 'deadline' THEN j.objective_at END,
-           CASE j.stuck_because WHEN 'date' THEN CASE j.reason WHEN 'waiting for the invoice' THEN 20 * 8 * 3600 ELSE 0 END WHEN 'pace' THEN j.p95_s ELSE 0 END::float8
-      FROM (SELECT d.document_id, d.document_type, d.state, d.business_unit, d.calendar, d.source_system, d.group_amount, d.state_since, d.owner_team, d.owner, d.case_code, d.case_raised_at,
-                   d.need_by_on, d.due_on, d.objective_at, r.reason, r.waits_by_agreement, k.old_before, l.over_before, l.p95_s, f.is_fresh,
-                   CASE WHEN d.case_blocks THEN 'exception'
-                        WHEN r.waits_by_agreement THEN CASE WHEN CASE r.reason WHEN 'waiting for goods' THEN d.need_by_on < as_of::date
-                                                                               WHEN 'waiting for payment' THEN d.due_on < as_of::date
-                                                                               ELSE d.state_since < k.unbilled_before END THEN 'date' END
-                        WHEN d.state_since < l.stuck_before THEN 'pace'
-                        WHEN d.objective_at < as_of THEN 'deadline' END AS stuck_because,
-                   NOT r.waits_by_agreement AND coalesce(d.last_event_at < k.silent_before, false) AS is_silent,
-                   NOT r.waits_by_agreement AND coalesce(d.state_since < l.slow_before, false) AS is_slow
-              FROM open_document d
-              LEFT JOIN clock k ON k.calendar = d.calendar
-              LEFT JOIN stage l ON l.document_type = d.document_type AND l.state = d.state AND l.business_unit = d.business_unit
-              LEFT JOIN fresh f ON f.system = coalesce(d.system, d.source_system)
-             CROSS JOIN LATERAL (SELECT d.reason, d.reason IN ('waiting for goods', 'waiting for payment', 'waiting for the invoice') AS waits_by_agreement OFFSET 0) r
-             WHERE d.document_type = ANY (asked_types) AND (asked_units IS NULL OR d.business_unit = ANY (asked_units))
-               AND (d.document_type <> 'requisition' OR d.state <> 'ordering')
-            OFFSET 0) j
+    SELECT k.stage_id, k.business_unit, coalesce(l.slow_before, '-infinity'), coalesce(l.stuck_before, '-infinity'), coalesce(l.over_before, '-infinity'), coalesce(c.old_before, '-infinity'),
+           coalesce(c.silent_before, '-infinity'), coalesce(c.unbilled_before, '-infinity'), l.p95_s, c.now_worked_s, c.calendar
+      FROM (SELECT DISTINCT i.stage_id, i.document_type, i.state, i.business_unit FROM standing_kind i) k
+      LEFT JOIN business_unit b ON b.code = k.business_unit
+      LEFT JOIN clock c ON c.calendar = b.calendar
+      LEFT JOIN jsonb_to_recordset(limits) AS l(document_type text, state text, business_unit text, p95_s float8, slow_before timestamptz, stuck_before timestamptz, over_before timestamptz)
+             ON l.document_type = k.document_type AND l.state = k.state AND l.business_unit = k.business_unit
 $$;
+
+-- The documents that may stand otherwise than they were judged last, because they have crossed a limit or the limit has crossed them
+-- (either way, as as_of may lie before): how they were judged, and how they stand.
+CREATE FUNCTION standing_changed(as_of timestamptz, silent_s numeric, limits jsonb)
+RETURNS TABLE (document_id uuid, kind_id bigint, group_amount numeric, state_since timestamptz, since_worked_s float8, other_worked_s float8, rule smallint, business_unit text,
+               was_cause smallint, was_old boolean, was_over boolean, cause smallint, is_old boolean, is_over boolean)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 500  -- planned by itself: nobody could foretell how few they are
+SET search_path FROM CURRENT
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    judged timestamptz;
+BEGIN
+    SELECT judged_at INTO judged FROM standing_judged;
+    RETURN QUERY
+    WITH stage AS MATERIALIZED (
+        SELECT n.*, coalesce(t.slow_before, '-infinity') AS slow_then, coalesce(t.stuck_before, '-infinity') AS stuck_then, coalesce(t.over_before, '-infinity') AS over_then,
+               coalesce(t.old_before, '-infinity') AS old_then, coalesce(t.silent_before, '-infinity') AS silent_then, coalesce(t.unbilled_before, '-infinity') AS unbilled_then
+          FROM standing_limits(as_of, silent_s, limits) n LEFT JOIN standing_limit t USING (stage_id)
+    ), crossed AS MATERIALIZED (
+        SELECT f.document_id
+          FROM stage g
+         CROSS JOIN LATERAL (VALUES (g.slow_then, g.slow_before), (g.stuck_then, g.stuck_before), (g.over_then, g.over_before), (g.old_then, g.old_before), (g.unbilled_then, g.unbilled_before)) AS l(was, is_now)
+         CROSS JOIN LATERAL (SELECT s.document_id FROM standing s
+                              WHERE s.stage_id = g.stage_id AND s.state_since >= least(l.was, l.is_now) AND s.state_since < greatest(l.was, l.is_now) OFFSET 0) f
+         WHERE l.was <> l.is_now
+        UNION
+        SELECT f.document_id
+          FROM (SELECT DISTINCT silent_then, silent_before FROM stage WHERE silent_then <> silent_before) g
+         CROSS JOIN LATERAL (SELECT s.document_id FROM standing s
+                              WHERE s.heard_at >= least(g.silent_then, g.silent_before) AND s.heard_at < greatest(g.silent_then, g.silent_before) OFFSET 0) f
+        UNION
+        SELECT f.document_id
+          FROM (VALUES (judged, as_of), (judged::date::timestamp AT TIME ZONE 'UTC', as_of::date::timestamp AT TIME ZONE 'UTC')) AS l(was, is_now)
+         CROSS JOIN LATERAL (SELECT s.document_id FROM standing s WHERE s.other_at >= least(l.was, l.is_now) AND s.other_at <= greatest(l.was, l.is_now) OFFSET 0) f
+         WHERE l.was <> l.is_now
+    )
+    SELECT s.document_id, s.kind_id, s.group_amount, s.state_since, s.since_worked_s, s.other_worked_s, k.rule, s.business_unit, s.cause, s.is_old, s.is_over,
+           standing_cause(k.rule, s.state_since, s.heard_at, s.other_at, as_of, g.slow_before, g.stuck_before, g.silent_before, g.unbilled_before),
+           s.state_since < g.old_before, s.state_since < g.over_before
+      FROM crossed c
+     CROSS JOIN LATERAL (SELECT * FROM standing r WHERE r.document_id = c.document_id OFFSET 0) s
+     CROSS JOIN LATERAL (SELECT i.rule FROM standing_kind i WHERE i.kind_id = s.kind_id OFFSET 0) k
+      JOIN stage g ON g.stage_id = s.stage_id;
+END $$;

@@ -94,12 +94,15 @@ def bench_views(
     events: Annotated[
         int, typer.Option(min=10_000, help="How many, over three years and 50 business units.")
     ] = 1_000_000,
+    open_documents: Annotated[
+        int, typer.Option("--open", min=0, help="How many documents stand open beside those the events leave open.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """How long the pages' questions take over years of events, beside plain SQL, pandas and DuckDB in the same run."""
     from benchmarks.views import run
 
-    _measure(run, as_json=as_json, events=events)
+    _measure(run, as_json=as_json, events=events, open_documents=open_documents)
 
 
 @bench.command("pages")

@@ -109,6 +109,8 @@ def _claim(asked: Asked, doing: Doing) -> dict[str, Any]:
     if asked.action is Action.ASSIGN:
         _check_able(doing.connection, owner, case["business_unit"])
     store.run(doing.connection, "command.own_case", case_id=case["case_id"], owner=owner, now=doing.now)
+    if case["document_id"] is not None:
+        doing.recording.restood.add(case["document_id"])
     doing.recording.case_event(
         case["case_id"], asked.actor, asked.action.value, asked.reason, {"owner": owner}, case["business_unit"]
     )

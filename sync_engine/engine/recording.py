@@ -190,7 +190,7 @@ class Recording:
             "system",
             "objective_at",
         )
-        self.cancelled: set[UUID] = set()
+        self.cancelled, self.restood = set[UUID](), set[UUID]()  # documents that are over; those that stand otherwise
         self.intents = Rows(
             "record.insert_intents",
             "idempotency_key",
@@ -595,7 +595,7 @@ class Recording:
             or self.systems
             or self.spent
             or self.released
-            or self.cancelled
+            or self.cancelled | self.restood
             or self.finished_redrives
             or any(rows.rows for rows in self.tables())
         )

@@ -347,6 +347,24 @@ def _work(together: Together, recording: Recording) -> None:
         together.add("record.wake_work", {"document_id": woken, "settled": settled})
     if recording.cancelled:
         together.add("record.cancel_work", {"document_id": list(recording.cancelled), "settled": settled})
+    if told := _stands_otherwise(recording):
+        together.add("record.insert_standing_news", {"document_id": told})
+
+
+def _stands_otherwise(recording: Recording) -> list[UUID]:
+    """Documents that may stand otherwise on the page on stuck documents without an event of theirs, by id; where one is recorded, the
+    folder looks at the document for that (sync_engine/insight/standing.py)."""
+    changed = recording.restood | recording.cancelled
+    changed |= {head.document_id for head in recording.heads.values() if head.version != head.read_version}
+    changed |= {row[1] for rows in (recording.new_work, recording.restarts) for row in rows.rows}
+    status, since = (recording.work.columns.index(name) for name in ("status", "step_since"))
+    # Work that ends or comes to another step; what only waits on, or is tried again, stands as it stood.
+    changed |= {
+        document_id
+        for row, document_id in zip(recording.work.rows, recording.work_documents, strict=True)
+        if row[status] in {"done", "cancelled"} or row[since] == recording.now
+    }
+    return sorted(changed - recording.events_of.keys(), key=lambda one: one.int)
 
 
 def _has_after(recording: Recording) -> bool:

@@ -22,6 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
+from sync_engine.insight import standing
 from sync_engine.model.lifecycles import LIFECYCLES
 
 EVENTS_A_BATCH = 20_000
@@ -52,16 +53,22 @@ def fold(connection: psycopg.Connection, *, now: datetime, events: int = EVENTS_
     """Fold the next batch, of about `events` events, learned `now`.
 
     Returns:
-        How many events it had; None: there was nothing to fold, or somebody else is folding.
+        How many events it had (0: news of documents alone); None: there was nothing to fold, or somebody else is folding.
     """
     with connection.transaction():
         if not _value(connection, "fold.lock"):
             return None
-        batch = _claim(connection, events)
-        if batch is None:
+        batch, changed = _claim(connection, events), standing.news(connection)
+        if batch is None and not changed:
             return None
-        add(connection, batch, learned_on=now.astimezone(UTC).date())
-        _run(connection, "fold.mark", recordings=batch.recordings, now=now)
+        if batch is None:
+            batch = Batch([], now, now, 0)
+        else:
+            add(connection, batch, learned_on=now.astimezone(UTC).date())
+            _run(connection, "fold.mark", recordings=batch.recordings, now=now)
+        standing.look_again(
+            connection, recordings=batch.recordings, first_at=batch.first_at, last_at=batch.last_at, also=changed
+        )
         return batch.events
 
 
@@ -71,7 +78,15 @@ def fold_all(connection: psycopg.Connection, *, now: datetime, events: int = EVE
     while (more := fold(connection, now=now, events=events)) is not None:
         folded += more
     close(connection, now=now)
+    judge(connection, now=now)
     return folded
+
+
+def judge(connection: psycopg.Connection, *, now: datetime) -> None:
+    """Say as of `now` how everything open stands, if that was last said a while ago and nobody else is at it."""
+    with connection.transaction():
+        if _value(connection, "fold.lock"):
+            standing.judge(connection, now=now)
 
 
 def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, source: str | None = None) -> None:
@@ -122,6 +137,8 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
                 counted += batch.events
         if source is None and closed["months_until"] is not None:
             _close(connection, closed["months_until"])
+        if source in {None, "finsync"}:
+            standing.rebuild(connection)
     return counted
 
 

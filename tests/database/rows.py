@@ -73,6 +73,7 @@ SHARED = {
     "produced_past",
     "rollup_begun",
     "rollup_closed",
+    "standing_judged",
     "schema_migration",
     "schema_view",
     "app_session",
@@ -149,6 +150,6 @@ def _value(table: str, column: str, kind: str, unit: str) -> Any:
         "bigint[]": [1],
         "timestamp with time zone[]": [TUESDAY],
     }
-    if column == "series_id":
+    if column in {"series_id", "kind_id", "stage_id"}:
         return UNITS.index(unit)
     return by_kind.get(kind, 1)

@@ -40,6 +40,7 @@ NOBODYS = {
     "rollup_begun": "since when each log is folded",
     "rollup_closed": "which periods are added up",
     "schema_migration": "which migrations were applied",
+    "standing_judged": "as of when what is open was judged",
     "system_state": "how each system is",
 }
 """What the application may read without a business unit: nothing in it is about a document."""

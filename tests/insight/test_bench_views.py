@@ -61,7 +61,7 @@ def test_every_step_that_is_made_is_one_the_lifecycles_allow():
 @pytest.mark.timeout(300)
 def test_a_small_run_answers_every_question(database, monkeypatch):
     monkeypatch.setattr(views, "TIMES", 2)
-    figures = views.run(database, events=3000, progress=lambda _: None, now=ENDS_AT)
+    figures = views.run(database, events=3000, open_documents=300, progress=lambda _: None, now=ENDS_AT)
     assert figures["events"] > 2500
     assert figures["folded_per_s"] > 0
     unfilled = {name: answer["not_asked"] for name, answer in figures["questions"].items() if "not_asked" in answer}
@@ -70,5 +70,7 @@ def test_a_small_run_answers_every_question(database, monkeypatch):
     assert len(answered) > 60
     assert all(answer["p95_ms"] is not None for answer in answered.values())
     assert answered["report_cycle_time.figures"]["rows"] > 50
+    assert answered["report_stuck.counts"]["rows"] > 20
+    assert answered["report_stuck.rows"]["rows"] > 20
     assert answered["report_rolled.figures"]["rows"] > 10
     assert figures["cycle_time_by_week_and_unit"]["all"].keys() >= {"rollups_ms", "sql_over_events_ms", "pandas_ms"}

@@ -39,6 +39,7 @@ def visited(world, monkeypatch, page, person):
     from app import remembered
 
     remembered.clear()
+    world.stop_the_clock()  # what the folder asks is not asked by the page
     with counting(monkeypatch) as asked:
         app = world.look(page, person=person)
     assert not app.exception

@@ -16,8 +16,8 @@ from pages.stuck_rows import place_of
 from sql import VIEWS
 from sync_engine.database.statements import sql
 from sync_engine.insight.reports import stuck as ask
-from sync_engine.insight.reports.overview import STUCK_TYPES
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS, WAYS
+from sync_engine.insight.standing import STUCK_TYPES
 from tests.conftest import _server
 from tests.pages.asking import asking
 from tests.pages.books import MONDAY, NOW, Books

@@ -14,7 +14,7 @@ from sql import QUERIES
 from sync_engine.insight.reports import cycle_time
 from sync_engine.insight.reports import exception_rate as rate
 from sync_engine.insight.reports.exception_rate import Population
-from sync_engine.insight.reports.overview import STUCK_TYPES
+from sync_engine.insight.standing import STUCK_TYPES
 from tests.pages.asking import asking
 from tests.pages.books import MONDAY, NOW, SOON
 from tests.pages.conftest import LEADER

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from sync_engine.insight.reports.overview import STUCK_TYPES
 from sync_engine.insight.reports.reading import Reports, table
+from sync_engine.insight.standing import STUCK_TYPES
 from sync_engine.insight.statistics import FEW
 
 

@@ -8,17 +8,7 @@ from decimal import Decimal
 import pandas as pd
 
 from sync_engine.insight.reports.reading import Reports, rounded, table
-
-STUCK_TYPES = ("requisition", "purchase_order", "change_order", "invoice")
-"""The documents that can stand still; the others are evidence about these."""
-
-PEERS_DAYS = 90
-"""Ages are judged against what the same stage took in this many days before, and in the rest of the month these begin in."""
-
-SILENT_DAYS = 5
-"""A document of which nothing at all has been heard for so many working days is silent."""
-
-WORKING_DAY_S = 8 * 3600
+from sync_engine.insight.standing import STUCK_TYPES
 
 RISK_DAYS = 5
 """An invoice that is due within so many days and not ready for payment is at risk."""

@@ -1,16 +1,16 @@
 """What the page on stuck orders asks: what is not moving, since when, against whom it is slow, and who moves it next."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pandas as pd
 
-from sync_engine.insight.reports.overview import PEERS_DAYS, SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import Reports, table
+from sync_engine.insight.standing import SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S, peers_since
 from sync_engine.model.exceptions import kind_of
 
 LEVELS = ("stuck", "silent", "unknown", "watch", "waiting", "moving")
@@ -89,8 +89,8 @@ NUMBERS = (
     "silent_business_s", "p_on_time",
 )  # fmt: skip
 COUNT_COLUMNS = (
-    "document_type", "state", "business_unit", "source_system", "reason", "owner_team", "case_code", "level", "because", "is_taken", "band", "is_old", "documents", "value",
-    "value_days_s", "over", "oldest_since", "oldest_s",
+    "document_type", "state", "business_unit", "reason", "owner_team", "case_code", "level", "because", "is_taken", "is_old", "documents", "value", "value_days_s",
+    "over", "oldest_since", "oldest_s",
 )  # fmt: skip
 BANDS = {"0-1k": (0, 1_000), "1k-10k": (1_000, 10_000), "10k-100k": (10_000, 100_000), "100k": (100_000, None)}
 """Amounts in group currency by size: from, and up to but without; the same as exceptions are compared by, and in the statements."""
@@ -111,19 +111,17 @@ class Asked:
     sources: Sequence[str] | None = None
 
     def everything(self) -> dict[str, Any]:
-        """What the statements are asked with that judge all: peers from the first day of the month PEERS_DAYS ago, because whole
-        months are one row of the rollups each.
-        """
+        """What the statements are asked with that judge all."""
         return {
             "units": list(self.units) if self.units else None,
             "document_types": list(self.types),
             "as_of": self.as_of,
-            "peers_since": (self.as_of - timedelta(days=PEERS_DAYS)).date().replace(day=1),
+            "peers_since": peers_since(self.as_of),
             "silent_s": SILENT_DAYS * WORKING_DAY_S,
         }
 
-    def rows(self, place: "Place", **more: Any) -> dict[str, Any]:
-        """What the statement on rows is asked with beside `everything` and the limits."""
+    def chosen(self) -> dict[str, Any]:
+        """What the statements are asked with to leave out what is not chosen."""
         teams = _listed(self.teams)
         return {
             "reasons": _listed(self.reasons),
@@ -131,6 +129,11 @@ class Asked:
             "team_reasons": None if teams is None else [reason for reason, way in WAYS.items() if way.team in teams],
             "bands": None if self.bands is None else [list(BANDS).index(name) for name in self.bands],
             "sources": _listed(self.sources),
+        }
+
+    def rows(self, place: "Place", **more: Any) -> dict[str, Any]:
+        """What the statement on rows is asked with beside `everything` and the limits."""
+        nothing = {
             "levels": None,
             "because": None,
             "untaken": False,
@@ -139,7 +142,8 @@ class Asked:
             "after_id": None if place is None else place[1],
             "by_age": False,
             "most": None,
-        } | more
+        }
+        return self.chosen() | nothing | more
 
 
 Place = tuple[Decimal, UUID] | None
@@ -149,12 +153,16 @@ Place = tuple[Decimal, UUID] | None
 def counts(reports: Reports, asked: Asked) -> pd.DataFrame:
     """Everything open, counted by what figures and charts divide it by: `documents`, their `value` in group currency, `value_days_s`
     (value times working seconds past the limit), `over` 95 % of the peers, `oldest_s` in the stage in working seconds; with the `team`
-    and the `next_step` that moves them, and the `band` of their value. A requisition whose orders have been drafted counts through
-    its orders: the same money stands still once, not twice.
+    and the `next_step` that moves them. A requisition whose orders have been drafted counts through its orders: the same money stands
+    still once, not twice.
     """
     about = asked.everything()
     found = reports.frame(
-        "report_stuck.counts", COUNT_COLUMNS, limits=_limits(reports, about), **_without(about, "peers_since")
+        "report_stuck.counts",
+        COUNT_COLUMNS,
+        limits=_limits(reports, about),
+        **_without(about, "peers_since"),
+        **asked.chosen(),
     )
     found = found.assign(
         documents=found["documents"].astype(int),
@@ -164,14 +172,8 @@ def counts(reports: Reports, asked: Asked) -> pd.DataFrame:
         value=pd.Series([value or Decimal(0) for value in found["value"]], index=found.index, dtype=object),
         value_days_s=pd.to_numeric(found["value_days_s"]).astype(float).fillna(0.0),
         oldest_s=pd.to_numeric(found["oldest_s"]).astype(float),
-        band=["" if band is None else list(BANDS)[band] for band in found["band"]],
     )
-    found = _moved_by(found)
-    wanted = {"reason": asked.reasons, "team": asked.teams, "band": asked.bands, "source_system": asked.sources}
-    for column, values in wanted.items():
-        if values is not None:
-            found = found[found[column].isin(values)]
-    return found
+    return _moved_by(found)
 
 
 def rows(
@@ -183,9 +185,11 @@ def rows(
     untaken: bool = False,
     after: Place = None,
     most: int | None = None,
+    remember: bool = True,
 ) -> pd.DataFrame:
     """The open documents of a level (None: of all), most money first, from the place `after` on: the first `most`, or all; `team`,
     `waits_on` and `next_step` say who moves each and how, `before` how many come before the place. Ages and over_limit_s in seconds.
+    Not to `remember` is for what is asked for once and is large.
     """
     return _rows(
         reports,
@@ -195,7 +199,22 @@ def rows(
         because=because,
         untaken=untaken,
         most=most,
+        remember=remember,
     )
+
+
+def in_parts(ask_for: Callable[..., pd.DataFrame], *, most: int) -> Iterator[pd.DataFrame]:
+    """All that `rows` has, `most` at a time (`ask_for` is `rows` with everything but `after` and `most`): no question takes longer than
+    one may, and whoever writes them down need not hold them all.
+    """
+    after: Place = None
+    while True:
+        part = ask_for(after=after, most=most)
+        yield part
+        if len(part) < most:
+            return
+        last = part.iloc[-1]
+        after = (Decimal(-1) if pd.isna(last["group_amount"]) else last["group_amount"], last["document_id"])
 
 
 def aged(reports: Reports, asked: Asked, *, stages: Sequence[str], most: int) -> pd.DataFrame:
@@ -210,11 +229,11 @@ def open_documents(
     return rows(reports, Asked(as_of, units, types))
 
 
-def _rows(reports: Reports, asked: Asked, place: Place, **more: Any) -> pd.DataFrame:
+def _rows(reports: Reports, asked: Asked, place: Place, *, remember: bool = True, **more: Any) -> pd.DataFrame:
     about = asked.everything()
-    frame = reports.frame(
-        "report_stuck.rows", COLUMNS, limits=_limits(reports, about), **about, **asked.rows(place, **more)
-    )
+    values = {"limits": _limits(reports, about), **about, **asked.rows(place, **more)}
+    question = "report_stuck.rows"
+    frame = reports.frame(question, COLUMNS, **values) if remember else table(reports.rows(question, **values), COLUMNS)
     frame = _moved_by(frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS}))
     frame["band"] = [band_of(amount) for amount in frame["group_amount"]]
     frame["waits_on"] = [_waits_on(row) for row in frame.to_dict("records")]
