@@ -16,7 +16,7 @@ import psycopg
 
 from config import FOLDER
 from sync_engine.configuration import load_mappings, load_policies
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import Clock, DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
@@ -102,7 +102,7 @@ def draft(connection: psycopg.Connection, engine: Engine, first: int, many: int)
             order = _order(order_number(number), now)
             head = begin_document(recording, Spawn(order, "order_drafted"), engine.setup, parent=None)
             _book(recording, head, order, engine.setup.new_id)
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             store.write(connection, recording)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from sync_engine.control.execute import execute_commands
-from sync_engine.engine import store
+from sync_engine.engine import atomic
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.lanes import Lane
 from sync_engine.engine.outcomes import Item
@@ -113,8 +113,8 @@ class Actor:
         self.is_busy = False
         for connection in (self.connection, self.desk):
             if not connection.closed:
-                store.roll_back(connection)
+                atomic.roll_back(connection)
 
 
-COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, store.Stale)
+COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, atomic.Stale)
 """What two engines may do to each other without anything being wrong; the step is tried again."""

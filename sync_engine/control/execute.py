@@ -15,7 +15,7 @@ import psycopg
 from sync_engine.control import alert_commands, cancelling, duplicates, exclusions, reprocess, waves
 from sync_engine.control.asked import Asked, Doing, Refusal, one_case, unchanged_case
 from sync_engine.control.roles import RULES, Action, Role, may, sees
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
 from sync_engine.model.flows import FLOWS
@@ -59,7 +59,7 @@ def _carry_out(
     that is not there leaves it to be done later."""
     units: set[str] = set()
     try:
-        with store.savepoint(connection):
+        with atomic.savepoint(connection):
             asked = _asked(row)
             doing = Doing(connection, setup, Recording(engine_id, now, setup.new_id), now, units)
             _check(asked)
@@ -71,7 +71,7 @@ def _carry_out(
     except psycopg.OperationalError:
         raise
     except Exception as error:  # noqa: BLE001 - one bad command must not stop the others
-        if isinstance(error, psycopg.Error) and store.is_stale(error):
+        if isinstance(error, psycopg.Error) and atomic.is_stale(error):
             status, result = (
                 "conflict",
                 {"sentence": "Something changed while it was being done; nothing of it was done. Look again."},

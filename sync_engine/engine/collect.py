@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.backoff import backoff_s
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording, clean
@@ -108,7 +108,7 @@ class Collector:
                 return Collected(pages, records, new, error=str(error))
             try:
                 new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
-            except store.Stale:
+            except atomic.Stale:
                 new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
             del self._unfinished[feed.name]
             pages += 1
@@ -145,7 +145,7 @@ class Collector:
         is known once) and the cursor is theirs. Answers how many records were new."""
         now = self._now()
         due_at = now if page.more else now + timedelta(seconds=feed.interval_s)
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             stored = self._store(connection, feed, page, now) if page.records else None
             self._crash_point(Moment("before_cursor"))
             store.run(
@@ -197,7 +197,7 @@ class Collector:
             else max(asked or 0.0, 1.0 + backoff_s(claimed["consecutive_failures"], Random(claimed["fencing_token"])))
         )
         recording = self._recording(now, attempt, paused_until=now + timedelta(seconds=asked) if asked else None)
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             store.run(
                 connection,
                 "intake.fail_feed",

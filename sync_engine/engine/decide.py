@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.decisions import DECISIONS
 from sync_engine.engine.decisions.desk import Decision, Desk
 from sync_engine.engine.lanes import item_of
@@ -47,7 +47,7 @@ def decide(
     lanes = set() if lanes is None else lanes
     try:
         return _decide_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
-    except (psycopg.OperationalError, store.Stale):
+    except (psycopg.OperationalError, atomic.Stale):
         raise
     except Unrecordable as found:
         log.exception("a decision cannot be recorded", work_item_id=str(found.work_item_id))
@@ -84,7 +84,7 @@ def _decide_batch(
     """
     items: list[Item] = []
     try:
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             rows = store.rows(connection, "work.claim_decisions", wanted=wanted, now=now)
             if not rows:
                 return 0
@@ -102,7 +102,7 @@ def _decide_batch(
                 lanes,
             )
             crash_point(Moment("before_commit", items))
-    except (psycopg.OperationalError, store.Stale):
+    except (psycopg.OperationalError, atomic.Stale):
         raise
     except Exception as error:
         if len(items) == 1 and not poisonous:

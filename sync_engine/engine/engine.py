@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from sync_engine.database.statements import sql
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.clock import Clock
 from sync_engine.engine.collect import Collector
 from sync_engine.engine.decide import BATCH, decide
@@ -82,7 +82,7 @@ class Engine:
     def register(self, connection: psycopg.Connection, *, release: str) -> None:
         """Report for duty: make sure that the database knows us, our systems and their feeds."""
         now = self.clock.now()
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             store.run(connection, "engine.register_engine", engine_id=self.engine_id, release=release, now=now)
             systems = list(self.setup.systems.values())
             store.run(

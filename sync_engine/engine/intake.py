@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.applying import Batch
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
@@ -44,7 +44,7 @@ def apply_messages(
     lanes = set() if lanes is None else lanes
     try:
         return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
-    except (psycopg.OperationalError, store.Stale):
+    except (psycopg.OperationalError, atomic.Stale):
         raise
     except Unrecordable as found:
         log.exception("a message cannot be recorded", message_id=str(found.message_id))
@@ -82,7 +82,7 @@ def _apply_batch(
     """
     rows: list[dict[str, Any]] = []
     try:
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             rows = store.rows(connection, "intake.claim_messages", wanted=wanted, now=now)
             if not rows:
                 return 0
@@ -92,7 +92,7 @@ def _apply_batch(
             store.write(connection, recording)
             lanes |= recording.lanes
             crash_point(Moment("before_commit"))
-    except (psycopg.OperationalError, store.Stale):
+    except (psycopg.OperationalError, atomic.Stale):
         raise
     except Exception as error:
         if len(rows) == 1 and not poisonous:

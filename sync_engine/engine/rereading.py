@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from sync_engine.database.arrays import array_literal
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.backoff import backoff_s
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording, clean
@@ -138,7 +138,7 @@ class Rereader:
             paused_until=now + timedelta(seconds=asked) if asked else None,
         )
         answered: list[UUID] = [row["message_id"] for row, _ in told]
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             if kept:
                 values = {name: array_literal(column) for name, column in columns.items()}
                 store.run(connection, "intake.keep_rereads", **values, now=now)

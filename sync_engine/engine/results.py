@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.outcomes import ANEW, Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Head, Recording, clean
 from sync_engine.engine.settling import settle
@@ -167,7 +167,7 @@ class Recorder:
                 recording = self.recording(results)
                 store.record(connection, recording)
                 concerned = recording.lanes
-        except store.Stale:
+        except atomic.Stale:
             _restore(results, before)
             self._record_again(connection, results)
         except psycopg.OperationalError:
@@ -206,7 +206,7 @@ class Recorder:
     def _record_again(self, connection: psycopg.Connection, results: list[Result]) -> None:
         """Write these with the documents and items as they are by now, held. Leaves out what is recorded already: an item
         under our token that is in no call any more can have been put back by nobody but us."""
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             heads = store.lock_heads(connection, sorted({result.item.head.document_id for result in results}))
             ids = [result.item.work_item_id for result in results]
             now = {row["work_item_id"]: row for row in store.rows(connection, "work.held", work_item_id=ids)}

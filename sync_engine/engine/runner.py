@@ -20,7 +20,7 @@ import sqlalchemy as sa
 import structlog
 
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.calls import OUT_OF_REACH, Calls, Pace
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
@@ -187,7 +187,7 @@ class Runner:
         """One step. A collision with another transaction, or a bug, is logged; the step is tried again by itself."""
         try:
             return step()
-        except (*store.COLLISIONS, store.Stale) as error:
+        except (*atomic.COLLISIONS, atomic.Stale) as error:
             log.info("collided with another transaction", loop=name, error=str(error).splitlines()[0])
         except psycopg.OperationalError:
             raise
@@ -220,7 +220,7 @@ class Runner:
         if idle:
             try:
                 lane.give_back(connection, idle)
-            except store.COLLISIONS:
+            except atomic.COLLISIONS:
                 calls.put_aside(idle)
                 raise
             except BaseException:

@@ -23,7 +23,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
 from sync_engine.engine.recording import clean
@@ -256,7 +256,7 @@ class Schedule:
             detail = job.work(connection)
         except psycopg.errors.QueryCanceled:
             outcome, detail = "failed", "cancelled: it took too long, or the engine was stopped"
-        except (*store.COLLISIONS, store.Stale) as error:
+        except (*atomic.COLLISIONS, atomic.Stale) as error:
             log.info("a scheduled job collided with another transaction", job=job.id, error=str(error).splitlines()[0])
             outcome, detail = "failed", "another transaction was in the way; the next run does it again"
         except psycopg.OperationalError as error:

@@ -9,8 +9,6 @@ Whoever holds rows of several tables takes them in one order, documents, work it
 order of their ids: two that want the same then wait for one another in turn and never in a circle.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,12 +17,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
+from sync_engine.engine import atomic
 from sync_engine.engine.recording import Head, Recording
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.sending import Pipeline, Together
-
-COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-"""Another transaction was in the way: nothing of ours stands, and the connection is as good as before."""
 
 BREAKER_FAILURES = 5
 """Failures in a row after which documents wait instead of being tried: fewer would trip on a hiccup."""
@@ -68,92 +64,9 @@ _STATUS = ("document_id", "version", "state", "approval_status", "posting_status
 _EVENT_OF_HEAD = ("document_type", "correlation_id", "business_unit")
 
 
-class Stale(Exception):
-    """A document or a work item has changed since it was read; nothing was written."""
-
-
 def head_of(row: dict[str, Any]) -> Head:
     """The document in a row of a claim or a lock."""
     return Head(*(row[column] for column in _READ))
-
-
-@contextmanager
-def transaction(connection: psycopg.Connection) -> Iterator[None]:
-    """One transaction on an autocommit connection, in pipeline mode: statements whose answers nobody waits for travel
-    together with the next one that is read, or with the commit.
-
-    Raises:
-        Stale: at the end of the block, when a statement found something changed since it was read; nothing stands.
-    """
-    all_arrived = False
-    try:
-        with connection.pipeline() as pipeline:
-            connection.execute("BEGIN", prepare=False)
-            try:
-                yield
-            except BaseException:
-                with suppress(psycopg.Error):
-                    pipeline.sync()
-                    all_arrived = True
-                raise
-            connection.execute("COMMIT", prepare=False)
-    except psycopg.Error as error:
-        _roll_back(connection, forget_prepared=True)
-        if is_stale(error):
-            raise Stale(str(error).splitlines()[0]) from error
-        raise
-    except BaseException:
-        _roll_back(connection, forget_prepared=not all_arrived)
-        raise
-
-
-def _roll_back(connection: psycopg.Connection, *, forget_prepared: bool) -> None:
-    if connection.closed:
-        return
-    roll_back(connection)
-    if not forget_prepared:
-        return
-    # psycopg counts a statement as prepared when it is sent; one sent behind a failure never reached the server.
-    threshold, connection.prepare_threshold = connection.prepare_threshold, None
-    connection.execute("DEALLOCATE ALL")
-    connection._prepared.clear()  # noqa: SLF001 - psycopg has no public way to forget what it believes to be prepared
-    connection.prepare_threshold = threshold
-
-
-def roll_back(connection: psycopg.Connection) -> None:
-    """End a transaction that shall not stand, if there is one, and keep what is prepared: psycopg forgets every prepared statement
-    with a ROLLBACK it is asked for, and an engine that was overtaken once would have to prepare hundreds of them anew."""
-    if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-        return
-    if connection.pgconn.exec_(b"ROLLBACK").status != psycopg.pq.ExecStatus.COMMAND_OK:
-        connection.rollback()  # the connection is lost, or does not listen to a single statement now
-
-
-@contextmanager
-def savepoint(connection: psycopg.Connection) -> Iterator[None]:
-    """What is done in here stands or falls by itself, within the transaction around it. Unlike with psycopg's own, what is prepared
-    stays prepared when it falls; one at a time."""
-    connection.execute("SAVEPOINT alone", prepare=False)
-    try:
-        yield
-    except BaseException:
-        if not connection.closed:
-            connection.pgconn.exec_(b"ROLLBACK TO SAVEPOINT alone; RELEASE SAVEPOINT alone")
-        raise
-    connection.execute("RELEASE SAVEPOINT alone", prepare=False)
-
-
-def is_stale(error: psycopg.Error) -> bool:
-    """Found changed by our own check, or by a key that somebody else has taken meanwhile: a payload version, a place in a
-    document's history. Or the month that a row was on its way to has got a partition of its own while it waited."""
-    if error.sqlstate == "FS001":
-        return True
-    if isinstance(error, psycopg.errors.CheckViolation) and (error.diag.table_name or "").endswith("_default"):
-        return True
-    name = error.diag.constraint_name or ""
-    return isinstance(error, psycopg.errors.UniqueViolation) and (
-        name == "document_payload_pkey" or "document_id_seq" in name
-    )
 
 
 def write(connection: psycopg.Connection, recording: Recording) -> None:
@@ -174,15 +87,15 @@ def record(connection: psycopg.Connection, recording: Recording) -> None:
         return
     together = _together(recording)
     if _has_after(recording):
-        with transaction(connection):
+        with atomic.transaction(connection):
             together.send(connection)
             _after(connection, recording)
         return
     try:
         together.send(connection)
     except psycopg.Error as error:
-        if is_stale(error):
-            raise Stale(str(error).splitlines()[0]) from error
+        if atomic.is_stale(error):
+            raise atomic.Stale(str(error).splitlines()[0]) from error
         raise
 
 
@@ -210,7 +123,7 @@ def write_claims(connection: psycopg.Connection, recording: Recording) -> None:
 
 def give_back(connection: psycopg.Connection, work: Rows, intents: Rows, now: datetime) -> None:
     """Undo a claim of which nothing has been begun: the items are due again, what was meant to be sent was not."""
-    with transaction(connection):
+    with atomic.transaction(connection):
         pipeline = Pipeline(connection, now)
         pipeline.send_rows(work)
         pipeline.send_rows(intents)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.outcomes import Spawn
 from sync_engine.engine.recording import Recording
@@ -54,10 +54,10 @@ def test_a_recording_committed_after_a_later_one_is_missed_by_no_reader(house, d
     headers = bearer()
     engine = database.engine("finsync_engine", pool_size=2)
     with borrowed(engine) as slow, borrowed(engine) as quick:
-        with store.transaction(slow):
+        with atomic.transaction(slow):
             draft(slow, "FIRST-BEGUN")
             slow.execute("SELECT 1").fetchone()
-            with store.transaction(quick):
+            with atomic.transaction(quick):
                 draft(quick, "FIRST-COMMITTED")
             seen, position = read_all(client, headers)
             assert numbers(seen) == ["FIRST-COMMITTED"]
@@ -103,7 +103,7 @@ def test_readers_that_publish_at_the_same_time_neither_lose_nor_repeat(house, da
     def write(name):
         with borrowed(engine) as connection:
             for place in range(25):
-                with store.transaction(connection):
+                with atomic.transaction(connection):
                     draft(connection, f"{name}-{place}a", f"{name}-{place}b")
 
     def read(name):
@@ -131,9 +131,9 @@ def test_readers_that_publish_at_the_same_time_neither_lose_nor_repeat(house, da
 
 
 def test_a_reader_sees_the_events_of_its_units_and_passes_over_the_others(house, client, bearer, draft):
-    with store.transaction(house.connection):
+    with atomic.transaction(house.connection):
         draft(house.connection, "SOUTH-1", "SOUTH-2")
-    with store.transaction(house.connection):
+    with atomic.transaction(house.connection):
         draft(house.connection, "NORTH-1", unit="DE-NORTH")
     south, south_at = read_all(client, bearer("DE-SOUTH"))
     north, north_at = read_all(client, bearer("DE-NORTH"))
@@ -173,7 +173,7 @@ def test_a_position_that_cannot_be_is_told_field_by_field(client, bearer, asked)
 def test_the_application_may_publish_and_change_nothing_else_of_a_recording(database, house, draft):
     import psycopg
 
-    with store.transaction(house.connection):
+    with atomic.transaction(house.connection):
         draft(house.connection, "A-1")
     with database.connected("finsync_app") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

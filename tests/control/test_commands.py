@@ -13,7 +13,7 @@ from sync_engine.control import access, commands, execute
 from sync_engine.control.execute import execute_commands
 from sync_engine.control.roles import ACCEPTABLE, Action, Role
 from sync_engine.database.connections import Database, borrowed
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.recording import Recording
 from tests.toy import NOON
 
@@ -509,7 +509,7 @@ def test_a_command_and_a_recording_about_one_exception_wait_for_each_other_in_tu
     asked = desk.ask(session, Action.REPROCESS, cases=desk.named(case))
     document_id = desk.one("SELECT document_id FROM exception_case")
     with database.connected("finsync_engine") as other, ThreadPoolExecutor(1) as person:
-        with store.transaction(other):
+        with atomic.transaction(other):
             [head] = store.lock_heads(other, [document_id]).values()
             command = person.submit(desk.carry_out)
             wait_until_blocked(database, desk.connection.info.backend_pid)

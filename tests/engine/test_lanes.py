@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from sync_engine.database.connections import Database
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.decisions import DECISIONS
@@ -461,6 +461,6 @@ def test_an_engine_that_was_overtaken_keeps_what_it_has_prepared(connection):
 
 
 def _overtaken(connection: psycopg.Connection) -> None:
-    with store.transaction(connection):
+    with atomic.transaction(connection):
         store.rows(connection, "work.pulse", now=NOON)
         raise Crash

@@ -6,7 +6,7 @@ from random import SystemRandom
 import psycopg
 
 from sync_engine.database.connections import borrowed
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.recording import Recording
 from sync_engine.model.ids import id_maker
@@ -20,7 +20,7 @@ def test_two_recordings_about_the_same_documents_wait_for_each_other_in_turn(sho
     pool = shop.pool(3)
 
     def note(connection: psycopg.Connection, order: list) -> None:
-        with store.transaction(connection):
+        with atomic.transaction(connection):
             heads = store.lock_heads(connection, documents)
         recording = Recording("engine", database_now(connection), id_maker(SystemRandom()))
         for document_id in order:
@@ -39,4 +39,4 @@ def test_two_recordings_about_the_same_documents_wait_for_each_other_in_turn(sho
             shop.wait_until(lambda: shop.ask(blocked, pids) == [(2,)])
         ended = [type(future.exception(timeout=20)) for future in written]
     # The second finds the documents changed, and decides again.
-    assert sorted(ended, key=str) == [type(None), store.Stale]
+    assert sorted(ended, key=str) == [type(None), atomic.Stale]

@@ -14,7 +14,7 @@ from benchmarks import cells
 from benchmarks.workshop import draft, instant_engine
 from config import FOLDER
 from sync_engine.configuration import BadConfiguration, Hold, load_retention
-from sync_engine.engine import retention, store
+from sync_engine.engine import atomic, retention, store
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import Recorder
@@ -175,7 +175,7 @@ def test_what_was_on_its_way_to_a_month_that_is_settled_meanwhile_is_recorded_an
         recording = Recorder(engine.setup, engine_id="busy", now=engine.clock.now).recording(results)
         with meanwhile_a_month_is_settled(connection, "attempt", NOW.date().replace(day=1)) as worker:
             written = worker.submit(store.record, other, recording)
-        assert isinstance(written.exception(), store.Stale)
+        assert isinstance(written.exception(), atomic.Stale)
         lane.record(other, results)
         assert cells.one(other, "SELECT count(*) FROM attempt") == 1
 
@@ -277,7 +277,7 @@ def test_a_flow_whose_work_was_removed_can_begin_again_and_sends_nothing_twice(c
             "erp",
             NOW,
         )
-    with store.transaction(connection):
+    with atomic.transaction(connection):
         store.write(connection, recording)
     assert connection.execute("SELECT status, step, business_unit, tries FROM work_item").fetchall() == [
         ("due", "create_purchase_order", "DE-SOUTH", 0)

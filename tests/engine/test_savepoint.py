@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from sync_engine.engine import store
+from sync_engine.engine import atomic, store
 
 
 def prepared(connection):
@@ -13,7 +13,7 @@ def prepared(connection):
 
 
 def refused(connection, statement):
-    with store.savepoint(connection):
+    with atomic.savepoint(connection):
         connection.execute(statement)
         raise ValueError("refused")
 
@@ -34,7 +34,7 @@ def test_what_is_refused_is_undone_and_the_rest_stands(connection):
             refused(connection, "INSERT INTO kept VALUES ('refused')")
         with pytest.raises(psycopg.errors.DivisionByZero):
             refused(connection, "INSERT INTO kept SELECT (1 / 0)::text")
-        with store.savepoint(connection):
+        with atomic.savepoint(connection):
             connection.execute("INSERT INTO kept VALUES ('after')")
     assert connection.execute("SELECT what FROM kept ORDER BY what").fetchall() == [("after",), ("before",)]
 

@@ -10,8 +10,8 @@ import pytest
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from sync_engine.engine import atomic, store
 from sync_engine.engine import schedule as module
-from sync_engine.engine import store
 from sync_engine.engine.schedule import Job, Schedule, daily, engine_jobs, every, slot
 
 HOUR = IntervalTrigger(hours=1, timezone=UTC)
@@ -84,7 +84,7 @@ def test_a_job_that_collides_with_another_transaction_is_no_bug_and_runs_again(s
     def collide_once(_connection):
         runs.append("run")
         if len(runs) == 1:
-            raise store.Stale("the document has changed")
+            raise atomic.Stale("the document has changed")
         return "done"
 
     schedules("engine-1", Job("collide", often(1), 60, collide_once, singleton=True)).start()

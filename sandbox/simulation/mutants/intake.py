@@ -57,8 +57,8 @@ INTAKE = (
             code(
                 KEEP,
                 (
-                    "with store.transaction(connection):",
-                    FINISH_FIRST + "with store.transaction(connection):",
+                    "with atomic.transaction(connection):",
+                    FINISH_FIRST + "with atomic.transaction(connection):",
                 ),
             ),
         ),
