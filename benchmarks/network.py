@@ -267,7 +267,7 @@ def _send(client: httpx2.Client, requests: list[Sent]) -> None:
 def main() -> None:
     """Be such a process: the one that measures, or the engine beside it."""
     set_up_logs()  # to standard error: the figures stand alone on standard output
-    stay_on_one()
+    stay_on_one(spare=1)
     database = addressed(sys.stdin.readline())
     if sys.argv[1] == "beside":
         with _running(database, json.loads(sys.stdin.readline()), sys.argv[2]) as tape:

@@ -108,7 +108,7 @@ def main() -> None:
     pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine))
     runner = Runner(engine, pool)
     calm_collector()
-    stay_on_one()
+    stay_on_one(spare=1)
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "go":

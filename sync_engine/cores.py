@@ -24,29 +24,40 @@ class Seat:
 
     Attributes:
         core: Its number.
-        claim: What keeps others of ours away from it; None when every core was taken.
+        claim: What keeps others of ours away from it.
     """
 
     core: int
-    claim: socket.socket | None
+    claim: socket.socket
 
     def leave(self) -> None:
         """Another process may sit here. This one stays where it is."""
-        if self.claim is not None:
-            self.claim.close()
+        self.claim.close()
 
 
-def stay_on_one() -> Seat | None:
-    """Keep this thread, all that are running and all it starts on one core that no other process of ours sits on, if there is one.
-    None: the machine has one core only, or an operating system that does not know this."""
+def stay_on_one(*, spare: int = 0) -> Seat | None:
+    """Keep this thread, all that are running and all it starts on one core that no other process of ours sits on.
+
+    Args:
+        spare: As many cores are left to others: engines that keep every core busy wait for a PostgreSQL on the same machine.
+
+    Returns:
+        The core; None where this process goes on running everywhere: no core is left, there is one only, or the operating system
+        does not know this.
+    """
     if not hasattr(os, "sched_setaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        return None
     # Processes in containers do not see each other's seats: were each to begin with the first core, all would sit there.
     secrets.SystemRandom().shuffle(cores)
-    seat = next((seat for core in cores if (seat := _sit(core)) is not None), Seat(cores[0], None))
+    free = [seat for core in cores if (seat := _sit(core)) is not None]
+    for seat in free[1:]:
+        seat.leave()
+    if len(cores) < 2 or len(free) <= spare:
+        for seat in free[:1]:
+            seat.leave()
+        return None
+    seat = free[0]
     for thread in Path("/proc/self/task").iterdir():
         try:
             os.sched_setaffinity(int(thread.name), {seat.core})

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -11,72 +12,72 @@ pytestmark = pytest.mark.skipif(
 )
 
 SITS = """
-import os, subprocess, sys, threading
-from sync_engine.cores import stay_on_one
+import os, socket, sys, threading
+from sync_engine import cores
+cores.SEAT = chr(0) + sys.argv[1] + " {}"  # seats of this test's own: an engine on this machine is nothing to it
 begun = threading.Event()
 waits = threading.Thread(target=begun.wait)
 waits.start()
-seat = stay_on_one()
+before = os.sched_getaffinity(0)
+seat = cores.stay_on_one(spare=int(sys.argv[2]))
 where = [os.sched_getaffinity(waits.native_id)]
 later = threading.Thread(target=lambda: where.append(os.sched_getaffinity(0)))
 later.start(); later.join()
 begun.set()
-assert where == [{seat.core}] * 2, where
-print(seat.core, seat.claim is not None, flush=True)
+assert where == [before if seat is None else {seat.core}] * 2, where
+print("everywhere" if seat is None else seat.core, flush=True)
 sys.stdin.readline()
 """
 
 
-def sits() -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", SITS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+@contextmanager
+def sits(name, spare=0):
+    """A process that sits down; says where, and stays until the block ends."""
+    command = [sys.executable, "-c", SITS, name, str(spare)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process, process.stdout.readline().strip()
+        process.stdin.close()
 
 
-def told(process: subprocess.Popen[str]) -> tuple[int, bool]:
-    core, has_claim = process.stdout.readline().split()
-    return int(core), has_claim == "True"
-
-
-def test_processes_sit_on_cores_of_their_own_as_long_as_there_are_some():
+def test_processes_sit_on_cores_of_their_own_as_long_as_there_are_some(tmp_path):
     """Threads that run already and those that come later, all of them."""
     cores = sorted(os.sched_getaffinity(0))
-    running = [sits() for _ in cores]
-    try:
-        found = [told(process) for process in running]
-        taken_by_others = [core for core, has_claim in found if not has_claim]
-        own = [core for core, has_claim in found if has_claim]
-        assert len(set(own)) == len(own), "two sit on one core"
-        assert set(own) | set(taken_by_others) <= set(cores)
-        with sits() as late:
-            core, has_claim = told(late)
-            assert core in cores
-            assert not has_claim, "every core was taken"
-            late.stdin.close()
-    finally:
-        for process in running:
-            process.stdin.close()
-            process.wait(20)
-            process.stdout.close()
+    with ExitStack() as all_of_them:
+        found = [all_of_them.enter_context(sits(tmp_path.name))[1] for _ in cores]
+        assert sorted(found, key=int) == [str(core) for core in cores]
+        assert all_of_them.enter_context(sits(tmp_path.name))[1] == "everywhere"
+
+
+def test_engines_leave_a_core_to_the_database(tmp_path):
+    with ExitStack() as all_of_them:
+        found = [all_of_them.enter_context(sits(tmp_path.name, 1))[1] for _ in os.sched_getaffinity(0)]
+    assert found.count("everywhere") == 1
+    assert len(set(found)) == len(found)
+
+
+def test_a_seat_is_free_again_when_its_process_is_killed(tmp_path):
+    spare = len(os.sched_getaffinity(0)) - 1
+    with sits(tmp_path.name, spare) as (first, found):
+        assert found != "everywhere"
+        with sits(tmp_path.name, spare) as (_, second):
+            assert second == "everywhere"
+        first.kill()
+        first.wait(20)
+        with sits(tmp_path.name, spare) as (_, third):
+            assert third != "everywhere"
 
 
 def test_a_program_started_in_between_may_use_every_core():
     """An embedded PostgreSQL is started by whoever needs it first, and serves everybody."""
     starts = """
 import os, subprocess, sys
-from sync_engine.cores import everywhere, stay_on_one
-seat = stay_on_one()
+from sync_engine.cores import everywhere
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 tell = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
 with everywhere():
     print(subprocess.check_output(tell, text=True).strip())
-print(subprocess.check_output(tell, text=True).strip() == f"[{seat.core}]")
+print(subprocess.check_output(tell, text=True).strip())
 """
     said = subprocess.check_output([sys.executable, "-c", starts], text=True).splitlines()
-    assert said == [str(sorted(os.sched_getaffinity(0))), "True"]
-
-
-def test_a_seat_is_free_again_when_its_process_is_killed():
-    with sits() as first:
-        core, has_claim = told(first)
-        first.kill()
-    if has_claim:
-        free = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).bind(chr(0) + 'finance-workflow-sync core {core}')"
-        assert subprocess.run([sys.executable, "-c", free], check=False).returncode == 0
+    cores = sorted(os.sched_getaffinity(0))
+    assert said == [str(cores), str(cores[:1])]

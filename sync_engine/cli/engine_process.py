@@ -57,7 +57,7 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
         )
         log.info("engine started", engine=engine.engine_id, cell=database.cell, systems=sorted(engine.lanes))
         calm_collector()
-        seat = stay_on_one() if settings.one_core else None
+        seat = stay_on_one(spare=1) if settings.one_core else None
         runner.start()
         schedule.start()
         try:
