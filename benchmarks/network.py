@@ -58,24 +58,29 @@ class Tape(httpx2.BaseTransport):
 
     def __init__(self, connections: int) -> None:
         self._limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._networks: dict[str, httpx2.HTTPTransport] = {}
+        self._networks: dict[int | None, httpx2.HTTPTransport] = {}
         self._lock = threading.Lock()
-        self.sent: list[Sent] = []
+        self._requests: list[httpx2.Request] = []
 
-    def _network(self, address: str) -> httpx2.HTTPTransport:
+    def _network(self, port: int | None) -> httpx2.HTTPTransport:
         """A pool of connections per system, as every session has outside of a benchmark."""
         with self._lock:
-            if address not in self._networks:
-                self._networks[address] = httpx2.HTTPTransport(limits=self._limits)
-            return self._networks[address]
+            return self._networks.setdefault(port, httpx2.HTTPTransport(limits=self._limits))
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send, and remember."""
-        content = request.read()
-        response = self._network(request.url.netloc.decode()).handle_request(request)
-        with self._lock:
-            self.sent.append(Sent(request.method, str(request.url), list(request.headers.items()), content))
-        return response
+        """Send, and remember; as little as can be, because it counts as the engine's own time."""
+        port = request.url.port
+        network = self._networks.get(port) or self._network(port)
+        self._requests.append(request)
+        return network.handle_request(request)
+
+    @property
+    def sent(self) -> list[Sent]:
+        """Everything that went out so far."""
+        return [Sent(one.method, str(one.url), list(one.headers.items()), one.read()) for one in list(self._requests)]
+
+    def __len__(self) -> int:
+        return len(self._requests)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -122,7 +127,7 @@ def _journeys(database: Database, systems: Standins, requisitions: int, engines:
             _wait(lambda: _count(connection, "SELECT count(*) FROM document WHERE state = 'ready'") == 1)
             systems.submit(1)
             _wait(lambda: _exported(connection) == 1)
-            before = len(tape.sent), [other.calls() for other in beside]
+            before = len(tape), [other.calls() for other in beside]
             systems.submit(requisitions)
             began = time.perf_counter()
             _wait(lambda: _exported(connection) == 1 + requisitions)
@@ -272,7 +277,7 @@ def main() -> None:
     if sys.argv[1] == "beside":
         with _running(database, json.loads(sys.stdin.readline()), sys.argv[2]) as tape:
             for _ in sys.stdin:
-                print(len(tape.sent), flush=True)
+                print(len(tape), flush=True)
     else:
         print(json.dumps(_rates(database, int(sys.argv[1]), int(sys.argv[2]))))
 

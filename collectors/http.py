@@ -236,8 +236,10 @@ def _cap(response: httpx2.Response) -> None:
     if response.is_closed or not isinstance(response.stream, httpx2.SyncByteStream):
         return
     declared = response.headers.get("Content-Length", "")
-    if declared.isdecimal() and int(declared) > MAX_REPLY_BYTES:
-        raise _TooLarge(response.status_code, int(declared))
+    if declared.isdecimal():
+        if int(declared) > MAX_REPLY_BYTES:
+            raise _TooLarge(response.status_code, int(declared))
+        return  # more than it declares is not read anyway
     response.stream = _Capped(response.stream, response.status_code)
 
 
@@ -406,7 +408,8 @@ class Session:
             return Reply(response.status_code, response.headers, response.content, url)
         try:
             chunks, size = [], 0
-            for chunk in response.iter_bytes():
+            encoded = "Content-Encoding" in response.headers
+            for chunk in response.iter_bytes() if encoded else response.iter_raw():
                 size += len(chunk)
                 if size > MAX_REPLY_BYTES:
                     raise _TooLarge(response.status_code, None)
