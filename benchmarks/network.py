@@ -27,10 +27,10 @@ from benchmarks.process import ROOT, address, addressed
 from benchmarks.standins import TOKEN_PATHS, Standins, standins
 from collectors import SYSTEMS
 from config import FOLDER
+from sync_engine import cores
 from sync_engine.cli.logs import set_up_logs
 from sync_engine.cli.wiring import connect_systems, make_setup
 from sync_engine.configuration import load_systems
-from sync_engine.cores import stay_on_one
 from sync_engine.database.connections import Database
 from sync_engine.engine import promote
 from sync_engine.engine.clock import DatabaseClock
@@ -278,14 +278,14 @@ def _send(client: httpx2.Client, requests: list[Sent]) -> None:
 def main() -> None:
     """Be such a process: the one that measures, or the engine beside it."""
     set_up_logs()  # to standard error: the figures stand alone on standard output
-    stay_on_one(spare=1)
     database = addressed(sys.stdin.readline())
-    if sys.argv[1] == "beside":
-        with _running(database, json.loads(sys.stdin.readline()), sys.argv[2]) as tape:
-            for _ in sys.stdin:
-                print(len(tape), flush=True)
-    else:
-        print(json.dumps(_rates(database, int(sys.argv[1]), int(sys.argv[2]))))
+    with cores.on_one(spare=1):
+        if sys.argv[1] == "beside":
+            with _running(database, json.loads(sys.stdin.readline()), sys.argv[2]) as tape:
+                for _ in sys.stdin:
+                    print(len(tape), flush=True)
+        else:
+            print(json.dumps(_rates(database, int(sys.argv[1]), int(sys.argv[2]))))
 
 
 if __name__ == "__main__":

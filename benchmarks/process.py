@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.workshop import instant_engine
+from sync_engine import cores
 from sync_engine.cli.logs import set_up_logs
-from sync_engine.cores import stay_on_one
 from sync_engine.database.connections import Database
 from sync_engine.engine.runner import Runner, calm_collector
 
@@ -108,15 +108,15 @@ def main() -> None:
     pool = database.engine("finsync_engine", pool_size=Runner.connections_needed(engine))
     runner = Runner(engine, pool)
     calm_collector()
-    stay_on_one(spare=1)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "go":
-            runner.start()
-        else:
-            print(rss_mb(), flush=True)
-    runner.stop()
-    pool.dispose()
+    with cores.on_one(spare=1):
+        print("ready", flush=True)
+        for line in sys.stdin:
+            if line.strip() == "go":
+                runner.start()
+            else:
+                print(rss_mb(), flush=True)
+        runner.stop()
+        pool.dispose()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 KEPT = 512
-"""Charts kept per process; one has some 50 kB."""
+"""Charts kept per process; the least recently used go first."""
 
 PLAIN = (
     str,
@@ -37,7 +37,7 @@ PLAIN = (
     pd.Timedelta,
     type(pd.NaT),
 )
-"""What is written down by its type and `repr`, exactly."""  # fmt: skip
+"""What is written down by its type and `repr`, exactly."""
 
 P = ParamSpec("P")
 
@@ -94,7 +94,7 @@ def _written(value: Any) -> Iterator[str]:
             yield from _written(name)
             yield from _written(value[name])
     elif isinstance(value, pd.Series | pd.Index | np.ndarray):
-        yield f"column {value.dtype}"
+        yield f"column {value.dtype!r}"
         yield from _written(value.tolist())
     elif isinstance(value, list | tuple):
         yield f"{type(value).__name__} {len(value)}"

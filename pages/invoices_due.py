@@ -118,7 +118,12 @@ def _days(ctx: Context, chosen: Filters) -> tuple[date, date]:
 
 
 def _calibration(ctx: Context, facts: _Facts) -> ask.Calibration:
-    found: ask.Calibration = ctx.reports.worked_out("calibration of invoices due", ctx.moment.as_of.date(), lambda: ask.calibration(facts.found, as_of=ctx.moment.as_of))  # fmt: skip
+    found: ask.Calibration = ctx.reports.derived(
+        "calibration of invoices due",
+        lambda: ask.calibration(facts.found, as_of=ctx.moment.as_of),
+        weight=1,
+        true_for=ctx.moment.as_of.date(),
+    )
     return found
 
 

@@ -10,81 +10,84 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SEAT = "\0finance-workflow-sync core {}"
 """An address that is no file: whoever has it sits on that core, and it is free again when they end, however that happens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A core that this process stays on.
-
-    Attributes:
-        core: Its number.
-        claim: What keeps others of ours away from it.
-    """
-
-    core: int
-    claim: socket.socket
-
-    def leave(self) -> None:
-        """Another process may sit here. This one stays where it is."""
-        self.claim.close()
+_before: set[int] | None = None
+"""Where this process might run before it took its seat."""
 
 
-def stay_on_one(*, spare: int = 0) -> Seat | None:
-    """Keep this thread, all that are running and all it starts on one core that no other process of ours sits on.
+@contextmanager
+def on_one(*, spare: int = 0, wanted: bool = True) -> Iterator[int | None]:
+    """Within the block, this process stays on one core that no other of ours sits on: the threads that are running, and all they
+    start.
 
     Args:
         spare: As many cores are left to others: engines that keep every core busy wait for a PostgreSQL on the same machine.
+        wanted: Not at all, if false.
 
-    Returns:
+    Yields:
         The core; None where this process goes on running everywhere: no core is left, there is one only, or the operating system
         does not know this.
     """
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    cores = sorted(os.sched_getaffinity(0))
-    # Processes in containers do not see each other's seats: were each to begin with the first core, all would sit there.
-    secrets.SystemRandom().shuffle(cores)
-    free = [seat for core in cores if (seat := _sit(core)) is not None]
-    for seat in free[1:]:
-        seat.leave()
-    if len(cores) < 2 or len(free) <= spare:
-        for seat in free[:1]:
-            seat.leave()
-        return None
-    seat = free[0]
-    for thread in Path("/proc/self/task").iterdir():
-        try:
-            os.sched_setaffinity(int(thread.name), {seat.core})
-        except ProcessLookupError:
-            continue  # it has ended meanwhile
-    return seat
+    global _before  # noqa: PLW0603 - a process has one place, whoever asks
+    cores = sorted(os.sched_getaffinity(0)) if wanted and hasattr(os, "sched_setaffinity") else []
+    claim = _take(cores, spare) if len(cores) > 1 else None
+    if claim is None:
+        yield None
+        return
+    core, seat = claim
+    _before = set(cores)
+    _move({core})
+    try:
+        yield core
+    finally:
+        _move(_before)
+        _before = None
+        seat.close()
 
 
 @contextmanager
 def everywhere() -> Iterator[None]:
-    """Programs that are started in the block may run on every core, wherever their starter sits."""
-    if not hasattr(os, "sched_setaffinity"):
+    """Programs that are started in the block may run wherever this process might before it took its seat."""
+    if _before is None:
         yield
         return
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the kernel leaves out what this process may not have
+    os.sched_setaffinity(0, _before)
     try:
         yield
     finally:
         os.sched_setaffinity(0, own)
 
 
-def _sit(core: int) -> Seat | None:
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+def _take(cores: list[int], spare: int) -> tuple[int, socket.socket] | None:
+    """A free core and what keeps others of ours away from it, if more than `spare` are free."""
+    # Processes in containers do not see each other's seats: were each to begin with the first core, all would sit there.
+    shuffled = secrets.SystemRandom().sample(cores, len(cores))
+    free = [(core, seat) for core in shuffled if (seat := _sit(core)) is not None]
+    taken = free[0] if len(free) > spare else None
+    for found in free:
+        if found is not taken:
+            found[1].close()
+    return taken
+
+
+def _sit(core: int) -> socket.socket | None:
+    seat = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        claim.bind(SEAT.format(core))
+        seat.bind(SEAT.format(core))
     except OSError:
-        claim.close()
+        seat.close()
         return None
-    return Seat(core, claim)
+    return seat
+
+
+def _move(cores: set[int]) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread.name), cores)

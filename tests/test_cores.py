@@ -1,6 +1,7 @@
 """Where a process of many threads runs. Each stands in a process of its own: nobody else's threads shall be moved."""
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -19,14 +20,15 @@ begun = threading.Event()
 waits = threading.Thread(target=begun.wait)
 waits.start()
 before = os.sched_getaffinity(0)
-seat = cores.stay_on_one(spare=int(sys.argv[2]))
-where = [os.sched_getaffinity(waits.native_id)]
-later = threading.Thread(target=lambda: where.append(os.sched_getaffinity(0)))
-later.start(); later.join()
+with cores.on_one(spare=int(sys.argv[2])) as core:
+    where = [os.sched_getaffinity(waits.native_id)]
+    later = threading.Thread(target=lambda: where.append(os.sched_getaffinity(0)))
+    later.start(); later.join()
+    assert where == [before if core is None else {core}] * 2, where
+    print("everywhere" if core is None else core, flush=True)
+    sys.stdin.readline()
+assert os.sched_getaffinity(0) == os.sched_getaffinity(waits.native_id) == before
 begun.set()
-assert where == [before if seat is None else {seat.core}] * 2, where
-print("everywhere" if seat is None else seat.core, flush=True)
-sys.stdin.readline()
 """
 
 
@@ -37,6 +39,7 @@ def sits(name, spare=0):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process, process.stdout.readline().strip()
         process.stdin.close()
+        assert process.wait(20) in {0, -signal.SIGKILL}
 
 
 def test_processes_sit_on_cores_of_their_own_as_long_as_there_are_some(tmp_path):
@@ -67,17 +70,21 @@ def test_a_seat_is_free_again_when_its_process_is_killed(tmp_path):
             assert third != "everywhere"
 
 
-def test_a_program_started_in_between_may_use_every_core():
+def test_a_program_started_in_between_may_run_wherever_we_might(tmp_path):
     """An embedded PostgreSQL is started by whoever needs it first, and serves everybody."""
     starts = """
 import os, subprocess, sys
-from sync_engine.cores import everywhere
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from sync_engine import cores
+cores.SEAT = chr(0) + sys.argv[1] + " {}"
 tell = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
-with everywhere():
+with cores.on_one() as core:
+    with cores.everywhere():
+        print(subprocess.check_output(tell, text=True).strip())
+    print(subprocess.check_output(tell, text=True).strip() == f"[{core}]")
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # somebody else has said where to run
+with cores.everywhere():
     print(subprocess.check_output(tell, text=True).strip())
-print(subprocess.check_output(tell, text=True).strip())
 """
-    said = subprocess.check_output([sys.executable, "-c", starts], text=True).splitlines()
+    said = subprocess.check_output([sys.executable, "-c", starts, tmp_path.name], text=True).splitlines()
     cores = sorted(os.sched_getaffinity(0))
-    assert said == [str(cores), str(cores[:1])]
+    assert said == [str(cores), "True", str(cores[:1])]

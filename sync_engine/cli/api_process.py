@@ -5,10 +5,10 @@ import threading
 import structlog
 import uvicorn
 
+from sync_engine import cores
 from sync_engine.api.service import make_api, make_pool
 from sync_engine.cli.stopping import told_to_stop
 from sync_engine.configuration import load_systems
-from sync_engine.cores import stay_on_one
 from sync_engine.engine import promote
 from sync_engine.opening import opened
 from sync_engine.settings import Settings
@@ -39,18 +39,16 @@ def run_api(settings: Settings) -> None:
                 log_config=None,
             )
         )
-        seat = stay_on_one() if settings.one_core else None
         # In the main thread uvicorn would end the process by the signal it caught, before the database is closed.
         serving = threading.Thread(target=server.run, name="api", daemon=True)
-        serving.start()
-        log.info("api started", host=settings.api_host, port=settings.api_port, cell=database.cell)
-        try:
-            while serving.is_alive() and not stop.wait(0.5):
-                pass
-        finally:
-            server.should_exit = True
-            serving.join(STOP_S + 5)
-            pool.dispose()
-            if seat is not None:
-                seat.leave()
-            log.info("api stopped")
+        with cores.on_one(wanted=settings.one_core):
+            serving.start()
+            log.info("api started", host=settings.api_host, port=settings.api_port, cell=database.cell)
+            try:
+                while serving.is_alive() and not stop.wait(0.5):
+                    pass
+            finally:
+                server.should_exit = True
+                serving.join(STOP_S + 5)
+                pool.dispose()
+                log.info("api stopped")

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server.starlette.starlette_app import App
 
+from sync_engine import cores
 from sync_engine.cli.stopping import end_with_supervisor
-from sync_engine.cores import stay_on_one
 from sync_engine.engine.runner import calm_collector
 from sync_engine.settings import Settings
 
@@ -101,21 +101,19 @@ def run_app(settings: Settings) -> None:
     app = App(path, secrets=secrets_for(settings), middleware=[headers], on_script_error=_note)
     import_module("app")  # with every page, so that the collector need never look through them
     calm_collector()
-    if settings.one_core:
-        stay_on_one()
     log.info("app started", url=settings.app_url)
-    app.run(
-        config={
-            "server.address": settings.app_host,
-            "server.port": settings.app_port,
-            "server.headless": True,
-            # Streamlit looks through everything there is after every drawing: among a company's answers that takes as long as
-            # the drawing itself. Python's own collector looks when there is reason to.
-            "runner.postScriptGC": False,
-            # A page of somebody else's must not talk to this server under a name of its own (DNS rebinding).
-            "server.allowedHosts": list(hosts),
-        }
-    )
+    config = {
+        "server.address": settings.app_host,
+        "server.port": settings.app_port,
+        "server.headless": True,
+        # Streamlit looks through everything there is after every drawing: among a company's answers that takes as long as
+        # the drawing itself. Python's own collector looks when there is reason to.
+        "runner.postScriptGC": False,
+        # A page of somebody else's must not talk to this server under a name of its own (DNS rebinding).
+        "server.allowedHosts": list(hosts),
+    }
+    with cores.on_one(wanted=settings.one_core):
+        app.run(config=config)
 
 
 def _note(error: Exception) -> None:

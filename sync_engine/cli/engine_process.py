@@ -8,11 +8,11 @@ import psycopg
 import sqlalchemy as sa
 import structlog
 
+from sync_engine import cores
 from sync_engine.cli import alert_jobs
 from sync_engine.cli.wiring import EngineRoom, make_engine
 from sync_engine.configuration import Systems, load_retention
 from sync_engine.control.execute import execute_commands
-from sync_engine.cores import stay_on_one
 from sync_engine.database.connections import Database
 from sync_engine.engine import promote, retention
 from sync_engine.engine.engine import database_now
@@ -57,20 +57,18 @@ def run_engine(settings: Settings, systems: Systems, access: Callable[[str], Acc
         )
         log.info("engine started", engine=engine.engine_id, cell=database.cell, systems=sorted(engine.lanes))
         calm_collector()
-        seat = stay_on_one(spare=1) if settings.one_core else None
-        runner.start()
-        schedule.start()
-        try:
-            stop.wait()
-        finally:
-            schedule.stop()
-            runner.stop()
-            log.info("engine stopped", engine=engine.engine_id)
-            pool.dispose()
-            for session in room.sessions.values():
-                session.close()
-            if seat is not None:
-                seat.leave()
+        with cores.on_one(spare=1, wanted=settings.one_core):
+            runner.start()
+            schedule.start()
+            try:
+                stop.wait()
+            finally:
+                schedule.stop()
+                runner.stop()
+                log.info("engine stopped", engine=engine.engine_id)
+                pool.dispose()
+                for session in room.sessions.values():
+                    session.close()
 
 
 def _enter(

@@ -108,7 +108,7 @@ class Collector:
                 return Collected(pages, records, new, error=str(error))
             try:
                 new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
-            except atomic.Stale:
+            except atomic.Stale:  # the month its messages go to was settled meanwhile; now they find it
                 new += self._keep(connection, feed, claimed["fencing_token"], page, attempt)
             del self._unfinished[feed.name]
             pages += 1

@@ -4,6 +4,7 @@ import pytest
 
 from sql import VIEWS
 from sync_engine.control.roles import NAMES_APPROVERS, Role
+from sync_engine.insight.reports import Cache
 from sync_engine.insight.reports.reading import tells_deciders
 from tests.pages.asking import asking
 from tests.pages.conftest import ANALYST, AUDITOR, LEADER, OPERATIONS, SUPPORT, words_of
@@ -79,6 +80,18 @@ def test_only_the_views_that_are_known_to_tell_do(world):
     telling = {file.stem for file in VIEWS.glob("*.sql") if any(word in file.read_text() for word in ("decider(", "names_deciders(", "said_of_decision("))}  # fmt: skip
     assert telling == {"70_control_check"}
     assert [tells_deciders(name) for name in ("events_of", "decisions", "approvals_of", "control_rows", "report_approvals.tasks", "units", "exception_rate")] == [True] * 5 + [False] * 2  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), [(LEADER, OPERATIONS), (OPERATIONS, LEADER)])
+def test_what_was_answered_to_one_is_not_shown_to_another_who_may_know_more_or_less(world, deciders, first, second):
+    """Both see every business unit, and both ask the same of one cache."""
+    since, until = (world.one(f"SELECT {end}(recorded_at) FROM event") for end in ("min", "max"))
+    cache, told = Cache(), {}
+    for person in (first, second):
+        with asking(world, person, cache) as reports:
+            rows = reports.remembered("decisions", units=None, since=since, until=until, text="", limit=50)
+            told[person] = bool(named(str(rows), deciders))
+    assert told == {LEADER: True, OPERATIONS: False}
 
 
 def test_the_rule_is_one(world):

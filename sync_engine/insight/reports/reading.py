@@ -185,7 +185,8 @@ class Reports:
         """As `rows`, from the cache while that is still true. The rows are shared: read them, do not change them."""
         if isinstance(arguments.get("as_of"), datetime):
             arguments["as_of"] = rounded(arguments["as_of"])
-        sight = self._sight(tells_deciders(question))
+        tells = tells_deciders(question)
+        sight = self._sight(tells)
         key = (question, sight, _frozen(arguments))
         watermark = self.newest
         entry = self.cache.get(key, watermark, not_before=self.not_before)
@@ -195,17 +196,27 @@ class Reports:
         with self._putting(question) as cursor:
             cursor.execute(_statement(question), arguments)
             answer = cursor.fetchall()
-            seen_with = _seen_with(cursor, with_names=tells_deciders(question))
+            seen_with = _seen_with(cursor, with_names=tells)
         # Rights may have changed since the page began: what was seen with other rights is nobody else's answer.
         if seen_with == sight:
             self.cache.put(key, watermark, answer, len(answer) + 1)
         return answer
 
-    def derived(self, name: str, make: Callable[[], Any], *, weight: int, **arguments: Any) -> Any:
-        """What `make` works out of answers, remembered as they are: `weight` is in rows. Shared: read it, do not change it."""
+    def derived(
+        self, name: str, make: Callable[[], Any], *, weight: int, true_for: object = None, **arguments: Any
+    ) -> Any:
+        """What `make` works out of answers, remembered as they are. Shared: read it, do not change it.
+
+        Args:
+            name: What it is.
+            make: Works it out.
+            weight: In rows.
+            true_for: What it is true for (a day, say), whatever is recorded meanwhile; else the newest recording, as an answer.
+            arguments: What it depends on beside the person's sight.
+        """
         sight = self._sight(True)
         key = (name, sight, _frozen(arguments))
-        watermark = self.newest
+        watermark = self.newest if true_for is None else true_for
         entry = self.cache.get(key, watermark, not_before=self.not_before)
         if entry is not None:
             return entry.answer
@@ -219,16 +230,6 @@ class Reports:
     def frame(self, question: str, columns: Sequence[str], **arguments: Any) -> pd.DataFrame:
         """As `remembered`, as a table."""
         return table(self.remembered(question, **arguments), columns)
-
-    def worked_out(self, what: str, period: object, make: Callable[[], Any]) -> Any:
-        """What takes longer to work out than to ask: made once per sight and `period` (a day, say) and kept while the cache keeps it."""
-        key = (what, self._sight(True), period)
-        entry = self.cache.get(key, period, not_before=self.not_before)
-        if entry is not None:
-            return entry.answer
-        answer = make()
-        self.cache.put(key, period, answer, 1)
-        return answer
 
     def _sight(self, with_names: bool) -> tuple[object, ...]:
         """What the database shows a session by: its business units and, where that matters, whether it is told who decided."""
