@@ -151,10 +151,11 @@ def lines(
             line={"color": line.colour, "width": 2.2, "dash": "dot" if line.dashed else "solid"},
             hovertemplate=f"%{{x|%a %d %b}}: %{{y:,.4~g}}{unit} {line.name}<extra></extra>",
         )
-        if len(shown):
+        ends = values.last_valid_index()
+        if ends is not None:
             figure.add_annotation(
-                x=shown[x].iloc[-1],
-                y=values.iloc[-1],
+                x=shown.loc[ends, x],
+                y=values.loc[ends],
                 text=line.name,
                 showarrow=False,
                 xanchor="left",
@@ -180,9 +181,9 @@ NAME_PX = 15
 
 def _apart(lines_by_name: dict[str, pd.Series], height: int) -> dict[str, float]:
     """How far each line's name is moved up, in pixels, so that names of lines that end together can both be read."""
-    drawn = {name: values for name, values in lines_by_name.items() if len(values) and pd.notna(values.iloc[-1])}
-    top = max((float(values.max()) for values in drawn.values()), default=0.0) or 1.0
-    ends = sorted((float(values.iloc[-1]) / top * height, name) for name, values in drawn.items())
+    known = {name: held for name, values in lines_by_name.items() if len(held := values.dropna())}
+    top = max((float(values.max()) for values in known.values()), default=0.0) or 1.0
+    ends = sorted((float(values.iloc[-1]) / top * height, name) for name, values in known.items())
     moved, last = dict.fromkeys(lines_by_name, 0.0), float("-inf")
     for at, name in ends:
         last = max(at, last + NAME_PX)

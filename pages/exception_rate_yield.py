@@ -118,7 +118,8 @@ def _course(ctx: Context, facts: Facts, kinds: pd.DataFrame, weeks: pd.DataFrame
     figure.update_xaxes(tickvals=list(points["week"])[:: 1 + len(points) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0)  # fmt: skip
     figure.update_yaxes(range=[0, 103])
     if ctx.narrow:  # names beside the lines would take half of the room
-        figure.update_layout(annotations=[], margin={"r": 12}, showlegend=True, legend={"orientation": "h", "y": -0.2, "x": 0, "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+        figure.layout.annotations = ()  # to update with nothing would leave them
+        figure.update_layout(margin={"r": 12}, showlegend=True, legend={"orientation": "h", "y": -0.2, "x": 0, "font": {"color": style.quiet, "size": 12}})  # fmt: skip
     table = weeks.assign(kind=[sentence(DOCUMENT_TYPES[kind]) for kind in weeks["document_type"]])
     table = table[["week", "kind", "ended", "first_pass", "share", "met", "touched", "otherwise"]].rename(
         columns={"week": "Week from", "kind": "Type", "ended": "Ended as intended (n)", "first_pass": "First pass", "share": "Yield", "met": "Met an exception", "touched": "Touched without one", "otherwise": "Ended otherwise"}

@@ -144,4 +144,10 @@ def test_a_wrong_address_is_read_without_it(books, query):
 
 def test_on_a_phone_it_draws(books, monkeypatch):
     monkeypatch.setattr("pages.screen.is_narrow", lambda: True)
-    assert not books.look(PAGE, person=LEADER, **{"yield": "not"}).exception
+    monkeypatch.setattr(page, "FEW", 1)
+    seen = {}
+    chart = page.frame.chart
+    monkeypatch.setattr(page.frame, "chart", lambda figure, *said, key, **how: (seen.update({key: figure}), chart(figure, *said, key=key, **how)))  # fmt: skip
+    assert not books.look(PAGE, person=LEADER, period="90d", **{"yield": "not"}).exception
+    assert seen["rate.yield"].layout.showlegend
+    assert not seen["rate.yield"].layout.annotations, "the names stand in the legend, and would lie on the lines"

@@ -379,3 +379,13 @@ def test_the_names_of_lines_that_end_together_stand_apart():
     shift = {note.text: note.yshift for note in drawn.layout.annotations}
     assert (shift["a"], shift["c"]) == (0, 0)
     assert 12 < shift["b"] <= charts.NAME_PX
+
+
+def test_a_line_that_ends_early_is_named_where_it_ends_and_one_without_a_point_not_at_all():
+    """Where there is no value, plotly puts a name in the middle of nowhere."""
+    weeks = pd.to_datetime(["2026-01-05", "2026-01-12", "2026-01-19"])
+    frame = pd.DataFrame({"week": weeks, "early": [90.0, 80.0, None], "whole": [1.0, 2.0, 3.0], "none": [None] * 3})
+    series = [charts.Line(name, name, charts.OK) for name in ("early", "whole", "none")]
+    drawn = charts.lines(frame, x="week", series=series, style=charts.LIGHT)
+    named = {note.text: (pd.Timestamp(note.x), note.y) for note in drawn.layout.annotations}
+    assert named == {"early": (weeks[1], 80.0), "whole": (weeks[2], 3.0)}
