@@ -10,11 +10,14 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 SEAT = "\0finance-workflow-sync core {}"
 """An address that is no file: whoever has it sits on that core, and it is free again when they end, however that happens."""
+
+TICKET = "\0finance-workflow-sync busy {}"
+"""Of these there are fewer than cores: whoever may keep a core busy all the time needs one to sit down."""
 
 
 _before: set[int] | None = None
@@ -27,7 +30,8 @@ def on_one(*, spare: int = 0, wanted: bool = True) -> Iterator[int | None]:
     start.
 
     Args:
-        spare: As many cores are left to others: engines that keep every core busy wait for a PostgreSQL on the same machine.
+        spare: Of processes that may keep a core busy all the time, so many fewer sit down than there are cores: two engines on two
+            cores would wait for a PostgreSQL beside them. Others are not counted.
         wanted: Not at all, if false.
 
     Yields:
@@ -36,19 +40,18 @@ def on_one(*, spare: int = 0, wanted: bool = True) -> Iterator[int | None]:
     """
     global _before  # noqa: PLW0603 - a process has one place, whoever asks
     cores = sorted(os.sched_getaffinity(0)) if wanted and hasattr(os, "sched_setaffinity") else []
-    claim = _take(cores, spare) if len(cores) > 1 else None
-    if claim is None:
-        yield None
-        return
-    core, seat = claim
-    _before = set(cores)
-    _move({core})
-    try:
-        yield core
-    finally:
-        _move(_before)
-        _before = None
-        seat.close()
+    with ExitStack() as held:
+        core = _sit_down(cores, spare, held) if len(cores) > 1 else None
+        if core is None:
+            yield None
+            return
+        _before = set(cores)
+        _move({core})
+        try:
+            yield core
+        finally:
+            _move(_before)
+            _before = None
 
 
 @contextmanager
@@ -65,26 +68,29 @@ def everywhere() -> Iterator[None]:
         os.sched_setaffinity(0, own)
 
 
-def _take(cores: list[int], spare: int) -> tuple[int, socket.socket] | None:
-    """A free core and what keeps others of ours away from it, if more than `spare` are free."""
+def _sit_down(cores: list[int], spare: int, held: ExitStack) -> int | None:
+    """A core that nobody of ours sits on; `held` keeps what it took to get there."""
+    tickets = [TICKET.format(number) for number in range(len(cores) - spare)] if spare else []
     # Processes in containers do not see each other's seats: were each to begin with the first core, all would sit there.
     shuffled = secrets.SystemRandom().sample(cores, len(cores))
-    free = [(core, seat) for core in shuffled if (seat := _sit(core)) is not None]
-    taken = free[0] if len(free) > spare else None
-    for found in free:
-        if found is not taken:
-            found[1].close()
-    return taken
-
-
-def _sit(core: int) -> socket.socket | None:
-    seat = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        seat.bind(SEAT.format(core))
-    except OSError:
-        seat.close()
+    if spare and _first_free(tickets, held) is None:
         return None
-    return seat
+    place = _first_free([SEAT.format(core) for core in shuffled], held)
+    return None if place is None else shuffled[place]
+
+
+def _first_free(addresses: list[str], held: ExitStack) -> int | None:
+    """Which of these addresses nobody has; from now on we have it."""
+    for place, address in enumerate(addresses):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(address)
+        except OSError:
+            claim.close()
+        else:
+            held.enter_context(claim)
+            return place
+    return None
 
 
 def _move(cores: set[int]) -> None:

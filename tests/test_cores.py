@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 SITS = """
 import os, socket, sys, threading
 from sync_engine import cores
-cores.SEAT = chr(0) + sys.argv[1] + " {}"  # seats of this test's own: an engine on this machine is nothing to it
+cores.SEAT, cores.TICKET = (chr(0) + sys.argv[1] + one for one in (" seat {}", " ticket {}"))  # this test's own, and no engine's
 begun = threading.Event()
 waits = threading.Thread(target=begun.wait)
 waits.start()
@@ -56,6 +56,14 @@ def test_engines_leave_a_core_to_the_database(tmp_path):
         found = [all_of_them.enter_context(sits(tmp_path.name, 1))[1] for _ in os.sched_getaffinity(0)]
     assert found.count("everywhere") == 1
     assert len(set(found)) == len(found)
+
+
+def test_an_engine_has_a_core_of_its_own_beside_an_application_on_two_cores(tmp_path):
+    """What is not busy all the time takes nothing from engines but its core."""
+    with ExitStack() as all_of_them:
+        found = [all_of_them.enter_context(sits(tmp_path.name, spare))[1] for spare in (0, 1)]
+    assert "everywhere" not in found
+    assert len(set(found)) == 2
 
 
 def test_a_seat_is_free_again_when_its_process_is_killed(tmp_path):

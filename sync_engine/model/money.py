@@ -52,6 +52,15 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(_quantum(currency), rounding=ROUND_HALF_UP, context=_WIDE)
 
 
+def written(amount: Decimal, currency: str) -> str:
+    """`amount` as a sentence says it, in whole minor units.
+
+    >>> written(Decimal("-9650.440000"), "EUR"), written(Decimal("3549000"), "JPY")
+    ('-9,650.44 EUR', '3,549,000 JPY')
+    """
+    return f"{rounded(amount, currency):,} {currency}"
+
+
 def is_whole_minor_units(amount: Decimal, currency: str) -> bool:
     """Whether `amount` needs no rounding in `currency`.
 

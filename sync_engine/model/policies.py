@@ -14,6 +14,7 @@ from rapidfuzz import fuzz
 
 from sync_engine.model.documents import Decision
 from sync_engine.model.matching import Tolerance
+from sync_engine.model.money import written
 
 ZERO = Decimal(0)
 
@@ -154,10 +155,16 @@ def budget(wanted: Decimal, book: Budget | None, *, cost_centre: str) -> tuple[R
     """
     if book is None or wanted <= book.available:
         return ()
+    whole = written(book.amount, book.currency)
+    left = (
+        f"nothing is left of {whole}, it is overdrawn by {written(-book.available, book.currency)}"
+        if book.available < 0
+        else f"{written(book.available, book.currency)} of {whole} is left"
+    )
     return (
         Reason(
             "budget_exceeded",
-            f"{wanted} {book.currency} is wanted from cost centre {cost_centre}; {book.available} of {book.amount} is left.",
+            f"{written(wanted, book.currency)} is wanted from cost centre {cost_centre}; {left}.",
             {
                 "cost_centre": cost_centre,
                 "wanted": str(wanted),

@@ -119,8 +119,8 @@ def test_procurement_and_erp_disagreeing_on_the_budget_shows_both_answers(house)
     house.run(minutes=10)
     [(code, _, _, message)] = house.cases()
     assert code == "budget_conflict"
-    assert "5000.00" in message
-    assert "read 2026-09-15" in message
+    assert "5,000.00 EUR left of 5,000.00 EUR for 4711" in message
+    assert message.count("(read 15 Sep 2026, ") == 2
 
 
 def test_an_unknown_cost_centre_names_its_neighbours_and_a_corrected_version_goes_on_by_itself(house):

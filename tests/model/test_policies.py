@@ -149,10 +149,13 @@ def test_a_wish_fits_what_every_other_commitment_has_left(wanted, reserved, fits
     assert (reasons == ()) is fits
     if not fits:
         assert reasons[0].code == "budget_exceeded"
-        assert (
-            reasons[0].sentence
-            == f"{wanted} EUR is wanted from cost centre 4711; {1000 - D(reserved)} of 1000 is left."
-        )
+        left = {
+            "0": "1,000.00 EUR of 1,000.00 EUR is left",
+            "600": "400.00 EUR of 1,000.00 EUR is left",
+            "1000": "0.00 EUR of 1,000.00 EUR is left",
+            "1200": "nothing is left of 1,000.00 EUR, it is overdrawn by 200.00 EUR",
+        }[reserved]
+        assert reasons[0].sentence == f"{D(wanted):,.2f} EUR is wanted from cost centre 4711; {left}."
 
 
 def test_a_cost_centre_without_a_budget_is_not_controlled():

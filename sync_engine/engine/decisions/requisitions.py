@@ -1,7 +1,8 @@
 """Requisition to order: validation and enrichment, policies and budget, approvals, segregation. Its orders: `drafting`."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,7 @@ from sync_engine.model.documents import (
 from sync_engine.model.errors import MappingError, SyncError
 from sync_engine.model.flows import Role
 from sync_engine.model.mappings import nearest
+from sync_engine.model.money import written
 
 SUPPLIER_PATIENCE_S = 300
 """A supplier entered together with its first requisition arrives by another feed and is checked first; nobody needs to hear
@@ -309,14 +311,20 @@ def _budget_refusal(
     if ours:
         return refused_because(ours, more={"erp_verdict": str(erp.get("verdict", "not asked"))})
     if exceeded_there:
-        there = f"The ERP says: {erp.get('message')} (read {erp.get('read_at')})."
+        there = f"The ERP says: {erp.get('message')} ({_read(erp)})."
         here = "Procurement says it is covered: " + "; ".join(
-            f"{told['remaining']} {told['currency']} left of {told['amount']} for {told['cost_centre']} (read {told['read_at']})"
+            f"{written(Decimal(told['remaining']), told['currency'])} left of {written(Decimal(told['amount']), told['currency'])} for {told['cost_centre']} ({_read(told)})"
             for told in item.facts.get("procurement_budget", [])
         )
         centre = next(iter(wishes), ("", ""))[0]
         return refused_because([policies.Reason("budget_conflict", f"{there} {here}.", {"cost_centre": centre})])
     return None
+
+
+def _read(told: Mapping[str, Any]) -> str:
+    """When a system was asked, to the minute."""
+    at = told.get("read_at")
+    return f"read {datetime.fromisoformat(at).astimezone(UTC):%d %b %Y, %H:%M} UTC" if at else "not read"
 
 
 def purchase_of(requisition: Requisition) -> policies.Purchase:
