@@ -107,11 +107,13 @@ def bars(
         )
     )
     layout(figure, style, height=height or 44 + 34 * max(len(shown), 1))
+    longest = max((len(str(words)) for words in shown[text]), default=0)
     figure.update_xaxes(
         showgrid=False,
         showticklabels=False,
         rangemode="tozero",
-        range=[0, float(shown[value].astype(float).max() or 1) * 1.8],
+        # The words at the end of the longest bar have to find room beside it, in a chart of half a page too.
+        range=[0, float(shown[value].astype(float).max() or 1) * max(1.8, 1.3 + 0.05 * longest)],
     )
     figure.update_yaxes(showgrid=False, tickfont={"color": style.text, "size": 13})
     return figure

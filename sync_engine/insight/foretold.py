@@ -143,7 +143,7 @@ def told(past: Sequence[Past], moments: Iterable[float], *, until: date) -> list
     said: list[Told] = []
     done: set[str] = set()
     for at_s in sorted(moments):
-        now_open = [one for one in past if one.document not in done and _is_open(one, at_s) and one.due_on < until]  # type: ignore[operator]
+        now_open = [one for one in past if one.document not in done and _is_open(one, at_s) and one.due_on is not None and one.due_on < until]  # fmt: skip
         if not now_open:
             continue
         known, paid = Peers(stays_known(past, at_s)), paid_known(past, at_s)
@@ -156,7 +156,8 @@ def told(past: Sequence[Past], moments: Iterable[float], *, until: date) -> list
             if chance is None or chance.n < SOME:
                 continue  # nothing would have been said of it: a guess from a few peers is shown as one
             done.add(one.document)
-            said.append(Told(one.document, chance.p, one.paid_on is not None and one.paid_on <= one.due_on))  # type: ignore[operator]
+            in_time = one.paid_on is not None and one.due_on is not None and one.paid_on <= one.due_on
+            said.append(Told(one.document, chance.p, in_time))
     return said
 
 
