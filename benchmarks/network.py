@@ -23,7 +23,9 @@ from urllib.parse import urlsplit
 import httpx2
 import psycopg
 
-from benchmarks.process import ROOT, address, addressed
+from benchmarks import beside
+from benchmarks.beside import ROOT
+from benchmarks.process import address, addressed
 from benchmarks.standins import TOKEN_PATHS, Standins, standins
 from collectors import SYSTEMS
 from config import FOLDER
@@ -121,15 +123,17 @@ def _rates(database: Database, requisitions: int, engines: int) -> dict[str, Any
 def _journeys(database: Database, systems: Standins, requisitions: int, engines: int) -> tuple[list[Sent], int, float]:
     """What this process's engine has sent, how many calls all engines made, and in how many seconds."""
     with _running(database, systems.urls, "engine-1") as tape, ExitStack() as others:
-        beside = [others.enter_context(_beside(database, systems, f"engine-{n}")) for n in range(2, engines + 1)]
+        others_running = [
+            others.enter_context(_beside(database, systems, f"engine-{n}")) for n in range(2, engines + 1)
+        ]
         with database.connected("finsync_engine") as connection:
             # The supplier is known and checked before anybody buys from it, and tokens have been fetched.
             _wait(lambda: _count(connection, "SELECT count(*) FROM document WHERE state = 'ready'") == 1)
             systems.submit(1)
             _wait(lambda: _exported(connection) == 1)
-            before = len(tape), [other.calls() for other in beside]
-            systems.submit(requisitions)
+            before = len(tape), [other.calls() for other in others_running]
             began = time.perf_counter()
+            systems.submit(requisitions)
             _wait(lambda: _exported(connection) == 1 + requisitions)
             seconds = time.perf_counter() - began
         sent = tape.sent
@@ -137,7 +141,7 @@ def _journeys(database: Database, systems: Standins, requisitions: int, engines:
         # Of a few journeys another engine may have made every call; what this one asked before serves as the yardstick then.
         return (
             ours or sent,
-            len(ours) + sum(other.calls() - had for other, had in zip(beside, before[1], strict=True)),
+            len(ours) + sum(other.calls() - had for other, had in zip(others_running, before[1], strict=True)),
             seconds,
         )
 
@@ -181,8 +185,7 @@ class _Other:
 
 @contextmanager
 def _beside(database: Database, systems: Standins, name: str) -> Iterator[_Other]:
-    command = [sys.executable, "-m", "benchmarks.network", "beside", name]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very program
+    with beside.start("network", "beside", name) as process:
         try:
             if process.stdin is not None:
                 process.stdin.write(f"{address(database)}\n{json.dumps(systems.urls)}\n")

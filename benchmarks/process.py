@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import beside
 from benchmarks.workshop import instant_engine
 from sync_engine import cores
 from sync_engine.cli.logs import set_up_logs
 from sync_engine.database.connections import Database
 from sync_engine.engine.runner import Runner, calm_collector
-
-ROOT = Path(__file__).parents[1]
 
 
 class Process:
@@ -66,16 +65,7 @@ def addressed(line: str) -> Database:
 def engines(database: Database, many: int) -> Iterator[list[Process]]:
     """Engines in processes of their own, ready; they stop when the block ends."""
     told = address(database)
-    running = [
-        subprocess.Popen(  # noqa: S603 - this very program
-            [sys.executable, "-m", "benchmarks.process", f"engine-{n}"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(1, many + 1)
-    ]
+    running = [beside.start("process", f"engine-{n}") for n in range(1, many + 1)]
     try:
         for process in running:
             if process.stdin is not None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks import beside
 from sandbox.basware import Basware
 from sandbox.coupa import Coupa
 from sandbox.coupa.records import Wanted
@@ -25,7 +25,6 @@ from sandbox.servicenow import ServiceNow
 from sandbox.wire import Standin
 from sync_engine.cli.logs import set_up_logs
 
-ROOT = Path(__file__).parents[1]
 TOKEN_PATHS = {
     "coupa": "/oauth2/token",
     "servicenow": "/oauth_token.do",
@@ -59,8 +58,7 @@ class Standins:
 @contextmanager
 def standins() -> Iterator[Standins]:
     """The stand-ins, answering for as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.standins"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very program
+    with beside.start("standins") as process:
         try:
             yield Standins(process)
         finally:

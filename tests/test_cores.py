@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from benchmarks.beside import ROOT
+
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="this machine has one core"
 )
@@ -96,3 +98,19 @@ with cores.everywhere():
     said = subprocess.check_output([sys.executable, "-c", starts, tmp_path.name], text=True).splitlines()
     cores = sorted(os.sched_getaffinity(0))
     assert said == [str(cores), "True", str(cores[:1])]
+
+
+def test_what_a_benchmark_starts_beside_an_engine_does_not_share_its_core(tmp_path):
+    """Stand-ins on the engine's core took two fifths of it, and the engine looked that much slower."""
+    starts = """
+import os, sys
+from benchmarks import beside
+from sync_engine import cores
+cores.SEAT = chr(0) + sys.argv[1] + " {}"
+with cores.on_one():
+    with beside.start("standins") as program:
+        print(program.stdout.readline() != "", sorted(os.sched_getaffinity(program.pid)))
+        program.stdin.close()
+"""
+    said = subprocess.check_output([sys.executable, "-c", starts, tmp_path.name], text=True, cwd=ROOT)
+    assert said.strip() == f"True {sorted(os.sched_getaffinity(0))}"
