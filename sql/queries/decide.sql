@@ -74,15 +74,20 @@ SELECT document_id, cost_centre, period, amount FROM budget_reservation
  WHERE document_id = ANY (:document_id::uuid[]) AND released_at IS NULL;
 
 -- name: purchases_alike(document_id, days)
--- For each requisition, others in the same currency over the same amount within some days, still alive.
+-- For each requisition, others in the same currency over the same amount within some days, still alive. Earlier ones, and of the later
+-- ones those that have been let through: the first of two may be the one we are told of last. A later one that somebody has accepted
+-- as an order of its own is no double of the earlier.
 SELECT r.document_id, o.document_id AS other_id, o.number, o.requester, o.amount, o.currency, o.submitted_at, p.canonical::text AS canonical
   FROM document r
   JOIN document o ON o.document_type = 'requisition' AND o.document_id <> r.document_id
                  AND o.amount = r.amount AND o.currency = r.currency AND o.business_unit = r.business_unit
-                 AND o.submitted_at BETWEEN r.submitted_at - make_interval(days => :days) AND r.submitted_at
+                 AND o.submitted_at BETWEEN r.submitted_at - make_interval(days => :days) AND r.submitted_at + make_interval(days => :days)
                  AND o.state NOT IN ('rejected', 'cancelled')
   JOIN document_payload p ON p.document_id = o.document_id AND p.payload_version = o.payload_version
- WHERE r.document_id = ANY (:document_id::uuid[]);
+ WHERE r.document_id = ANY (:document_id::uuid[])
+   AND ((o.submitted_at, o.document_id) < (r.submitted_at, r.document_id)
+        OR o.state NOT IN ('received', 'awaiting_budget')
+           AND NOT EXISTS (SELECT 1 FROM work_item w WHERE w.document_id = o.document_id AND w.facts->'accepted' ? 'duplicate_order'));
 
 -- name: invoices_alike(document_id, days)
 -- For each invoice, others of the same currency that share supplier or amount and are not rejected, without those that somebody has

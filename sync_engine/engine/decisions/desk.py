@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
+from zlib import crc32
 
 import psycopg
 
@@ -20,6 +22,10 @@ from sync_engine.model.flows import DAY
 from sync_engine.model.policies import Reason, Vote
 
 D = TypeVar("D", bound=Document)
+
+PLACES = 64
+"""So many locks at most are held for one kind of turn: PostgreSQL keeps them all in a table of fixed size, and a batch may be about
+hundreds of things."""
 
 LOOK_AGAIN_S = 7 * DAY
 """Whoever waits for somebody is woken by the news; that they look again by themselves is only for news that never comes."""
@@ -75,6 +81,13 @@ class Desk:
             if ids
             else {}
         )
+
+
+def place_of(kind: str, *what: object) -> str:
+    """Where to wait for one's turn with things of which there are many. Two that are alike wait in the same place; that others may
+    wait there too costs a moment and no more."""
+    named = "|".join(f"{part.normalize():f}" if isinstance(part, Decimal) else str(part) for part in what)
+    return f"{kind}:{crc32(named.encode()) % PLACES}"
 
 
 Decision = Callable[[Sequence[Item], Desk], Sequence[Outcome | None]]

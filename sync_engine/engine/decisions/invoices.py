@@ -14,6 +14,7 @@ from sync_engine.engine.decisions.desk import (
     deciders,
     document,
     named,
+    place_of,
     refused,
     refused_because,
     votes,
@@ -103,12 +104,22 @@ def _order(row: dict[str, Any]) -> PurchaseOrder:
 
 
 def check_duplicate_invoice(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
-    """The same bill through two channels, or twice with a slip of the pen (R082)."""
+    """The same bill through two channels, or twice with a slip of the pen (R082). Bills that share a supplier or an amount take
+    turns, so that of two checked at the same moment one sees the other let through."""
+    heads = [item.head for item in items]
+    desk.take_turns(
+        place
+        for head in heads
+        for place in (
+            place_of("bill", head.currency, head.supplier),
+            place_of("bill", head.currency, head.amount),
+        )
+    )
     alike: dict[UUID, list[policies.Bill]] = defaultdict(list)
     judged: dict[UUID, list[policies.Reason]] = defaultdict(list)
     rules = desk.setup.policies
     for row in desk.rows(
-        "invoices_alike", document_id=[item.head.document_id for item in items], days=rules.duplicate_invoice_days
+        "invoices_alike", document_id=[head.document_id for head in heads], days=rules.duplicate_invoice_days
     ):
         other = _bill(Invoice.model_validate_json(row["canonical"]))
         alike[row["document_id"]].append(other)

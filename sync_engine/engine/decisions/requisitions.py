@@ -15,6 +15,7 @@ from sync_engine.engine.decisions.desk import (
     deciders,
     document,
     named,
+    place_of,
     refused,
     refused_because,
     votes,
@@ -169,10 +170,15 @@ def _ready_supplier(number: str, known: dict[str, tuple[str, Supplier]], desk: D
 
 def check_policies(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
     """Budget, duplicates and the approval route. Decisions on one budget take turns, so that two requisitions decided at
-    the same moment cannot both have the last euro (R086)."""
+    the same moment cannot both have the last euro (R086), and so do requisitions over the same amount, which may be one and the
+    same purchase (R041)."""
     wishes = {item.head.document_id: _wishes(item, document(item, Requisition), desk) for item in items}
     keys = {key for wish in wishes.values() for key in wish}
-    desk.take_turns(f"budget:{cost_centre}:{period}" for cost_centre, period in keys)
+    budgets = {f"budget:{cost_centre}:{period}" for cost_centre, period in keys}
+    desk.take_turns(
+        budgets
+        | {place_of("purchase", item.head.business_unit, item.head.currency, item.head.amount) for item in items}
+    )
     books = _books(desk, items, keys)
     own: dict[UUID, dict[tuple[str, str], Decimal]] = defaultdict(dict)
     for row in desk.rows("reserved_by", document_id=[item.head.document_id for item in items]):
