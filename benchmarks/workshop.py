@@ -20,8 +20,9 @@ from sync_engine.engine import atomic, store
 from sync_engine.engine.beginning import begin_document
 from sync_engine.engine.clock import Clock, DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
+from sync_engine.engine.heads import Head
 from sync_engine.engine.outcomes import Setup, Spawn
-from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.recording import Recording
 from sync_engine.model.documents import Distribution, Line, Person, PurchaseOrder
 from sync_engine.model.flows import FLOWS, Role
 from sync_engine.model.ids import id_maker

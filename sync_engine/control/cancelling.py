@@ -11,7 +11,7 @@ from sync_engine.control.roles import sees
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_cancellation
 from sync_engine.engine.decisions.cancelling import why_not
-from sync_engine.engine.recording import Head
+from sync_engine.engine.heads import Head
 from sync_engine.model.documents import DocumentType
 from sync_engine.model.flows import ORDER_CANCELLATION
 

@@ -12,8 +12,10 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, describe
+from sync_engine.engine.heads import Head
+from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Setup
-from sync_engine.engine.recording import Head, Recording, clean
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.settling import remediate
 from sync_engine.engine.sketching import sketched
 from sync_engine.engine.troubles import Trouble

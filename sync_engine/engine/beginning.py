@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sync_engine.engine.heads import Head
 from sync_engine.engine.jsontext import json_text
 from sync_engine.engine.outcomes import Setup, Spawn
-from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.recording import Recording
 from sync_engine.model.documents import Document, DocumentType, PurchaseOrder
 from sync_engine.model.flows import FLOW_OF, ORDER_CANCELLATION, Flow
 from sync_engine.model.lifecycles import LIFECYCLES, Status

@@ -19,8 +19,9 @@ from sync_engine.database.arrays import array_literal
 from sync_engine.database.statements import sql
 from sync_engine.engine import atomic, store
 from sync_engine.engine.backoff import backoff_s
+from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Setup
-from sync_engine.engine.recording import Recording, clean
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import MESSAGE_CHARS, Attempt, CrashPoint, Moment, Pulse, no_crash, note_attempt
 from sync_engine.model.errors import ConfigurationError, SyncError, TransientError
 from sync_engine.model.ports import Feed, Page, System

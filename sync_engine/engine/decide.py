@@ -15,9 +15,10 @@ import structlog
 from sync_engine.engine import atomic, store
 from sync_engine.engine.decisions import DECISIONS
 from sync_engine.engine.decisions.desk import Decision, Desk
+from sync_engine.engine.heads import Head
 from sync_engine.engine.lanes import item_of
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.settling import settle
 from sync_engine.engine.troubles import Trouble

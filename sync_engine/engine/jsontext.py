@@ -1,4 +1,4 @@
-"""JSON as PostgreSQL's jsonb can hold it: without the character NUL, which no text of it may contain."""
+"""Text and JSON as PostgreSQL can hold them: without the character NUL, which no text of it may contain."""
 
 import json
 from typing import Any
@@ -24,3 +24,13 @@ def json_text(value: Any) -> str:
         return "{}"
     text = _encode(value)
     return _encode(without_nul(value)) if "\\u0000" in text else text
+
+
+def clean(text: str) -> str:
+    """Text that PostgreSQL can hold: without NUL and without halves of characters."""
+    text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

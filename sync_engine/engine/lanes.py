@@ -14,8 +14,9 @@ from uuid import UUID
 import psycopg
 
 from sync_engine.engine import store
+from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Recording, clean
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import (
     MESSAGE_CHARS,
     Attempt,

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from sync_engine.engine.recording import Head
+from sync_engine.engine.heads import Head
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.documents import DOCUMENTS, Document, DocumentType
 from sync_engine.model.flows import Flow, Role, Step

@@ -5,73 +5,24 @@ Everything that changes a document goes through here: lanes, intake and commands
 checked against the lifecycle when it is collected, so a flow that emits an event out of place fails before it writes.
 """
 
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sync_engine.engine import merkle
-from sync_engine.engine.jsontext import json_text, without_nul
+from sync_engine.engine.heads import Head
+from sync_engine.engine.jsontext import clean, json_text, without_nul
+from sync_engine.engine.recorded import RecordedRows
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.troubles import Trouble, fingerprint
-from sync_engine.model.documents import ApprovalStatus, Document, DocumentType, PostingStatus
+from sync_engine.model.documents import Document, DocumentType
 from sync_engine.model.exceptions import kind_of
 from sync_engine.model.ids import NewId
-from sync_engine.model.lifecycles import LIFECYCLES, Status
+from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.ports import Identifier
 
 
-@dataclass(slots=True)
-class Head:
-    """A document as its row has it; moves change it in place, `read_version` stays what the database knows."""
-
-    document_id: UUID
-    document_type: DocumentType
-    correlation_id: UUID
-    number: str
-    title: str
-    business_unit: str
-    company_code: str
-    source_system: str
-    state: str
-    approval_status: ApprovalStatus
-    posting_status: PostingStatus
-    state_since: datetime
-    version: int
-    payload_version: int
-    currency: str | None
-    amount: Decimal | None
-    group_amount: Decimal | None
-    supplier: str
-    supplier_name: str
-    requester: str
-    submitted_at: datetime | None
-    need_by_on: date | None
-    due_on: date | None
-    source_at: datetime | None
-    closed_at: datetime | None
-    last_event_seq: int = 0
-    read_version: int = 0
-
-    def __post_init__(self) -> None:
-        self.document_type = DocumentType(self.document_type)
-        self.approval_status = ApprovalStatus(self.approval_status)
-        self.posting_status = PostingStatus(self.posting_status)
-        self.read_version = self.version
-
-    @property
-    def status(self) -> Status:
-        """Where it stands, in all three senses."""
-        return Status(self.state, self.approval_status, self.posting_status)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing more is expected of it."""
-        return LIFECYCLES[self.document_type].is_final(self.state)
-
-
-class Recording:
+class Recording(RecordedRows):
     """Collects what one transaction writes.
 
     Args:
@@ -95,6 +46,7 @@ class Recording:
         held_as: str = "in_call",
         says_revisions: bool = False,
     ) -> None:
+        super().__init__()
         self.held_as = held_as
         self.says_revisions = says_revisions
         self.revised: set[UUID] = set()
@@ -120,192 +72,8 @@ class Recording:
         """Calls to a system beyond those its claims have paid for."""
         self.cases_opened: list[UUID] = []
         self.finished_redrives: set[UUID] = set()
-        self.payloads = Rows(
-            "record.insert_payloads",
-            "document_id",
-            "payload_version",
-            "canonical",
-            "payload_hash",
-            "schema_version",
-            "mapping_version",
-            "message_id",
-            "author",
-            "business_unit",
-        )
-        self.identifiers = Rows(
-            "record.insert_identifiers", "system", "kind", "external_id", "document_id", "business_unit"
-        )
-        self.links = Rows("record.insert_links", "from_document_id", "to_document_id", "relation", "business_unit")
-        self.wanted_links = Rows(
-            "record.insert_wanted_links",
-            "from_document_id",
-            "relation",
-            "system",
-            "kind",
-            "external_id",
-            "business_unit",
-        )
-        self.event_objects = Rows("record.insert_event_objects", "ordinal", "document_id", "qualifier", "business_unit")
-        self.work = Rows(
-            "record.settle_work",
-            "work_item_id",
-            "fencing_token",
-            "wakes",
-            "status",
-            "step",
-            "system",
-            "business_unit",
-            "due_at",
-            "step_since",
-            "objective_at",
-            "tries",
-            "ask_first",
-            "unknown_since",
-            "waiting_for",
-            "facts",
-            "redrive_id",
-            "knows_anew",
-        )
-        self.new_work = Rows(
-            "record.insert_work",
-            "work_item_id",
-            "document_id",
-            "subject_id",
-            "business_unit",
-            "flow",
-            "step",
-            "system",
-            "due_at",
-            "objective_at",
-            "priority",
-            "facts",
-        )
-        self.restarts = Rows(
-            "record.restart_work",
-            "work_item_id",
-            "document_id",
-            "business_unit",
-            "flow",
-            "step",
-            "system",
-            "objective_at",
-        )
         self.cancelled, self.restood = set[UUID](), set[UUID]()  # documents that are over; those that stand otherwise
-        self.intents = Rows(
-            "record.insert_intents",
-            "idempotency_key",
-            "work_item_id",
-            "document_id",
-            "business_unit",
-            "flow",
-            "step",
-            "system",
-            "operation",
-            "payload_hash",
-            "fencing_token",
-        )
-        self.settled_intents = Rows("record.settle_intents", "document_id", "idempotency_key", "outcome")
-        self.earlier_intents = Rows(
-            "record.settle_earlier_intents", "idempotency_key", "document_id", "work_item_id", "step", "outcome"
-        )
-        self.attempts = Rows(
-            "record.insert_attempts",
-            "attempt_id",
-            "system",
-            "operation",
-            "effect",
-            "flow",
-            "step",
-            "document_id",
-            "work_item_id",
-            "correlation_id",
-            "business_unit",
-            "idempotency_key",
-            "try_number",
-            "started_at",
-            "duration_ms",
-            "outcome",
-            "error_code",
-            "message",
-            "http_status",
-            "http_calls",
-            "records",
-            "request_bytes",
-            "response_bytes",
-            "trace_id",
-            "calls",
-        )
-        self.attempt_bodies = Rows(
-            "record.insert_attempt_bodies", "attempt_id", "position", "sent", "answered", "business_unit"
-        )
-        self.cases = Rows(
-            "record.open_cases",
-            "case_id",
-            "document_id",
-            "message_id",
-            "work_item_id",
-            "flow",
-            "step",
-            "system",
-            "category",
-            "code",
-            "origin",
-            "retryable",
-            "fingerprint",
-            "message",
-            "facts",
-            "number",
-            "document_type",
-            "business_unit",
-            "currency",
-            "amount",
-            "group_amount",
-            "due_on",
-            "blocks",
-            "owner_team",
-        )
-        self.closed_cases = Rows("record.close_cases", "case_id", "close_reason", "closed_by")
-        self.case_statuses = Rows("record.set_case_status", "case_id", "status")
-        self.case_events = Rows(
-            "record.insert_case_events",
-            "case_id",
-            "case_event_id",
-            "actor",
-            "action",
-            "comment",
-            "details",
-            "business_unit",
-        )
-        self.redrive_items = Rows("record.settle_redrive_items", "redrive_id", "case_id", "status", "result")
-        self.movements = Rows(
-            "record.insert_movements",
-            "source_document_id",
-            "source_line",
-            "kind",
-            "order_document_id",
-            "order_line",
-            "quantity",
-            "amount",
-            "moved_on",
-            "business_unit",
-        )
-        self.budgets = Rows(
-            "record.insert_budgets",
-            "cost_centre",
-            "period",
-            "currency",
-            "amount",
-            "opening_used",
-            "source",
-            "business_unit",
-        )
-        self.reservations = Rows(
-            "record.insert_reservations", "document_id", "cost_centre", "period", "amount", "business_unit"
-        )
         self.released: set[UUID] = set()
-        self.dispositions = Rows(
-            "record.insert_dispositions", "message_id", "outcome", "reason", "document_id", "business_unit"
-        )
 
     # -- documents ------------------------------------------------------------------------------------------------
 
@@ -628,17 +396,3 @@ class Recording:
         if self.woken or self.woken_subjects or self.ready_suppliers or self.identifiers.rows:
             found.add("finsync")
         return frozenset(found)
-
-    def tables(self) -> list[Rows]:
-        """Every plain set of rows."""
-        return [value for value in vars(self).values() if isinstance(value, Rows)]
-
-
-def clean(text: str) -> str:
-    """Text that PostgreSQL can hold: without NUL and without halves of characters."""
-    text = text.replace("\x00", "\ufffd")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

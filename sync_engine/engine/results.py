@@ -13,8 +13,10 @@ import psycopg
 import structlog
 
 from sync_engine.engine import atomic, store
+from sync_engine.engine.heads import Head
+from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import ANEW, Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Head, Recording, clean
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.settling import settle
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.ports import Effect

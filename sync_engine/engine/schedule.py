@@ -26,7 +26,7 @@ from sync_engine.database.connections import borrowed
 from sync_engine.engine import atomic, store
 from sync_engine.engine.clock import DatabaseClock
 from sync_engine.engine.engine import Engine, database_now
-from sync_engine.engine.recording import clean
+from sync_engine.engine.jsontext import clean
 
 H = 3600
 

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from sync_engine.engine import backoff
 from sync_engine.engine.beginning import begin_document, describe
+from sync_engine.engine.heads import Head
 from sync_engine.engine.jsontext import json_text
 from sync_engine.engine.outcomes import ANEW, Item, Kind, OtherMove, Outcome, Placed, Setup
-from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Step, next_step

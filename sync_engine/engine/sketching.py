@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sync_engine.engine.beginning import blank
-from sync_engine.engine.recording import Head
+from sync_engine.engine.heads import Head
 from sync_engine.model.errors import MappingError
 from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.mappings import Mappings

@@ -18,7 +18,8 @@ from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
 from sync_engine.engine import atomic
-from sync_engine.engine.recording import Head, Recording
+from sync_engine.engine.heads import Head
+from sync_engine.engine.recording import Recording
 from sync_engine.engine.rows import Rows
 from sync_engine.engine.sending import Pipeline, Together
 

@@ -11,8 +11,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Setup
-from sync_engine.engine.recording import clean
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.errors import MappingError, SyncError
 from sync_engine.model.flows import Role

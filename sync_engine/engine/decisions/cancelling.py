@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine.decisions.desk import Desk
+from sync_engine.engine.heads import Head
 from sync_engine.engine.outcomes import Item, Kind, OtherMove, Outcome
-from sync_engine.engine.recording import Head
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.flows import MINUTE
 from sync_engine.model.lifecycles import PURCHASE_ORDER, REQUISITION

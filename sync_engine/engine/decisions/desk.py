@@ -12,8 +12,8 @@ from zlib import crc32
 import psycopg
 
 from sync_engine.engine import store
+from sync_engine.engine.heads import Head
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
-from sync_engine.engine.recording import Head
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.documents import Approval, Document
 from sync_engine.model.documents import Decision as Voted

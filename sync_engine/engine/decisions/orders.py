@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from sync_engine.engine.decisions.desk import LOOK_AGAIN_S, Desk, document
+from sync_engine.engine.heads import Head
 from sync_engine.engine.outcomes import Item, Kind, Movement, Outcome
-from sync_engine.engine.recording import Head
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.documents import GoodsReceipt, PurchaseOrder
 from sync_engine.model.flows import HOUR
