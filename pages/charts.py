@@ -185,11 +185,13 @@ def _apart(lines_by_name: dict[str, pd.Series], height: int) -> dict[str, float]
     """How far each line's name is moved up, in pixels, so that names of lines that end together can both be read."""
     known = {name: held for name, values in lines_by_name.items() if len(held := values.dropna())}
     top = max((float(values.max()) for values in known.values()), default=0.0) or 1.0
+    moved = dict.fromkeys(lines_by_name, 0.0)
     ends = sorted((float(values.iloc[-1]) / top * height, name) for name, values in known.items())
-    moved, last = dict.fromkeys(lines_by_name, 0.0), float("-inf")
+    last: dict[object, float] = {}
     for at, name in ends:
-        last = max(at, last + NAME_PX)
-        moved[name] = last - at
+        where = known[name].index[-1]
+        last[where] = max(at, last.get(where, float("-inf")) + NAME_PX)
+        moved[name] = last[where] - at
     return moved
 
 

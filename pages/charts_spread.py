@@ -209,12 +209,15 @@ def funnel(
     """
     figure = go.Figure()
     _chance(figure, limits, common, style)
+    top = max(float(frame[share].max()), float(limits["high_95"].iloc[len(limits) // 4])) * 125
     figure.add_scatter(
         x=frame[n],
         y=frame[share].astype(float) * 100,
         mode="markers+text",
         text=frame[label],
-        textposition="top center",
+        textposition=_readable(
+            frame[n] / float(limits["n"].iloc[-1]), frame[share].astype(float) * 100 / top, frame[label], height
+        ),
         textfont={"color": style.text, "size": 12},
         marker={
             "color": [STUCK if outside else style.accent for outside in frame[apart]],
@@ -234,9 +237,44 @@ def funnel(
     figure.update_yaxes(
         ticksuffix=" %",
         rangemode="tozero",
-        range=[0, max(float(frame[share].max()), float(limits["high_95"].iloc[len(limits) // 4])) * 125],
+        range=[0, top],
     )
     return figure
+
+
+WIDTH_PX, NAME_PX, LETTER_PX, MARK_PX = 800, 15, 7.5, 8
+"""What a chart at a desk and the names in it measure, roughly: enough to see which names would lie upon each other."""
+
+_SIDES = {"top center": (0, 1), "bottom center": (0, -1), "middle right": (1, 0), "middle left": (-1, 0)}
+"""Where a name may stand beside its mark: how far to the right and how far up."""
+
+_Box = tuple[float, float, float, float]
+"""Middle, and half of width and height, in pixels."""
+
+
+def _readable(across: pd.Series, up: pd.Series, names: pd.Series, height: int) -> list[str]:
+    """On which side of its mark each name is written, so that it covers neither a name before it nor a mark: above it where that
+    goes. Places are shares of the chart's width and height."""
+    spots = [(float(x) * WIDTH_PX, float(y) * height) for x, y in zip(across, up, strict=True)]
+    marks = [(*spot, MARK_PX, MARK_PX) for spot in spots]
+    found, written = [], list[_Box]()
+    for spot, name in zip(spots, names, strict=True):
+        boxes = {side: _beside(spot, side, len(str(name)) * LETTER_PX / 2) for side in _SIDES}
+        others = [*written, *(mark for mark in marks if mark[:2] != spot)]
+        found.append(
+            next((side for side, box in boxes.items() if not any(_overlap(box, one) for one in others)), "top center")
+        )
+        written.append(boxes[found[-1]])
+    return found
+
+
+def _beside(spot: tuple[float, float], side: str, half: float) -> _Box:
+    right, above = _SIDES[side]
+    return (spot[0] + right * (half + MARK_PX), spot[1] + above * (NAME_PX / 2 + MARK_PX), half, NAME_PX / 2)
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
 
 
 def _chance(figure: go.Figure, limits: pd.DataFrame, common: float, style: Look) -> None:

@@ -92,7 +92,7 @@ def _gather(ctx: Context, chosen: filters.Filters, view: Role) -> Facts:
     if figures.shows(view, "objectives"):
         with frame.part("Objectives"):
             facts.objectives = service_levels.service_levels(reports, units, as_of=now)
-    with frame.part("Invoices at risk"):
+    with frame.part("Invoices due soon, not ready"):
         facts.risk = ask.invoices_at_risk(reports, units, as_of=now)
     with frame.part("What the business agreed and the ledger accepted"):
         facts.ledger = ask.ledger(reports, units, as_of=now)
@@ -127,7 +127,7 @@ def _answer(facts: Facts) -> str:
         parts.append("Everything approved is in the ERP.")
     if facts.risk is not None and len(facts.risk):
         parts.append(
-            f"{count(len(facts.risk), 'invoice')} worth {money_short(overview_parts.value_of(facts.risk))} may miss the due date."
+            f"{count(len(facts.risk), 'invoice')} worth {money_short(overview_parts.value_of(facts.risk))} {'is' if len(facts.risk) == 1 else 'are'} due soon or past due, and not ready."
         )
     return " ".join(parts)
 
@@ -197,7 +197,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
             rows = stuck.rows(ctx.reports, asked, level="stuck", most=MAX_ROWS)
             there, everything = many(facts.stuck), partial(stuck.rows, ctx.reports, asked, level="stuck")
     elif shown == "risk":
-        rows, columns, heading = facts.risk, RISK_COLUMNS, "Invoices at risk, most money first"
+        rows, columns, heading = facts.risk, RISK_COLUMNS, "Invoices due soon and not ready, most money first"
     elif shown == "ledger":
         rows, columns, heading = _ledger(ctx)
     elif facts.gap is not None:

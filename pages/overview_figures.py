@@ -31,7 +31,7 @@ _STUCK = Definition("Stuck", "value of documents that stand longer in their stag
 _SPEED = Definition("Requisition to order", "median from first submit to the ERP's order number back in procurement; half took no longer", "requisitions ordered in the period", "completed in the period", "each unit's working calendar; a working day has 8 hours")  # fmt: skip
 _EXCEPTIONS = Definition("Exception rate", "documents that ever met an exception, of those that entered; one document counts once", "requisitions, orders, change orders and invoices submitted in the period", "entered in the period")  # fmt: skip
 _OBJECTIVES = Definition("Objectives met", "objectives whose share of documents done by their deadline reaches the target; open past its deadline counts as missed", "documents whose deadline fell in the window", "each objective's own rolling window", "wall or working hours, as the objective says")  # fmt: skip
-_RISK = Definition("Invoices at risk", f"value of invoices due within {ask.RISK_DAYS} days, or past due, and not ready for payment", "open invoices", "due by then", "calendar days")  # fmt: skip
+_RISK = Definition("Due soon, not ready", f"value of invoices due within {ask.RISK_DAYS} days, or past due, and not ready for payment", "open invoices", "due by then", "calendar days")  # fmt: skip
 _UNRESOLVED = Definition("Unresolved causes", "different causes behind the exceptions that are open; one cause can hold many documents", "open exceptions", "open now", "wall")  # fmt: skip
 _SILENT = Definition("Silent sources", "systems one of whose feeds has been silent for longer than it may: what rests on them may be old", "systems that are connected", "now", "wall")  # fmt: skip
 _CONTROLS = Definition("Controls", "documents that a control looked at; of these the ones it objected to; and what a person let pass all the same, with a reason", "documents that a control looked at in the period", "evaluated in the period")  # fmt: skip
@@ -267,9 +267,9 @@ def _risk(seen: Seen) -> Figure | None:
     if risk is None:
         return None
     return Figure(
-        "Invoices at risk",
+        "Due soon, not ready",
         money_short(value_of(risk)),
-        n=f"due within {ask.RISK_DAYS} days, not ready",
+        n=f"invoices due within {ask.RISK_DAYS} days or past due",
         target="target: none; finance operations",
         link=partial(seen.ctx.link, URL_PATH, icon=ARROW, label=f"{count(len(risk), 'invoice')}", show="risk")
         if len(risk)

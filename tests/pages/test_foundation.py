@@ -12,7 +12,7 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from pages import PAGES, charts, filters, offered
+from pages import PAGES, charts, charts_spread, filters, offered
 from sync_engine.control.people import MissingClaims, from_claims, load_people
 from sync_engine.control.roles import LANDING, Role
 from tests.pages.conftest import ANALYST, AUDITOR, LEADER, OPERATIONS, words_of
@@ -379,6 +379,28 @@ def test_the_names_of_lines_that_end_together_stand_apart():
     shift = {note.text: note.yshift for note in drawn.layout.annotations}
     assert (shift["a"], shift["c"]) == (0, 0)
     assert 12 < shift["b"] <= charts.NAME_PX
+
+
+def test_a_name_is_not_moved_for_a_line_that_ends_elsewhere():
+    """It left the chart at the top, where nobody could read it."""
+    weeks = pd.to_datetime(["2026-01-05", "2026-01-12"])
+    frame = pd.DataFrame({"week": weeks, "early": [100.0, None], "late": [90.0, 99.0]})
+    series = [charts.Line(name, name, charts.OK) for name in ("early", "late")]
+    drawn = charts.lines(frame, x="week", series=series, style=charts.LIGHT)
+    assert [note.yshift for note in drawn.layout.annotations] == [0, 0]
+
+
+def test_names_of_units_that_lie_together_are_written_on_different_sides():
+    units = pd.DataFrame(
+        {"n": [400, 401, 800], "share": [0.14, 0.145, 0.14], "unit": ["UK-MIDLANDS", "US-WEST", "DE-SOUTH"]}
+    ).assign(said="", outside=False)
+    limits = pd.DataFrame({"n": [10, 300, 600, 1000], "low_95": 0.1, "high_95": 0.2, "low_99": 0.05, "high_99": 0.25})
+    drawn = charts_spread.funnel(
+        units, n="n", share="share", label="unit", hover="said", apart="outside", limits=limits, common=0.14, style=charts.LIGHT
+    )  # fmt: skip
+    [marks] = [trace for trace in drawn.data if trace.mode == "markers+text"]
+    assert marks.textposition[0] != marks.textposition[1]
+    assert marks.textposition[2] == "top center"
 
 
 def test_a_line_that_ends_early_is_named_where_it_ends_and_one_without_a_point_not_at_all():
