@@ -91,8 +91,9 @@ def bars(
     colours: str | None = None,
     height: int | None = None,
 ) -> go.Figure:
-    """Horizontal bars from zero, largest on top, each labelled at its end. `text` and `hover` name columns of words, `colours` one of colours."""
-    shown = frame.sort_values(value, kind="stable").tail(25)
+    """Horizontal bars from zero, largest on top and equals as they come, each labelled at its end. `text` and `hover` name columns of
+    words, `colours` one of colours."""
+    shown = frame.sort_values(value, ascending=False, kind="stable").head(25)[::-1]
     figure = go.Figure(
         go.Bar(
             x=shown[value].astype(float),

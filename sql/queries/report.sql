@@ -432,7 +432,7 @@ SELECT count(*) AS recordings, coalesce(sum(r.event_count), 0) AS events_said, c
 -- The documents behind `waiting`: whose next step asks a system now, is in the call, or is being repeated. Most money first.
 SELECT i.system, d.document_id, d.document_type, d.number, d.business_unit, d.supplier_name, d.group_amount, coalesce(d.due_on, d.need_by_on) AS needed_on,
        coalesce(d.due_on, d.need_by_on) - :as_of::date AS days_left, string_agg(DISTINCT i.step, ', ') AS steps, max(i.tries) AS tries, min(i.step_since) AS waiting_since,
-       extract(epoch FROM :as_of - min(i.step_since)) AS age_s
+       greatest(extract(epoch FROM :as_of - min(i.step_since)), 0) AS age_s
   FROM work_item i JOIN document d USING (document_id) JOIN system_state s ON s.system = i.system
  WHERE (i.status = 'in_call' OR i.status = 'due' AND (i.due_at <= :as_of OR i.tries > 0)) AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
    AND (:system::text IS NULL OR i.system = :system::text)

@@ -143,7 +143,7 @@ def produce(
     engine.register(connection, release=release())
     alerts = load_alerts(settings.config)
     put_alert_rules_in_force(connection, alerts, now=start, by=engine.engine_id)
-    watch = _Watch(connection, end, progress, stop)
+    watch = _Watch(connection, engine.engine_id, end, progress, stop)
 
     def commands() -> int:
         return execute_commands(connection, setup, engine_id=engine.engine_id, now=clock.now())
@@ -173,12 +173,13 @@ def _months(start: datetime, end: datetime) -> int:
 
 
 class _Watch:
-    """Tells how far the past has come, a few times a second: the person at the terminal, and the pages."""
+    """Tells how far the past has come and that somebody is at work on it, a few times a second: the person at the terminal, and the
+    pages."""
 
     def __init__(
-        self, connection: psycopg.Connection, end: datetime, progress: Progress, stop: threading.Event
+        self, connection: psycopg.Connection, engine_id: str, end: datetime, progress: Progress, stop: threading.Event
     ) -> None:
-        self._connection, self._end = connection, end
+        self._connection, self._engine_id, self._end = connection, engine_id, end
         self._progress, self._stop = progress, stop
         self._last = 0.0
 
@@ -189,6 +190,7 @@ class _Watch:
             return
         self._last = time.monotonic()
         store.run(self._connection, "demo.reach_past", reached_at=min(now, self._end))
+        store.run(self._connection, "engine.heartbeat", engine_id=self._engine_id, now=datetime.now(UTC))
         self._progress(now)
 
 

@@ -381,6 +381,13 @@ def test_the_names_of_lines_that_end_together_stand_apart():
     assert 12 < shift["b"] <= charts.NAME_PX
 
 
+def test_bars_of_equal_length_stand_in_the_order_they_come():
+    """A share of "those above" that is counted down the rows was written on the wrong bars."""
+    frame = pd.DataFrame({"why": ["few", "first", "second", "many"], "n": [1, 4, 4, 9], "said": ""})
+    drawn = charts.bars(frame, label="why", value="n", text="said", hover="said", style=charts.LIGHT)
+    assert list(drawn.data[0].y)[::-1] == ["many", "first", "second", "few"]
+
+
 def test_a_name_is_not_moved_for_a_line_that_ends_elsewhere():
     """It left the chart at the top, where nobody could read it."""
     weeks = pd.to_datetime(["2026-01-05", "2026-01-12"])
