@@ -10,7 +10,7 @@ import streamlit as st
 from pages import exceptions_case, exceptions_progress, exceptions_redrive, filters, frame
 from pages.context import Context
 from pages.filters import Choice, Filters
-from pages.format import CATEGORIES, count, due_words, duration, money_short, plain, visible
+from pages.format import CATEGORIES, count, due_words, duration, money_short, plain, shortened, visible
 from pages.frame import Definition, Figure, Said
 from pages.tables import Column, forget_selection, work_table
 from sync_engine.control.roles import Action, Role
@@ -220,7 +220,7 @@ def _group(ctx: Context, fingerprint: str, group: pd.DataFrame) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.badge(CATEGORIES[first["category"]], color="gray")
             st.markdown(f"**{_size(group)}**: {plain(kind.title)}", anchors=False, width="content")
-        st.text(visible(first["message"])[:220])
+        st.text(shortened(first["message"], 220))
         units = ", ".join(sorted(unit or "no unit" for unit in set(group["business_unit"])))
         st.caption(
             f"{plain(units)} · oldest {duration(group['age_s'].max())} · {plain(kind.owner_team)} · {plain(kind.next_step)}"

@@ -202,6 +202,16 @@ def visible(text: object) -> str:
     return " ".join(_CONTROLS.sub("�", "" if text is None else str(text)).split())
 
 
+def shortened(text: object, most: int) -> str:
+    """The beginning of a long text, up to a word, and a sign that there is more.
+
+    >>> shortened("Line 1 bills 30, of order 4500000477", 20)
+    'Line 1 bills 30 …'
+    """
+    whole = visible(text)
+    return whole if len(whole) <= most else whole[:most].rsplit(maxsplit=1)[0].rstrip(" ,;.:") + " …"
+
+
 def plain(text: object) -> str:
     r"""Outside text for a place that reads Markdown: shown as it was written, never as a link, picture, formula or icon.
 

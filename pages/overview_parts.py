@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages import charts, filters, frame, switches
 from pages.context import Context
-from pages.format import count, day, duration, money_short, percent, sentence, visible, when, words
+from pages.format import count, day, duration, money_short, percent, sentence, shortened, visible, when, words
 from pages.stuck_parts import many
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import cycle_time, service_levels
@@ -172,7 +172,7 @@ def changed(ctx: Context, chosen: filters.Filters) -> None:
     for row in causes.head(5).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.badge("New", color="blue")
-            st.text(f"{kind_of(row['code']).title}: {visible(row['message'])[:160]}", width="content")
+            st.text(f"{kind_of(row['code']).title}: {shortened(row['message'], 160)}", width="content")
             st.caption(f"{money_short(row['value'])}, since {when(row['first_seen'], ctx.zone)}", width="content")
             ctx.link("exceptions", f"Show {count(row['open'], 'open exception')}", cause=row["fingerprint"])
     st.caption(f"{day(since.astimezone(ctx.zone).date())} to {day(now.astimezone(ctx.zone).date())}.")

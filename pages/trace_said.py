@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages import frame
 from pages.context import Context
-from pages.format import count, plain, system, visible, when, words
+from pages.format import count, plain, shortened, system, visible, when, words
 from pages.tables import Column, work_table
 from pages.trace_views import FAILED, title
 from sync_engine.control.roles import Action
@@ -199,7 +199,7 @@ def _versions(ctx: Context, versions: list[dict[str, Any]]) -> None:
 
 
 def _short(value: Any) -> str:
-    return "" if value is None else visible(value if isinstance(value, str) else json.dumps(value, default=str))[:500]
+    return "" if value is None else shortened(value if isinstance(value, str) else json.dumps(value, default=str), 500)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------------------------

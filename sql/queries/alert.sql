@@ -107,7 +107,7 @@ SELECT fingerprint, business_unit, raised_at, replace(code, '_', ' ') AS code, m
 -- Feeds that have not been read without an error for :times as long as they may be silent.
 SELECT 'feed:' || f.system || '/' || f.feed AS subject, s.title || ', ' || f.feed AS subject_name, NULL::uuid AS document_id, '' AS business_unit, NULL::date AS deadline_on,
        NULL::numeric AS group_amount, 'system:' || f.system AS group_key, s.title || ' is silent' AS group_title, '' AS standing, '' AS who,
-       'Last read ' || to_char(f.last_success_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC. ' || f.last_error AS why
+       'Last read ' || to_char(f.last_success_at AT TIME ZONE 'UTC', 'FMDD Mon YYYY, HH24:MI') || ' UTC. ' || f.last_error AS why
   FROM feed_state f JOIN system_state s USING (system)
  WHERE f.last_success_at + make_interval(secs => (f.silent_after_s * :times::numeric)::float8) <= :now;
 
@@ -123,7 +123,7 @@ WITH told AS MATERIALIZED (
 )
 SELECT 'feed:' || system || '/' || feed AS subject, title || ', ' || feed AS subject_name, NULL::uuid AS document_id, '' AS business_unit, NULL::date AS deadline_on,
        NULL::numeric AS group_amount, 'system:' || system AS group_key, title || ' is silent' AS group_title, '' AS standing, '' AS who,
-       'Last read ' || to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC. ' AS why, recorded_at + allowed AS from_at, until_at
+       'Last read ' || to_char(recorded_at AT TIME ZONE 'UTC', 'FMDD Mon YYYY, HH24:MI') || ' UTC. ' AS why, recorded_at + allowed AS from_at, until_at
   FROM read WHERE recorded_at + allowed <= :now AND (until_at IS NULL OR until_at > recorded_at + allowed AND until_at > :since)
  ORDER BY from_at, subject;
 
@@ -131,7 +131,7 @@ SELECT 'feed:' || system || '/' || feed AS subject, title || ', ' || feed AS sub
 -- Systems with less than :percent of their quota left, as they last said within a day, until it is renewed.
 SELECT 'quota:' || system AS subject, title AS subject_name, NULL::uuid AS document_id, '' AS business_unit, NULL::date AS deadline_on, NULL::numeric AS group_amount,
        'system:' || system AS group_key, title || ' has little quota left' AS group_title, '' AS standing, '' AS who,
-       quota_remaining || ' of ' || quota_limit || ' calls are left' || coalesce(', renewed ' || to_char(quota_reset_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC', '') || '.' AS why
+       quota_remaining || ' of ' || quota_limit || ' calls are left' || coalesce(', renewed ' || to_char(quota_reset_at AT TIME ZONE 'UTC', 'FMDD Mon YYYY, HH24:MI') || ' UTC', '') || '.' AS why
   FROM system_state
  WHERE quota_limit > 0 AND quota_remaining * 100 < quota_limit * :percent::numeric AND quota_seen_at > :now::timestamptz - interval '1 day'
    AND (quota_reset_at IS NULL OR quota_reset_at > :now);
@@ -177,7 +177,7 @@ SELECT kind || ':' || name AS subject, name AS subject_name, NULL::uuid AS docum
 -- For whom approvals have waited longer than :hours working hours, by unit, with their value together.
 SELECT 'approver:' || o.waiting_for || ':' || o.business_unit AS subject, o.waiting_for AS subject_name, NULL::uuid AS document_id, o.business_unit, NULL::date AS deadline_on,
        sum(o.group_amount) AS group_amount, 'approver:' || o.waiting_for AS group_key, 'Approvals wait for ' || o.waiting_for AS group_title, '' AS standing, o.business_unit AS who,
-       count(*) || CASE count(*) WHEN 1 THEN ' document waits' ELSE ' documents wait' END || ', the oldest since ' || min(o.state_since)::date || '.' AS why
+       count(*) || CASE count(*) WHEN 1 THEN ' document waits' ELSE ' documents wait' END || ', the oldest since ' || to_char(min(o.state_since), 'FMDD Mon YYYY') || '.' AS why
   FROM open_document o
  WHERE o.document_type IN ('requisition', 'change_order', 'invoice') AND o.state = 'awaiting_approval' AND o.reason = 'awaiting approval' AND o.waiting_for <> ''
    AND business_s(o.calendar, o.state_since, :now) >= :hours::numeric * 3600 AND (:units::text[] IS NULL OR o.business_unit = ANY (:units::text[]))
