@@ -191,6 +191,7 @@ def funnel(
     limits: pd.DataFrame,
     common: float,
     style: Look,
+    narrow: bool = False,
     height: int = 300,
 ) -> go.Figure:
     """Shares of units against their volume, with the lines between which chance alone keeps a unit that is like all of them.
@@ -205,6 +206,7 @@ def funnel(
         limits: n, low_95, high_95, low_99, high_99 over the range of volumes.
         common: The share of all units together.
         style: Light or dark.
+        narrow: On a phone.
         height: In pixels.
     """
     figure = go.Figure()
@@ -216,7 +218,9 @@ def funnel(
         mode="markers+text",
         text=frame[label],
         textposition=_readable(
-            frame[n] / float(limits["n"].iloc[-1]), frame[share].astype(float) * 100 / top, frame[label], height
+            frame[n] / float(limits["n"].iloc[-1]) * (PHONE_PX if narrow else WIDTH_PX),
+            frame[share].astype(float) * 100 / top * height,
+            frame[label],
         ),
         textfont={"color": style.text, "size": 12},
         marker={
@@ -242,8 +246,8 @@ def funnel(
     return figure
 
 
-WIDTH_PX, NAME_PX, LETTER_PX, MARK_PX = 800, 15, 7.5, 8
-"""What a chart at a desk and the names in it measure, roughly: enough to see which names would lie upon each other."""
+WIDTH_PX, PHONE_PX, NAME_PX, LETTER_PX, MARK_PX = 800, 240, 15, 7.5, 8
+"""What a chart at a desk and on a phone and the names in it measure, roughly: enough to see which names would lie upon each other."""
 
 _SIDES = {"top center": (0, 1), "bottom center": (0, -1), "middle right": (1, 0), "middle left": (-1, 0)}
 """Where a name may stand beside its mark: how far to the right and how far up."""
@@ -252,10 +256,10 @@ _Box = tuple[float, float, float, float]
 """Middle, and half of width and height, in pixels."""
 
 
-def _readable(across: pd.Series, up: pd.Series, names: pd.Series, height: int) -> list[str]:
+def _readable(across: pd.Series, up: pd.Series, names: pd.Series) -> list[str]:
     """On which side of its mark each name is written, so that it covers neither a name before it nor a mark: above it where that
-    goes. Places are shares of the chart's width and height."""
-    spots = [(float(x) * WIDTH_PX, float(y) * height) for x, y in zip(across, up, strict=True)]
+    goes. Places are in pixels from the corner."""
+    spots = [(float(x), float(y)) for x, y in zip(across, up, strict=True)]
     marks = [(*spot, MARK_PX, MARK_PX) for spot in spots]
     found, written = [], list[_Box]()
     for spot, name in zip(spots, names, strict=True):

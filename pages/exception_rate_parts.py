@@ -113,6 +113,7 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
         limits=_limits(units, now.share),
         common=now.share,
         style=charts.look(dark=ctx.dark),
+        narrow=ctx.narrow,
     )
     st.subheader(finding, anchor=False)
     st.caption(
