@@ -14,8 +14,8 @@ from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, describe
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Head, Recording, clean
-from sync_engine.engine.settling import remediate
 from sync_engine.engine.sketching import sketched
+from sync_engine.engine.telling import remediate
 from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
 from sync_engine.model.documents import ApprovalStatus, DocumentType
