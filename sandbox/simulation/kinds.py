@@ -22,6 +22,8 @@ class Kind:
     """Somebody changes the ledger behind our back: the books have to differ afterwards, and the comparison has to say so."""
     is_drawn: bool = True
     """Seeds draw it; the others are for planted bugs or drawn apart, so that old seeds stay what they were."""
+    ends_by_chance: bool = False
+    """How far it has come when somebody ends it is chance, and so is where its documents stand in the end."""
 
 
 def _acts(*acts: str | Act) -> tuple[Act, ...]:
@@ -63,6 +65,16 @@ KINDS: dict[str, Kind] = {
     "changed_by_hand":     Kind(_acts(*_ORDERED, "change_by_hand"), 2, by_hand=True),
     "half_agreed":         Kind(_acts(*_ORDERED, "agree_by_half"), 3, _NO_CONTRACT, is_drawn=False),
     "taken_back":          Kind(_acts(*_ORDERED, "take_back"), 2, is_drawn=False),
+    "taken_back_early":    Kind(_acts(*_ORDERED, "take_back_early"), 2, is_drawn=False, ends_by_chance=True),
+    "taken_back_too_late": Kind(_acts(*_ORDERED, ("receive", {"share": 2}), "take_back_in_vain"), 3, is_drawn=False),
+    "blocked_after_check": Kind(_acts("submit", "block", "approve", "unblock", "ask_to_reprocess", "receive"), 3, is_drawn=False),
+    "order_given_up":      Kind(_acts("submit", "block", "approve", "give_up", "unblock"), 2, is_drawn=False, ends_by_chance=True),
+    "bill_given_up":       Kind(_acts(("bill", {"order": False}), "give_up_bill"), 1, is_drawn=False),
+    "posting_refused":     Kind(_acts(("submit", {"supplier": 1}), "approve", "receive", "block_posting", ("bill", {"supplier": 1}), "unblock_posting", "ask_until_booked"), 5, is_drawn=False),
+    "changed_while_blocked": Kind(_acts(*_ORDERED, ("block", {"once_ordered": True}), ("revise", {"percent": 5}), "unblock", ("ask_until_changed", {"percent": 5}), "receive"), 4, is_drawn=False),
     "deleted_by_hand":     Kind(_acts(*_ORDERED, "delete_by_hand"), 2, by_hand=True),
 }
+
+RARE = ("taken_back", "taken_back", "taken_back_early", "taken_back_too_late", "blocked_after_check", "order_given_up", "bill_given_up", "posting_refused", "changed_while_blocked")
+"""What one schedule in four has beside its other journeys."""
 # fmt: on

@@ -36,23 +36,24 @@ class Operators:
         """Ask for the open exceptions of a requisition and its orders to be reprocessed; answers how many there are."""
         return self._reprocess("operations.1", f"{requisition}")
 
-    def sees_open(self, requisition: int | None) -> bool:
-        """Whether anything stands in the way of a requisition or its orders."""
-        return bool(self._open_cases("operations.1", f"{requisition}"))
+    def sees_open(self, number: str) -> bool:
+        """Whether anything stands in the way of documents whose number begins so."""
+        return bool(self._open_cases("operations.1", number))
 
-    def give_up(self, requisition: int | None) -> bool:
-        """Ask for what stands still of a requisition and its orders to be given up; answers whether there was anything."""
-        cases = self._open_cases("operations.1", f"{requisition}")
+    def give_up(self, number: str) -> bool:
+        """Ask for what stands still of documents whose number begins so to be given up; answers whether there was anything."""
+        cases = self._open_cases("operations.1", number)
         if cases:
             self._ask("operations.1", cases[:1], action=Action.ABANDON)
         return bool(cases)
 
-    def take_back(self, requisition: int | None) -> None:
-        """Ask for the orders of a requisition to be cancelled."""
+    def take_back(self, requisition: int | None) -> int:
+        """Ask for the open orders of a requisition to be cancelled; answers how many there are."""
         with acting(self._arena.app, self._arena.sessions["operations.1"].token) as connection:
             orders = connection.execute(sql("simulate.open_orders"), {"number": f"{requisition}"}).fetchall()
         for document_id, version in orders:
             self._command("operations.1", Action.CANCEL_ORDER, {"document_id": str(document_id), "version": version})
+        return len(orders)
 
     def tidy_up(self) -> int:
         """Ask for every open exception to be reprocessed; answers how many there are."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from sandbox.simulation.kinds import KINDS
+from sandbox.simulation.kinds import KINDS, RARE
 
 RATES = (0.0, 0.02, 0.1, 0.3)
 """Each class of faults has one of these rates in a schedule, so that a calm world with one fault is as usual as a storm."""
@@ -17,8 +17,9 @@ DOCUMENTS_MIN = 10
 
 STORIES_MAX = 8
 
-TAKEN_BACK = 0.25
-"""In so many schedules somebody asks for an order to be taken back (R088)."""
+RARELY = 0.25
+"""In so many schedules there is one of the rare kinds of journeys: an order is taken back (R088), something is given up, the ERP
+refuses what it would have taken a moment earlier."""
 
 # fmt: off
 FAULTS = {
@@ -125,11 +126,11 @@ def draw(seed: int) -> Plan:
     # Drawn apart: seeds from before anybody thought of it are still what they were.
     forgetful = Random(f"{seed} forgetful").choice(RATES)
     back = Random(f"{seed} taken back")
-    if len(stories) < STORIES_MAX and back.random() < TAKEN_BACK:
+    if len(stories) < STORIES_MAX and back.random() < RARELY:
         stories.append(
             Story(
                 number=len(stories) + 1,
-                kind="taken_back",
+                kind=Random(f"{seed} rare").choice(RARE),
                 begins_s=0,
                 pace_s=pace_s,
                 quantity=back.randint(2, 9) * 2,

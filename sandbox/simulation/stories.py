@@ -111,8 +111,10 @@ class People:
         }
         return cast("Wanted", line | KINDS[story.kind].line | changes)
 
-    def _submit(self, journey: Journey, *, suppliers: int = 1, department: str = "", **changes: Any) -> bool:
-        lines = [self._line(journey, **changes)]
+    def _submit(
+        self, journey: Journey, *, suppliers: int = 1, supplier: int = 0, department: str = "", **changes: Any
+    ) -> bool:
+        lines = [self._line(journey, supplier_id=self._landscape.supplier_ids[SUPPLIERS[supplier][0]], **changes)]
         if suppliers > 1:
             other = self._landscape.supplier_ids[SUPPLIERS[1][0]]
             lines.append(self._line(journey, supplier_id=other, description=f"{journey.story.tag} Sheet steel"))
@@ -280,13 +282,38 @@ class People:
         self._landscape.s4hana.delete_order(number=order["PurchaseOrder"], by="BUYER1")
         return True
 
-    def _block(self, journey: Journey) -> bool:
+    def _block(self, journey: Journey, *, once_ordered: bool = False) -> bool:
+        if once_ordered and self._order_in_coupa(journey) is None:
+            return False
         self._landscape.s4hana.block_cost_centre(code=cost_centre(journey.story))
         return True
 
     def _unblock(self, journey: Journey) -> bool:
         self._landscape.s4hana.unblock_cost_centre(code=cost_centre(journey.story))
         return True
+
+    def _block_posting(self, _journey: Journey) -> bool:
+        self._landscape.s4hana.block_supplier(number=SUPPLIERS[1][0], kind="posting")
+        return True
+
+    def _unblock_posting(self, _journey: Journey) -> bool:
+        self._landscape.s4hana.unblock_supplier(number=SUPPLIERS[1][0])
+        return True
+
+    def _ask_until_booked(self, journey: Journey) -> bool:
+        """An operator asks for everything until the bill is in the ERP."""
+        if self._invoice_in_erp(journey) is not None:
+            return True
+        self._operators.tidy_up()
+        return False
+
+    def _ask_until_changed(self, journey: Journey, percent: int) -> bool:
+        """An operator asks for everything until the order has its new price."""
+        dearer = (price(journey.story) * (100 + percent) / 100).quantize(Decimal("0.01"))
+        if any(Decimal(order["_items"][0]["NetPriceAmount"]) == dearer for order in self.orders(journey)):
+            return True
+        self._operators.tidy_up()
+        return False
 
     def _ask_to_reprocess(self, journey: Journey) -> bool:
         """An operator asks until the order is there."""
@@ -297,8 +324,24 @@ class People:
 
     def _give_up(self, journey: Journey) -> bool:
         """An operator gives the journey's document up, as soon as something stands in its way."""
-        journey.given_up = self._operators.give_up(journey.requisition) or journey.given_up
-        return journey.given_up and not self._operators.sees_open(journey.requisition)
+        return self._given_up(journey, f"{journey.requisition}")
+
+    def _give_up_bill(self, journey: Journey) -> bool:
+        """An operator gives the journey's bill up, as soon as something stands in its way."""
+        return self._given_up(journey, bill_number(journey.story))
+
+    def _given_up(self, journey: Journey, number: str) -> bool:
+        journey.given_up = self._operators.give_up(number) or journey.given_up
+        return journey.given_up and not self._operators.sees_open(number)
+
+    def _take_back_early(self, journey: Journey) -> bool:
+        """An operator asks for the order to be cancelled as soon as we know of one, however far it has come, until it is."""
+        journey.given_up = self._operators.take_back(journey.requisition) > 0 or journey.given_up
+        return journey.given_up and not self.orders(journey) and not self._operators.take_back(journey.requisition)
+
+    def _take_back_in_vain(self, journey: Journey) -> bool:
+        """An operator asks for the order to be cancelled although goods have come."""
+        return self._operators.take_back(journey.requisition) > 0
 
     def _take_back(self, journey: Journey) -> bool:
         """An operator asks for the order to be cancelled as soon as procurement shows its number, until it is."""
@@ -337,6 +380,7 @@ class People:
         journey: Journey,
         *,
         order: bool = True,
+        supplier: int = 0,
         share: int = 1,
         dearer_percent: int = 0,
         again: str = "",
@@ -349,7 +393,7 @@ class People:
         each = (price(story) * (100 + dearer_percent) / 100).quantize(Decimal("0.01"))
         amount = (quantity * each).quantize(Decimal("0.01"))
         today = clock.now().date()
-        number, name, _ = SUPPLIERS[0]
+        number, name, _ = SUPPLIERS[supplier]
         journey.bills.append(
             self._landscape.basware.receive_invoice(
                 supplier_code=number,

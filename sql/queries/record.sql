@@ -246,11 +246,17 @@ UPDATE work_item w
  WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status = 'in_call';
 
 -- name: cancel_work(document_id, settled, now)!
--- The document is over: nothing more is to be done for it, whatever it waited for. Work about its exceptions goes on, and items
--- in :settled are put back by this very recording.
+-- The document is over: nothing more is to be done for it, whatever it waited for. Only where nobody knows what became of something
+-- sent, that is still to be found out. Work about its exceptions goes on, and items in :settled are put back by this very recording.
 UPDATE work_item w
-   SET status = 'cancelled', finished_at = :now
- WHERE w.document_id = ANY (:document_id::uuid[]) AND w.subject_id IS NULL AND w.status IN ('due', 'parked') AND NOT w.work_item_id = ANY (:settled::uuid[]);
+   SET status = CASE WHEN o.is_unsure THEN 'due' ELSE 'cancelled' END, due_at = CASE WHEN w.status = 'parked' THEN :now ELSE w.due_at END,
+       finished_at = CASE WHEN NOT o.is_unsure THEN :now::timestamptz END
+  FROM (SELECT x.work_item_id, EXISTS (SELECT 1 FROM intent i WHERE i.document_id = x.document_id AND i.work_item_id = x.work_item_id
+                                          AND i.outcome IN ('open', 'unknown')) AS is_unsure
+          FROM work_item x
+         WHERE x.document_id = ANY (:document_id::uuid[]) AND x.subject_id IS NULL AND x.status IN ('due', 'parked')
+           AND NOT x.work_item_id = ANY (:settled::uuid[])) o
+ WHERE w.work_item_id = o.work_item_id AND w.status IN ('due', 'parked');
 
 -- name: insert_standing_news(document_id)!
 -- Documents that may stand otherwise although nothing has happened to them: the folder looks at them.

@@ -2,23 +2,25 @@
 
 -- name: pulse(now)^
 -- What there is to do now: the lanes with something due (or abandoned) that may be asked, messages that wait, commands to carry
--- out or waves to send, records to ask for again, and when there will be more. One question instead of trying every
--- door, and each part of it one look into an index.
+-- out or waves to send, records to ask for again, and when there will be more where there is nothing now. One question instead of
+-- trying every door, and each part of it one look into an index.
 WITH lane AS (
-    SELECT l.system, l.paused_until,
-           EXISTS (SELECT 1 FROM work_item w WHERE w.status = 'due' AND w.system = l.system AND w.due_at <= :now)
-        OR EXISTS (SELECT 1 FROM work_item w WHERE w.status = 'in_call' AND w.system = l.system AND w.lease_until < :now) AS is_due,
-           (SELECT min(w.due_at) FROM work_item w WHERE w.status = 'due' AND w.system = l.system AND w.due_at > :now) AS next_at
-      FROM (SELECT system, CASE WHEN paused_until > :now THEN paused_until END AS paused_until FROM system_state UNION ALL SELECT 'finsync', NULL) l
+    SELECT l.system, l.paused_until, l.due_at,
+           coalesce(l.due_at <= :now, false)
+        OR EXISTS (SELECT 1 FROM work_item w WHERE w.status = 'in_call' AND w.system = l.system AND w.lease_until < :now) AS is_due
+      FROM (SELECT s.system, s.paused_until, (SELECT min(w.due_at) FROM work_item w WHERE w.status = 'due' AND w.system = s.system) AS due_at
+              FROM (SELECT system, CASE WHEN paused_until > :now THEN paused_until END AS paused_until FROM system_state UNION ALL SELECT 'finsync', NULL) s
+            OFFSET 0) l
+), message AS (
+    SELECT min(due_at) AS due_at FROM inbound_pending
 )
 SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS lanes,
-       EXISTS (SELECT 1 FROM inbound_pending WHERE due_at <= :now) AS messages,
+       coalesce((SELECT due_at <= :now FROM message), false) AS messages,
        EXISTS (SELECT 1 FROM command WHERE status = 'asked')
     OR EXISTS (SELECT 1 FROM redrive WHERE state = 'running' AND finished_at IS NULL AND look_at <= :now) AS commands,
        EXISTS (SELECT 1 FROM reread_wanted WHERE due_at <= :now AND (lease_until IS NULL OR lease_until < :now)) AS rereads,
-       least((SELECT min(CASE WHEN is_due AND paused_until IS NOT NULL THEN paused_until ELSE greatest(next_at, paused_until) END) FROM lane
-               WHERE next_at IS NOT NULL OR paused_until IS NOT NULL),
-             (SELECT min(due_at) FROM inbound_pending WHERE due_at > :now),
+       least((SELECT min(CASE WHEN is_due THEN paused_until ELSE greatest(due_at, paused_until) END) FROM lane),
+             (SELECT due_at FROM message WHERE due_at > :now),
              (SELECT min(look_at) FROM redrive WHERE state = 'running' AND finished_at IS NULL AND look_at > :now),
              (SELECT min(greatest(due_at, lease_until)) FROM reread_wanted WHERE greatest(due_at, lease_until) > :now)) AS next_at;
 

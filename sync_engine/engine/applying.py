@@ -16,8 +16,8 @@ from sync_engine.engine.heads import Head
 from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
-from sync_engine.engine.settling import remediate
 from sync_engine.engine.sketching import sketched
+from sync_engine.engine.telling import remediate
 from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
 from sync_engine.model.documents import ApprovalStatus, DocumentType

@@ -28,7 +28,7 @@ from sync_engine.engine.results import (
     no_crash,
 )
 from sync_engine.engine.rows import Rows
-from sync_engine.engine.settling import recording_status
+from sync_engine.engine.telling import say_of_redrive
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.errors import (
     AnswerLost,
@@ -135,7 +135,7 @@ class Lane:
             recording = Recording(self.engine_id, now, self.setup.new_id)
             for item in items:
                 item.lease_until = lease_until
-                recording_status(recording, item, "sent", "On its way.")
+                say_of_redrive(recording, item, "sent", "On its way.")
                 operation = self.system.operations[item.step.does]
                 if operation.effect is not Effect.READ:
                     recording.intents.add(
@@ -258,6 +258,8 @@ class Lane:
                         ),
                     )
                     return outcome, "absent", effect
+                if item.is_overtaken:
+                    return Outcome(Kind.WAIT), "absent", effect  # it never arrived, and is not wanted any more
                 effect = operation.effect.value
             self._crash_point(Moment("before_call", [item]))
             if not self.may_begin(item):

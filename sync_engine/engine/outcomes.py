@@ -106,6 +106,17 @@ class Item:
         return found
 
     @property
+    def is_overtaken(self) -> bool:
+        """Whether its document came to its end while somebody was at this step: all that is left to do is to find out what became of
+        what was sent, which may have to be undone."""
+        return self.subject_id is None and not self.flow.is_beside and self.head.is_closed
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something may have been sent for it of which nobody knows what became."""
+        return self.ask_first or self.unknown_since is not None
+
+    @property
     def document(self) -> Document:
         """The canonical document; only its number and unit when nothing readable has arrived yet."""
         if self._document is None:

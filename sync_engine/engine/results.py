@@ -243,6 +243,8 @@ class Recorder:
         if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
             return
         outcome = _INTENT_OUTCOMES[result.attempt.outcome]
+        if result.attempt.outcome == "absent" and result.outcome.kind is not Kind.UNKNOWN:
+            outcome = "not_sent"  # looked for when it could not appear any more
         recording.settled_intents.add(item.head.document_id, idempotency_key(item), outcome)
         if item.ask_first and outcome in _EARLIER_WERE:
             recording.earlier_intents.add(

@@ -9,14 +9,15 @@ from uuid import UUID
 
 from sync_engine.engine import backoff
 from sync_engine.engine.beginning import begin_document, describe
-from sync_engine.engine.heads import Head
 from sync_engine.engine.jsontext import json_text
 from sync_engine.engine.outcomes import ANEW, Item, Kind, OtherMove, Outcome, Placed, Setup
 from sync_engine.engine.recording import Recording
+from sync_engine.engine.telling import remediate, say_of_redrive
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
-from sync_engine.model.flows import EXCEPTION_REMEDIATION, FLOW_OF, Step, next_step
+from sync_engine.model.flows import FLOW_OF, Step, next_step
 from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
+from sync_engine.model.ports import Effect
 
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
@@ -24,7 +25,12 @@ TRIES_BEFORE_CASE = 5
 
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     """Write what an outcome means into `recording`."""
-    if item.is_superseded() and item.subject_id is None and "changed" in LIFECYCLES[item.head.document_type].events:
+    is_superseded = item.is_superseded()
+    if item.is_overtaken and outcome.kind not in {Kind.UNKNOWN, Kind.FAILED}:
+        _settle_overtaken(recording, item, outcome, setup)
+        return
+    begins_anew = "changed" in LIFECYCLES[item.head.document_type].events
+    if is_superseded and item.subject_id is None and begins_anew and not item.head.is_closed:
         if outcome.kind is not Kind.UNKNOWN:
             _restart(recording, item, setup)
             return
@@ -32,11 +38,6 @@ def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> 
     try:
         _SETTLERS[outcome.kind](recording, item, outcome, setup)
     except IllegalMove as error:
-        if item.head.state == "cancelled" and outcome.kind is Kind.DONE and item.step.undone_by is None:
-            # It was taken back while the step was under way, and the step has left nothing that would have to be undone.
-            recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
-            _work(recording, item, "done", item.step, due_at=recording.now, setup=setup)
-            return
         # The document went elsewhere while the step was under way. What happened stays on record, and a person looks.
         recording.note(
             item.head,
@@ -55,6 +56,26 @@ def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> 
             ),
             setup,
         )
+
+
+def _settle_overtaken(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
+    """The document has come to its end while the step was under way: once it is known what became of the step, there is nothing more
+    to do. Only what it has made and somebody would have to undo is told."""
+    effect = (
+        setup.systems[item.system].operations[item.step.does].effect if item.system in setup.systems else Effect.READ
+    )
+    if outcome.kind is Kind.NOT_SENT and item.is_unsure and effect is not Effect.READ:
+        _settle_not_sent(recording, item, outcome, setup)
+        return
+    recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
+    say_of_redrive(recording, item, "skipped", "The document has come to its end meanwhile.")
+    _close_cases(recording, item, outcome, "cancelled")
+    if outcome.kind is Kind.DONE and item.step.undone_by is not None:
+        message = (
+            f"{item.step.name} has been done in {item.system}, and {item.head.number} is {item.head.state} already."
+        )
+        _tell(recording, item, Trouble("effect_conflict", message, item.system, blocks=False))
+    _work(recording, item, "done", item.step, due_at=recording.now, setup=setup)
 
 
 def _work(
@@ -182,7 +203,7 @@ def _event(recording: Recording, item: Item, outcome: Outcome, activity: str | N
 def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     if item.redrive_id is not None and not outcome.verified:
         # Accepted, and not yet to be seen: look again before calling it done.
-        recording_status(recording, item, "accepted", "The system accepted it; the effect is not visible yet.")
+        say_of_redrive(recording, item, "accepted", "The system accepted it; the effect is not visible yet.")
         _work(
             recording,
             item,
@@ -200,7 +221,7 @@ def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setu
     if item.subject_id is None:
         _event(recording, item, outcome, item.step.done if outcome.event is None else outcome.event or None)
     how = "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system."
-    recording_status(recording, item, "verified", how)
+    say_of_redrive(recording, item, "verified", how)
     _close_cases(recording, item, outcome)
     for trouble in outcome.also_troubles:
         _tell(recording, item, trouble)
@@ -266,7 +287,7 @@ def _settle_wait(recording: Recording, item: Item, outcome: Outcome, setup: Setu
         if trouble.code not in item.open_cases:
             _tell(recording, item, trouble)
     if item.redrive_id is not None:
-        recording_status(recording, item, "refused", f"It still waits for {outcome.waiting_for or 'something else'}.")
+        say_of_redrive(recording, item, "refused", f"It still waits for {outcome.waiting_for or 'something else'}.")
     due_at = recording.now + timedelta(seconds=outcome.wait_s)
     _work(
         recording,
@@ -322,28 +343,9 @@ def _park(recording: Recording, item: Item, trouble: Trouble, setup: Setup) -> N
         waiting_for=kind_of(trouble.code).title,
     )
     if item.redrive_id is not None:
-        recording_status(recording, item, "refused", trouble.message)
+        say_of_redrive(recording, item, "refused", trouble.message)
     if is_new and item.subject_id is None and kind_of(trouble.code).retryable is not Retryable.AUTO:
         remediate(recording, item.head, case_id, trouble, setup)
-
-
-def remediate(recording: Recording, head: Head, case_id: UUID, _trouble: Trouble, setup: Setup) -> None:
-    """Start the flow that tells people about a new exception: a task, a note to the requester (R071, R115)."""
-    step = EXCEPTION_REMEDIATION.first
-    facts = {"procurement_should_know": head.document_type.value in {"requisition", "purchase_order"}}
-    recording.new_work.add(
-        setup.new_id(recording.now),
-        head.document_id,
-        case_id,
-        head.business_unit,
-        EXCEPTION_REMEDIATION.name,
-        step.name,
-        setup.lane(step, head.business_unit),
-        recording.now,
-        recording.now + timedelta(seconds=step.objective_s),
-        50,
-        json_text(facts),
-    )
 
 
 def _settle_not_sent(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
@@ -427,22 +429,10 @@ def _restart(recording: Recording, item: Item, setup: Setup) -> None:
     item.facts = {}
     first = item.flow.first
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
-    recording_status(recording, item, "skipped", "A newer version of the document arrived; its flow has begun again.")
+    say_of_redrive(recording, item, "skipped", "A newer version of the document arrived; its flow has begun again.")
     _work(recording, item, "due", first, due_at=recording.now, setup=setup)
 
 
 def _quiet_s(item: Item, setup: Setup) -> float:
     system = setup.systems.get(item.system)
     return system.quiet_period_s if system is not None else 0.0
-
-
-def recording_status(recording: Recording, item: Item, status: str, result: str) -> None:
-    """How far a reprocessed item has come, for the person who asked for it."""
-    if item.redrive_id is None:
-        return
-    for case_id, _ in item.open_cases.values():
-        recording.redrive_items.add(item.redrive_id, case_id, status, result)
-        if status in {"sent", "accepted"}:
-            recording.case_statuses.add(case_id, status)
-    if status not in {"sent", "accepted"}:
-        recording.finished_redrives.add(item.redrive_id)

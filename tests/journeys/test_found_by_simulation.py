@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import httpx2
+import pytest
 
 from sync_engine.control import commands
 from sync_engine.control.execute import execute_commands
@@ -319,3 +320,86 @@ def test_a_bill_that_is_told_late_is_held_against_its_double_that_came_first(hou
     assert len(house.documents("invoice")) == 2
     assert [case[0] for case in house.cases()] == ["duplicate_invoice"]
     assert len(house.s4hana.invoices) == 1
+
+
+def open_intents(house):
+    """Sends of which it is on record that nobody knows what became of them."""
+    query = "SELECT step, outcome FROM intent WHERE outcome IN ('open', 'unknown') ORDER BY step"
+    return house.connection.execute(query).fetchall()
+
+
+def loses_answers(house, wanted, many, *, arrives):
+    """The next so many calls that are `wanted` get no answer; they take effect before that, or never. Answers those that were lost."""
+    real, lost = house.transport.handle_request, []
+
+    def loses(request):
+        if not wanted(request) or len(lost) >= many:
+            return real(request)
+        lost.append(request)
+        if arrives:
+            real(request)
+        raise httpx2.ReadTimeout("no reply", request=request)
+
+    house.transport.handle_request = loses
+    return lost
+
+
+def wait_for(house, lost):
+    """Let time pass until something has been lost."""
+    for _ in range(600):
+        if lost:
+            return
+        house.run(seconds=1)
+    pytest.fail("nothing was lost")
+
+
+def test_what_became_of_the_return_of_an_orders_number_is_found_out_although_the_order_is_cancelled_meanwhile(house):
+    """Seed 20715 (P1, R082, F1, F2): the send stayed unknown for ever, because nothing more was done for the order."""
+    requisition = house.submit()
+    house.run(minutes=10)
+    numbers = loses_answers(
+        house, lambda request: request.method == "PUT" and b"external-po-reference" in request.content, 3, arrives=True
+    )
+    house.approve_in_coupa(requisition)
+    wait_for(house, numbers)
+    read_and_apply(house, "coupa", "order_revisions")
+    [order] = house.coupa.orders()
+    house.coupa.cancel_order(order_id=order["id"], by="head.de-south")
+    read_and_apply(house, "coupa", "order_revisions")
+    house.engine.decide(house.connection)
+    house.engine.call(house.connection, house.engine.lanes["s4hana"], 10)
+    house.engine.decide(house.connection)
+    assert house.documents("purchase_order")[0][1] == "cancelled"
+    assert open_intents(house) == [("return_order_number", "unknown")]
+    house.run(hours=2)
+    assert open_intents(house) == []
+    assert house.live_orders() == []
+    assert house.documents("purchase_order")[0][1] == "cancelled"
+    assert house.cases() == []
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_what_was_being_made_for_a_requisition_that_is_withdrawn_is_looked_for_and_not_made_again(house, arrives):
+    """Found beside seed 20715 (P1, R082): a request for approval that nobody knew of was not looked for, and had it been, it would
+    have been made anew."""
+    parts = []
+
+    def is_the_last_part(request):
+        if request.method == "POST" and request.url.path.startswith("/api/now/"):
+            parts.append(request)
+        return len(parts) == 3
+
+    requests = loses_answers(house, is_the_last_part, 1, arrives=arrives)
+    requisition = house.submit(house.line(quantity="500"))
+    wait_for(house, requests)
+    house.coupa.withdraw(requisition_id=requisition, by="planner.de-south")
+    read_and_apply(house, "coupa", "requisitions")
+    house.engine.decide(house.connection)
+    assert house.documents("requisition")[0][1] == "cancelled"
+    assert open_intents(house) == [("request_approval", "unknown")]
+    house.run(hours=2)
+    assert open_intents(house) == []
+    assert len(parts) == 3
+    assert house.documents("requisition")[0][1] == "cancelled"
+    told = [(code, blocks) for code, _, blocks, _ in house.cases()]
+    assert told == ([("effect_conflict", False)] if arrives else [])
