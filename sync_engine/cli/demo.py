@@ -20,6 +20,7 @@ from psycopg.sql import SQL, Identifier
 
 from sandbox.company import CLIENT, Company
 from sandbox.transport import InProcessTransport, Stopwatch
+from sync_engine.cli.speaking import Told
 from sync_engine.cli.staff import Staff
 from sync_engine.cli.wiring import bring_up_to_date, connect_systems, make_setup
 from sync_engine.configuration import load_systems
@@ -80,11 +81,11 @@ class DemoWorld:
         return self.company.revision(system, feed)
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(Told):
     """Two demos at once would ruin each other's company."""
 
 
-class NotADemo(Exception):
+class NotADemo(Told):
     """The cell is somebody's own; a demo never touches it."""
 
 

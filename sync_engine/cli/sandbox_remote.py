@@ -17,6 +17,7 @@ import httpx2
 from sandbox.company import CLIENT
 from sandbox.living import LivingCompany
 from sync_engine.cli.app_process import is_taken
+from sync_engine.cli.speaking import Told
 from sync_engine.configuration import Systems, load_mappings, load_systems
 from sync_engine.model.ports import Access
 from sync_engine.settings import Settings
@@ -28,11 +29,11 @@ POLL_S = 5.0
 SPARE_FIRST_PORTS = range(FIRST_PORT, FIRST_PORT + 500, 10)
 
 
-class NotThere(Exception):
+class NotThere(Told):
     """No sandbox company is running; the message says how to start one."""
 
 
-class Refused(Exception):
+class Refused(Told):
     """The company does not do what it was asked; says why."""
 
 
