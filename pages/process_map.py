@@ -42,7 +42,7 @@ NODES, NODES_NARROW, EDGES = 100, 60, 10
 DEFINITIONS = (
     Definition("Step", "from one activity of a document to its next; a document takes it as often as it takes it. Times counts each, Documents each document once, Value each document's amount once", "documents of the chosen log and types", "happened in the period", "wall clock"),
     Definition("Order of steps", "as we recorded our own documents' moves; in an imported log by time. An event that names several objects is one step of each of them", "all events, those of other objects an event names included", "the whole life of a document; counted where the step lies in the period", "source time"),
-    Definition("Times on the map", "seconds since the document's step before; median and 85 % with 10 or more", "steps whose clocks agree", "happened in the period", "wall clock", "clocks that contradict each other, which the table counts"),
+    Definition("Times on the map", f"seconds since the document's step before; median and 85 % with 10 or more, exact up to {ask.EXACT_TO:,} steps, beyond to 1 %", "steps whose clocks agree", "happened in the period", "wall clock", "clocks that contradict each other, which the table counts"),
     Definition("Rework", "steps or activities that the same document had done before, of all times", "the same", "happened in the period"),
     Definition("Dotted line", "where a document begins behind another it is linked with: the other's last step by then", "linked documents of two types", "began in the period"),
     Definition("First time right", "no step among the revisions chosen in the filter", "documents that ended", "ended in the period"),

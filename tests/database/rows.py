@@ -74,6 +74,7 @@ SHARED = {
     "rollup_begun",
     "rollup_closed",
     "standing_judged",
+    "step_told",
     "schema_migration",
     "schema_view",
     "app_session",

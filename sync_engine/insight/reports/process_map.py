@@ -21,6 +21,9 @@ REVISIONS = (
 )  # fmt: skip
 """What counts as work done again or in vain unless the reader chooses otherwise."""
 
+EXACT_TO = 10_000
+"""So many steps are read one by one; of more, what each day came to."""
+
 KIND_COLUMNS = ("document_type", "documents")
 MAP_COLUMNS = ("document_type", "from_activity", "activity", "n", "documents", "value", "repeats", "place", "negative", "total_s", "p50_s", "p85_s")  # fmt: skip
 JOIN_COLUMNS = ("from_type", "from_activity", "document_type", "activity", "n")
@@ -83,8 +86,9 @@ def span(reports: Reports, source: str) -> tuple[datetime, datetime] | None:
 
 
 def steps(reports: Reports, asked: Asked) -> pd.DataFrame:
-    """Activities (from_activity None) and the steps between them ("": the document begins there), MAP_COLUMNS."""
-    frame = reports.frame("report_process.map", MAP_COLUMNS, **asked.typed)
+    """Activities (from_activity None) and the steps between them ("": the document begins there), MAP_COLUMNS. Percentiles are exact up to
+    EXACT_TO steps, beyond to 1 %."""
+    frame = reports.frame("report_process.map", MAP_COLUMNS, **asked.typed, exact_to=EXACT_TO)
     return frame.assign(**{name: frame[name].astype(float) for name in ("value", "total_s", "p50_s", "p85_s", "place")})
 
 
