@@ -186,32 +186,37 @@ SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_nam
    AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR p.document_type = ANY (:types::text[]))
  ORDER BY n DESC, p.last_at DESC, p.document_id;
 
--- name: deviations(source, units, since, until)
--- Orders whose first step lies in the period, with the moments that the maverick scenarios compare (each the first of its kind, by the
--- system where it happened): the requisition, its approval, the order accepted by the ERP, goods, and invoice. needs_goods: a line
--- of it is matched three ways; has_contract: every line names one; NULLs where the order's payload is not known.
-SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, 1 AS n, NULL::float8 AS s, p.last_at,
-       r.requisition_at, r.approved_at, o.ordered_at, o.goods_at, i.invoice_at, l.needs_goods, l.has_contract
-  FROM document_path p
+-- name: order_patterns(source, units, since, until)
+-- Orders whose first step lies in the period, by pattern (view file 46): of each one order, with the moments that the maverick scenarios
+-- compare; all orders of a pattern are alike to them. documents: how many there are; their value.
+WITH mine AS MATERIALIZED (
+    SELECT document_id, source, business_unit, first_at, group_amount, requisition_at, approved_at, ordered_at, goods_at, invoice_at, needs_goods, has_contract, pattern
+      FROM order_moment o
+     WHERE source = :source AND first_at >= :since AND first_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+       AND NOT EXISTS (SELECT FROM order_told t WHERE t.document_id = o.document_id)
+    UNION ALL
+    SELECT f.*
+      FROM order_told t CROSS JOIN LATERAL (SELECT document_id, source, business_unit, first_at, group_amount, requisition_at, approved_at, ordered_at, goods_at, invoice_at, needs_goods, has_contract, pattern FROM order_moment_fact n WHERE n.document_id = t.document_id OFFSET 0) f
+     WHERE f.source = :source AND f.first_at >= :since AND f.first_at < :until AND (:units::text[] IS NULL OR f.business_unit = ANY (:units::text[]))
+), counted AS (
+    SELECT pattern, count(*) AS documents, sum(group_amount) AS value, min(document_id::text)::uuid AS document_id FROM mine GROUP BY pattern
+)
+SELECT c.pattern, c.documents, c.value, m.document_id, m.requisition_at, m.approved_at, m.ordered_at, m.goods_at, m.invoice_at, m.needs_goods, m.has_contract
+  FROM counted c JOIN mine m USING (document_id)
+ ORDER BY c.pattern;
+
+-- name: deviations(source, units, since, until, patterns)
+-- The orders behind it: whose first step lies in the period, of these patterns, most money first.
+SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, 1 AS n, NULL::float8 AS s, p.last_at
+  FROM (SELECT document_id FROM order_moment o
+         WHERE source = :source AND first_at >= :since AND first_at < :until AND pattern = ANY (:patterns::int[]) AND NOT EXISTS (SELECT FROM order_told t WHERE t.document_id = o.document_id)
+        UNION ALL
+        SELECT f.document_id
+          FROM order_told t CROSS JOIN LATERAL (SELECT document_id, source, business_unit, first_at, group_amount, requisition_at, approved_at, ordered_at, goods_at, invoice_at, needs_goods, has_contract, pattern FROM order_moment_fact n WHERE n.document_id = t.document_id OFFSET 0) f
+         WHERE f.source = :source AND f.first_at >= :since AND f.first_at < :until AND f.pattern = ANY (:patterns::int[])) o
+  JOIN document_path p USING (document_id)
   JOIN document d USING (document_id)
- CROSS JOIN LATERAL (
-     SELECT min(u.at) FILTER (WHERE u.activity = 'order_accepted') AS ordered_at, min(u.at) FILTER (WHERE u.activity IN ('goods_received', 'goods_received_in_full')) AS goods_at
-       FROM unnest(p.activities, p.times) AS u(activity, at)) o
- CROSS JOIN LATERAL (
-     SELECT min(x.first_at) AS requisition_at, min(u.at) FILTER (WHERE u.activity IN ('approval_completed', 'procurement_approved')) AS approved_at
-       FROM document f JOIN document_path x USING (document_id)
-      CROSS JOIN LATERAL unnest(x.activities, x.times) AS u(activity, at)
-      WHERE f.correlation_id = d.correlation_id AND f.document_type = 'requisition') r
- CROSS JOIN LATERAL (
-     SELECT min(x.first_at) AS invoice_at
-       FROM order_movement m JOIN document_path x ON x.document_id = m.source_document_id
-      WHERE m.order_document_id = p.document_id AND m.kind = 'billed') i
-  LEFT JOIN LATERAL (
-     SELECT bool_or((line->>'receipt_required')::boolean) AS needs_goods, bool_and(coalesce(line->>'contract', '') <> '') AS has_contract
-       FROM document_payload y CROSS JOIN LATERAL jsonb_array_elements(y.canonical->'lines') AS line
-      WHERE y.document_id = p.document_id AND y.payload_version = d.payload_version) l ON true
- WHERE p.source = :source AND p.document_type = 'purchase_order' AND p.first_at >= :since AND p.first_at < :until
-   AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
+ WHERE :units::text[] IS NULL OR p.business_unit = ANY (:units::text[])
  ORDER BY d.group_amount DESC NULLS LAST, p.document_id;
 
 -- name: span(source)^

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
-from sync_engine.insight import standing, steps
+from sync_engine.insight import orders, standing, steps
 from sync_engine.model.lifecycles import LIFECYCLES
 
 EVENTS_A_BATCH = 20_000
@@ -67,6 +67,8 @@ def fold(connection: psycopg.Connection, *, now: datetime, events: int = EVENTS_
             add(connection, batch, learned_on=now.astimezone(UTC).date())
             _run(connection, "fold.mark", recordings=batch.recordings, now=now)
         steps.revalued(connection, changed)
+        if changed:
+            orders.told(connection, recordings=[], first_at=None, last_at=None, also=changed)
         standing.look_again(
             connection, recordings=batch.recordings, first_at=batch.first_at, last_at=batch.last_at, also=changed
         )
@@ -89,6 +91,7 @@ def judge(connection: psycopg.Connection, *, now: datetime) -> None:
     with connection.transaction():
         if _value(connection, "fold.lock") and standing.judge(connection, now=now):
             steps.keep(connection)
+            orders.keep(connection)
 
 
 def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, source: str | None = None) -> None:
@@ -103,8 +106,10 @@ def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, sourc
     [moved] = _rows(connection, "fold.documents", **values, final=_FINAL)
     _run(connection, "fold.journeys", **values, also=moved["journeys"])
     _run(connection, "fold.objectives", **values, also=moved["documents"])
-    steps.told(connection, **{name: values[name] for name in ("recordings", "first_at", "last_at", "source")})
+    told_of: dict[str, Any] = {"recordings": batch.recordings, "first_at": batch.first_at, "last_at": batch.last_at}
+    steps.told(connection, **told_of, source=source)
     _run(connection, "fold.paths", **values)
+    orders.told(connection, **told_of, also=[])
     for measure in MEASURES:
         _run(connection, measure, **values)
 
@@ -132,6 +137,7 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
         closed = _rows(connection, "fold.closed_until")[0]
         _run(connection, "fold.forget", source=source)
         steps.forget(connection, source)
+        orders.forget(connection, source)
         counted = 0
         with connection.cursor(name="folded", row_factory=dict_row) as cursor:
             cursor.itersize = RECORDINGS_A_BATCH
@@ -142,6 +148,7 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
         if source is None and closed["months_until"] is not None:
             _close(connection, closed["months_until"])
         steps.keep(connection)
+        orders.keep(connection)
         if source in {None, "finsync"}:
             standing.rebuild(connection)
     return counted
@@ -153,6 +160,7 @@ def forget(connection: psycopg.Connection, source: str) -> None:
     _rows(connection, "fold.lock_for_rebuilding")
     _run(connection, "fold.forget", source=source)
     steps.forget(connection, source)
+    orders.forget(connection, source)
 
 
 def _batches(folded: Iterable[dict[str, Any]], events: int) -> Iterator[tuple[Batch, date]]:

@@ -52,6 +52,7 @@ SAYS_IN = {
     ("exception_case", "status"): "open",
     ("redrive_item", "status"): "queued",
     ("redrive", "state"): "running",
+    ("document_path", "document_type"): "purchase_order",
     ("order_movement", "kind"): "ordered",
     ("alert", "state"): "firing",
     ("alert_notice", "status"): "due",
