@@ -30,7 +30,9 @@ from sync_engine.database.connections import Database
 from sync_engine.database.statements import names, sql
 from sync_engine.engine import promote
 from sync_engine.insight import fold
+from sync_engine.insight.reports.exception_rate import ATTRIBUTES_COMPARED, MOST_NEW
 from sync_engine.insight.reports.first_pass import AS_INTENDED, TOUCHES
+from sync_engine.insight.reports.process_map import EXACT_TO
 from sync_engine.insight.standing import JUDGED_AGAIN_AFTER_S, SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S
 
 TIMES = 40
@@ -177,8 +179,15 @@ STANDING: dict[str, Any] = dict.fromkeys(("because", "reasons", "teams", "team_r
 """What the first page of stuck documents asks."""
 
 
-OTHERWISE: dict[str, dict[str, Any]] = {name: {"text": None} for name in ("report.decisions", "report.commands")}
-"""What a page fills in differently from the others: nobody has searched yet."""
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "report.decisions": {"text": None},
+    "report.commands": {"text": None},
+    "report_exception_rate.attributes": {"most": ATTRIBUTES_COMPARED},
+    "report_exception_rate.new_causes": {"most": MOST_NEW},
+    "report_process.map": {"exact_to": EXACT_TO},
+    "report_process.deviations": {"patterns": [31]},
+}
+"""What a page fills in differently from the others: nobody has searched yet, and a table is no longer than anybody reads."""
 
 
 def _asked_once(app: Any, token: str, name: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -47,3 +47,15 @@ SELECT set_config('finsync.own_function', '', true);
 -- Which documents ever met an exception of a kind, without a look at each exception.
 CREATE INDEX case_met ON exception_case (document_id, category, business_unit);
 DROP INDEX case_of_document;
+
+-- What entered in a period, and what was due in one, is counted from the index alone, where the table's pages have been tidied: which
+-- they are sooner than by default. None of these columns moves with a step.
+CREATE INDEX document_entered ON document (document_type, submitted_at) INCLUDE (document_id, business_unit, group_amount, is_test);
+DROP INDEX document_recent;
+ALTER TABLE document SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
+CREATE INDEX objective_outcomes ON objective_result (objective, deadline_at) INCLUDE (document_id, good_at, business_unit, source) WHERE deadline_at IS NOT NULL;
+DROP INDEX objective_due;
+ALTER TABLE objective_result SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
+
+-- Since when a log reaches, without a look at every document of it.
+CREATE INDEX path_by_first ON document_path (source, first_at);

@@ -617,13 +617,15 @@ SELECT in_period, business_unit, document_type, week, sum(entered)::bigint AS en
 -- name: exception_rate_causes(units, since, until, document_types, categories)
 -- Each document that entered in the period with each cause it met: exceptions of that cause, how many of them are open, closed and
 -- cured by themselves, and how many were there again within 30 days of being closed.
-WITH d AS MATERIALIZED (
-    SELECT * FROM document
+WITH entered AS MATERIALIZED (
+    SELECT document_id, document_type, business_unit, group_amount, submitted_at FROM document
      WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
        AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), d AS MATERIALIZED (
+    SELECT e.* FROM entered e WHERE EXISTS (SELECT FROM exception_case c WHERE c.document_id = e.document_id)
 ), x AS (
     -- Of these documents alone: what a period costs does not grow with the exceptions of all the others.
-    SELECT c.*, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
+    SELECT c.document_id, c.code, c.category, c.fingerprint, c.closed_at, c.close_reason, c.raised_at, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
       FROM d JOIN exception_case c USING (document_id)
      WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[])
 )
@@ -636,8 +638,8 @@ SELECT d.document_id, d.document_type, d.business_unit, coalesce(d.group_amount,
 -- name: exception_rate_rows(units, since, until, document_types, categories, zone)
 -- The documents that entered in the period and ever met an exception (of the :categories), most money first; with the newest of
 -- them that is open.
-WITH d AS MATERIALIZED (
-    SELECT * FROM document
+WITH entered AS MATERIALIZED (
+    SELECT document_id FROM document
      WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
        AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
 )
@@ -646,12 +648,12 @@ SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.sup
        (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
           FROM document_identifier i JOIN system_state s USING (system)
          WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> d.number) AS known_as
-  FROM d
+  FROM document d
   JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE c.closed_at IS NULL) AS open, count(c.closed_at) AS closed,
                count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, array_agg(DISTINCT code ORDER BY code) AS codes,
                array_agg(DISTINCT category ORDER BY category) AS categories, min(raised_at) AS raised_at,
                (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE c.closed_at IS NULL))[1] AS case_id
-          FROM d JOIN exception_case c USING (document_id)
+          FROM entered JOIN exception_case c USING (document_id)
          WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
  ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
 

@@ -105,18 +105,24 @@ SELECT c.fingerprint, min(c.code) AS code, min(c.category) AS category, count(*)
 -- went through in the first pass (no exception of the :categories ever, none of the steps :touches), how many met an exception, how many
 -- were touched without one, and beside them those that ended otherwise. In the period (from :since on) and in the one before it; in all,
 -- by type, by unit, and by type and week of the :zone in which they ended.
-WITH ended AS MATERIALIZED (
-    SELECT d.document_id, d.business_unit, d.document_type, d.closed_at >= :since AS in_period, date_trunc('week', d.closed_at AT TIME ZONE :zone)::date AS week,
-           d.document_type || ':' || d.state = ANY (:intended::text[]) AS is_intended,
-           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met,
-           coalesce((SELECT h.activities && :touches::text[] FROM document_path h WHERE h.document_id = d.document_id), false) AS touched
-      FROM document d
+WITH met AS MATERIALIZED (
+    SELECT DISTINCT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))
+), week AS MATERIALIZED (
+    SELECT array_agg(w::date ORDER BY w) AS weeks, array_agg(w AT TIME ZONE :zone ORDER BY w) AS begins
+      FROM generate_series(date_trunc('week', :before::timestamptz AT TIME ZONE :zone), :until::timestamptz AT TIME ZONE :zone, interval '1 week') AS w
+), counted AS MATERIALIZED (
+    -- Counted once by all that it is divided by, and added up from there.
+    SELECT d.business_unit, d.document_type, d.closed_at >= :since AS in_period, width_bucket(d.closed_at, w.begins) AS nth, d.document_type || ':' || d.state = ANY (:intended::text[]) AS is_intended,
+           m.document_id IS NOT NULL AS met, coalesce(h.activities && :touches::text[], false) AS touched, count(*) AS n
+      FROM document d CROSS JOIN week w LEFT JOIN met m USING (document_id) LEFT JOIN document_path h USING (document_id)
      WHERE d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice') AND d.document_type = ANY (:document_types::text[])
        AND d.closed_at >= :before AND d.closed_at < :until AND d.source = 'finsync' AND NOT d.is_test AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+     GROUP BY 1, 2, 3, 4, 5, 6, 7
 )
-SELECT in_period, business_unit, document_type, week, count(*) FILTER (WHERE is_intended) AS ended, count(*) FILTER (WHERE is_intended AND NOT met AND NOT touched) AS first_pass,
-       count(*) FILTER (WHERE is_intended AND met) AS met, count(*) FILTER (WHERE is_intended AND touched AND NOT met) AS touched, count(*) FILTER (WHERE NOT is_intended) AS otherwise
-  FROM ended
+SELECT in_period, business_unit, document_type, week, coalesce(sum(n) FILTER (WHERE is_intended), 0)::bigint AS ended, coalesce(sum(n) FILTER (WHERE is_intended AND NOT met AND NOT touched), 0)::bigint AS first_pass,
+       coalesce(sum(n) FILTER (WHERE is_intended AND met), 0)::bigint AS met, coalesce(sum(n) FILTER (WHERE is_intended AND touched AND NOT met), 0)::bigint AS touched,
+       coalesce(sum(n) FILTER (WHERE NOT is_intended), 0)::bigint AS otherwise
+  FROM (SELECT c.*, w.weeks[c.nth] AS week FROM counted c CROSS JOIN week w) ended
  GROUP BY GROUPING SETS ((in_period), (in_period, business_unit), (in_period, document_type), (in_period, document_type, week))
  ORDER BY in_period, week NULLS FIRST, document_type NULLS FIRST, business_unit NULLS FIRST;
 

@@ -148,9 +148,8 @@ SELECT p.document_id, extract(epoch FROM b.at - a.at)::float8 AS s
 -- Paths of the documents that ended in the period, most frequent first: how many of how many (of, distinct), the median of their whole
 -- time in seconds, their value, and how many exceptions they had. The 200 most frequent; "of" and "variants" count all of them.
 SELECT p.document_type, p.activities, count(*) AS documents, sum(count(*)) OVER ()::bigint AS of, count(*) OVER () AS variants,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.last_at - p.first_at)::float8) AS p50_s, sum(d.group_amount) AS value, coalesce(sum(x.n), 0)::bigint AS exceptions
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.last_at - p.first_at)::float8) AS p50_s, sum(p.group_amount) AS value, coalesce(sum(x.n), 0)::bigint AS exceptions
   FROM document_path p
-  JOIN document d USING (document_id)
   LEFT JOIN (SELECT document_id, count(*) AS n FROM exception_case GROUP BY document_id) x USING (document_id)
  WHERE p.source = :source AND p.ended_at >= :since AND p.ended_at < :until
    AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR p.document_type = ANY (:types::text[]))
@@ -221,4 +220,4 @@ SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_nam
 
 -- name: span(source)^
 -- From when to when a log reaches, for what this session may see; NULLs without one document.
-SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM document_path WHERE source = :source;
+SELECT (SELECT first_at FROM document_path WHERE source = :source ORDER BY first_at LIMIT 1) AS first_at, (SELECT last_at FROM document_path WHERE source = :source ORDER BY last_at DESC LIMIT 1) AS last_at;

@@ -9,14 +9,16 @@
 WITH e AS MATERIALIZED (
     -- Counted once by all that the figures divide by. older: how many of the shortest windows a deadline lies before; part: 0 in the
     -- objective's window, 1 in the one before, 2 before both.
-    SELECT t.objective, width_bucket(:as_of::timestamptz - t.deadline_at, ARRAY['5 minutes', '30 minutes', '1 hour', '2 hours', '6 hours', '1 day', '3 days']::interval[]) AS older,
+    SELECT o.name AS objective, width_bucket(:as_of::timestamptz - t.deadline_at, ARRAY['5 minutes', '30 minutes', '1 hour', '2 hours', '6 hours', '1 day', '3 days']::interval[]) AS older,
            CASE WHEN t.deadline_at > :as_of::timestamptz - w.length THEN 0 WHEN t.deadline_at > :as_of::timestamptz - 2 * w.length THEN 1 ELSE 2 END AS part,
            t.deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month, t.is_good AS good, t.is_excluded, count(*) AS n
       FROM objective o
      CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length) w
-      JOIN objective_outcome t ON t.objective = o.name
-     WHERE t.source = :source AND t.deadline_at <= :as_of AND t.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
-       AND (:units::text[] IS NULL OR t.business_unit = ANY (:units::text[]))
+     -- Each by itself: otherwise the planner reads the deadlines of all years and leaves out most of them.
+     CROSS JOIN LATERAL (
+         SELECT n.deadline_at, n.is_good, n.is_excluded FROM objective_outcome n
+          WHERE n.objective = o.name AND n.source = :source AND n.deadline_at <= :as_of AND n.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
+            AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[])) OFFSET 0) t
      GROUP BY 1, 2, 3, 4, 5, 6
 ), counted AS (
     SELECT o.name, coalesce(sum(e.n) FILTER (WHERE part = 0), 0)::bigint AS due, coalesce(sum(e.n) FILTER (WHERE part = 0 AND e.good), 0)::bigint AS good,
@@ -58,9 +60,11 @@ SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.cl
 SELECT objective, (began_at AT TIME ZONE :zone::text)::date AS day, coalesce(sum(n) FILTER (WHERE NOT is_excluded), 0)::bigint AS due,
        coalesce(sum(n) FILTER (WHERE NOT is_excluded AND is_good), 0)::bigint AS good, coalesce(sum(n) FILTER (WHERE is_excluded), 0)::bigint AS left_out
        -- Days of every zone begin at a quarter of an hour: a deadline's own day is worked out for few.
-  FROM (SELECT objective, date_bin('15 minutes', deadline_at, 'epoch') AS began_at, is_excluded, is_good, count(*) AS n
-          FROM objective_outcome
-         WHERE source = :source AND deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+  FROM (SELECT o.name AS objective, date_bin('15 minutes', t.deadline_at, 'epoch') AS began_at, t.is_excluded, t.is_good, count(*) AS n
+          FROM objective o
+         CROSS JOIN LATERAL (
+             SELECT n.deadline_at, n.is_good, n.is_excluded FROM objective_outcome n
+              WHERE n.objective = o.name AND n.source = :source AND n.deadline_at > :since AND n.deadline_at <= :until AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[])) OFFSET 0) t
          GROUP BY 1, 2, 3, 4) quarter
  GROUP BY 1, 2 ORDER BY 1, 2;
 
