@@ -210,7 +210,8 @@ WITH series AS MATERIALIZED (
 ), held AS MATERIALIZED (
     SELECT s.series_id, p.in_period, r.buckets, r.counts
       FROM series s CROSS JOIN period p
-      JOIN rollup r ON r.series_id = s.series_id AND r.grain = p.grain AND r.starts_on >= p.first_on AND r.starts_on < p.before
+     -- Each by itself: otherwise the planner reads a series of all years and leaves out most of it.
+     CROSS JOIN LATERAL (SELECT * FROM rollup n WHERE n.series_id = s.series_id AND n.grain = p.grain AND n.starts_on >= p.first_on AND n.starts_on < p.before OFFSET 0) r
 ), stays AS (
     -- By number, not by name: there is a row for every bucket of every day.
     SELECT h.series_id, h.in_period, u.bucket, sum(u.held)::integer AS held FROM held h CROSS JOIN LATERAL unnest(h.buckets, h.counts) AS u(bucket, held) GROUP BY 1, 2, 3
