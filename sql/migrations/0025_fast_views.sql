@@ -50,9 +50,9 @@ BEGIN
     RETURN nullif(answer, '{}');
 END $$;
 
--- As in migration 0012, but for three things: each series is read by itself in the days that are asked for (otherwise the planner reads
--- it of all years and leaves out most of it); periods are few; and what the edges of a period say of our own log is not looked for
--- among the events of others.
+-- As in migration 0012, but for four things: each series and each edge is read by itself in the days that are asked for (otherwise the
+-- planner reads it of all years and leaves out most of it); periods are few; figures and histograms meet by equality, not each with
+-- each; and what the edges of a period say of our own log is not looked for among the events of others.
 ALTER FUNCTION rollup_periods(date, date) ROWS 5;
 CREATE OR REPLACE FUNCTION rolled(of_source text, of_measures text[], of_parts text[], of_units text[], since timestamptz, until timestamptz,
                        step text DEFAULT NULL, zone text DEFAULT 'UTC', by text[] DEFAULT '{}', reported_on date DEFAULT NULL)
@@ -106,7 +106,7 @@ BEGIN
           FROM edge e CROSS JOIN LATERAL (
               SELECT * FROM rollup_fact f
                WHERE f.measure = ANY (of_measures) AND f.source = of_source AND f.at >= e.from_at AND f.at < e.to_at
-                 AND (of_parts IS NULL OR f.part = ANY (of_parts)) AND (of_units IS NULL OR f.business_unit = ANY (of_units))) f
+                 AND (of_parts IS NULL OR f.part = ANY (of_parts)) AND (of_units IS NULL OR f.business_unit = ANY (of_units)) OFFSET 0) f
     ), summed AS (
         SELECT h.measure, h.part, h.business_unit, h.starts_on, sum(h.sign * h.n)::bigint AS n, sum(h.sign * h.negative)::bigint AS negative,
                coalesce(sum(h.sign * h.total), 0) AS total
@@ -122,8 +122,9 @@ BEGIN
     )
     SELECT s.measure, s.part, s.business_unit, s.starts_on, s.n, s.negative, s.total, coalesce(h.buckets, '{}'), coalesce(h.counts, '{}')
       FROM summed s
-      LEFT JOIN histogram h ON h.measure = s.measure AND h.part IS NOT DISTINCT FROM s.part AND h.business_unit IS NOT DISTINCT FROM s.business_unit
-                           AND h.starts_on IS NOT DISTINCT FROM s.starts_on
+      -- In one answer a column is NULL everywhere or nowhere; by equality, so that not each is compared with each.
+      LEFT JOIN histogram h ON h.measure = s.measure AND coalesce(h.part, '') = coalesce(s.part, '') AND coalesce(h.business_unit, '') = coalesce(s.business_unit, '')
+                           AND coalesce(h.starts_on, '-infinity') = coalesce(s.starts_on, '-infinity')
      WHERE s.n <> 0 OR s.negative <> 0 OR s.total <> 0
      ORDER BY s.measure, s.starts_on, s.part, s.business_unit;
 END $$;

@@ -411,17 +411,19 @@ WITH wanted AS (
 )
 SELECT e.document_id || ' ' || e.seq AS decision_id, e.document_id, d.document_type, d.number, d.title, d.business_unit, d.requester, d.supplier_name, d.currency, d.amount, d.group_amount,
        e.event_at AS decided_at, e.recorded_at, e.activity, e.system,
-       CASE WHEN e.attributes ? 'approved_by' AND names_deciders() THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+       CASE WHEN e.attributes ? 'approved_by' AND may.named THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
             WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(role, ', ' ORDER BY n) FROM (SELECT decider(who) AS role, min(n) AS n FROM jsonb_array_elements_text(e.attributes->'approved_by') WITH ORDINALITY AS w(who, n) GROUP BY 1) asked)
             WHEN e.attributes ? 'within_approval' THEN 'within the approval of the order'
             WHEN e.activity IN ('procurement_rejected', 'approval_contradicted') THEN coalesce(
-                (SELECT string_agg(DISTINCT CASE WHEN names_deciders() THEN p.canonical->'decided_by'->>'name' ELSE coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END, ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
+                (SELECT string_agg(DISTINCT CASE WHEN may.named THEN p.canonical->'decided_by'->>'name' ELSE coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END, ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
                    JOIN document_payload p ON p.document_id = a.document_id AND p.payload_version = a.payload_version
                   WHERE l.to_document_id = e.document_id AND l.relation = 'decides' AND p.canonical->>'decision' = 'rejected'), '')
-            ELSE decider(e.actor) END AS decided_by,
-       said_of_decision(e.attributes)->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
+            -- Whoever may know is asked about once: a function costs a plan for each decision.
+            WHEN may.named THEN e.actor ELSE decider(e.actor) END AS decided_by,
+       CASE WHEN may.named THEN e.attributes ELSE said_of_decision(e.attributes) END->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
        d.state, d.approval_status, d.posting_status, f.erp_orders, f.erp_invoices, f.accounting_documents
   FROM decision e JOIN document d USING (document_id)
+ CROSS JOIN (SELECT names_deciders() AS named OFFSET 0) may
   LEFT JOIN change c USING (document_id)
   LEFT JOIN family f ON f.correlation_id = e.correlation_id
  ORDER BY e.recorded_at DESC, e.document_id, e.seq;
