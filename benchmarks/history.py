@@ -2,7 +2,8 @@
 from a seed, so that ten million are there in minutes.
 
 A journey is a requisition, its order and its invoice. Each step is a move that the lifecycles allow, with the statuses they give it;
-one journey in sixteen is rejected, one in eight is changed on its way, and what would happen after the end has not happened.
+one journey in sixteen is rejected, one in eight is changed on its way, and what would happen after the end has not happened. Invoices
+are paid in the end, so that what stands open is what a company of that size has open, however many years it looks back on.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _REST = [
     (_O, "commitment_confirmed", _MINUTE), (_O, "order_number_returned", _MINUTE), (_O, "export_marked", _MINUTE), (_R, "orders_confirmed", 10 * _MINUTE), (_O, "goods_received_in_full", 6 * _DAY),
     (_I, "invoice_received", 3 * _DAY), (_I, "acknowledged", _MINUTE), (_I, "invoice_validated", _MINUTE), (_I, "duplicate_excluded", _MINUTE), (_I, "matched", 4 * _HOUR),
     (_I, "released", _HOUR), (_I, "invoice_posted", 5 * _MINUTE), (_I, "match_result_returned", _MINUTE), (_O, "invoiced_in_full", _MINUTE),
+    (_I, "payment_ready", _DAY), (_I, "payment_cleared", 12 * _DAY), (_I, "payment_status_returned", _MINUTE),
 ]  # fmt: skip
 PATHS: dict[str, list[tuple[DocumentType, str, float]]] = {
     "straight": _BEGINNING + _REST,
@@ -155,7 +157,7 @@ INSERT INTO document (document_id, document_type, correlation_id, number, title,
 SELECT pg_temp.made_id(%(begins)s + l.n, l.kind || l.n), l.kind, pg_temp.made_id(%(begins)s + l.n, 'requisition' || l.n), l.n::text, 'Purchase ' || l.n, 'BENCH-' || to_char(l.unit, 'FM00'),
        'coupa', s.state_to, s.approval, s.posting, to_timestamp(CASE WHEN s.moves THEN l.tick ELSE l.since_tick END * %(tick)s), l.seq,
        'EUR', a.amount, a.amount, 'S' || l.n %% 400, 'Supplier ' || l.n %% 400, 'person ' || l.n %% 200, to_timestamp(l.first_at), to_timestamp(l.first_at), to_timestamp(l.tick * %(tick)s),
-       CASE WHEN (l.kind, s.state_to) IN (('requisition', 'ordered'), ('requisition', 'rejected'), ('purchase_order', 'closed')) THEN to_timestamp(CASE WHEN s.moves THEN l.tick ELSE l.since_tick END * %(tick)s) END,
+       CASE WHEN (l.kind, s.state_to) IN (('requisition', 'ordered'), ('requisition', 'rejected'), ('purchase_order', 'closed'), ('invoice', 'paid')) THEN to_timestamp(CASE WHEN s.moves THEN l.tick ELSE l.since_tick END * %(tick)s) END,
        l.seq, to_timestamp(l.tick * %(tick)s)
   FROM (SELECT DISTINCT ON (n, kind) *, first_value(at) OVER (PARTITION BY n, kind ORDER BY seq) AS first_at FROM made ORDER BY n, kind, seq DESC) l
   JOIN made_step s USING (path, place)

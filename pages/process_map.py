@@ -8,7 +8,6 @@ from functools import partial
 from html import escape
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from pages import charts, charts_map, exporting, filters, frame, switches
@@ -42,7 +41,7 @@ NODES, NODES_NARROW, EDGES = 100, 60, 10
 DEFINITIONS = (
     Definition("Step", "from one activity of a document to its next; a document takes it as often as it takes it. Times counts each, Documents each document once, Value each document's amount once", "documents of the chosen log and types", "happened in the period", "wall clock"),
     Definition("Order of steps", "as we recorded our own documents' moves; in an imported log by time. An event that names several objects is one step of each of them", "all events, those of other objects an event names included", "the whole life of a document; counted where the step lies in the period", "source time"),
-    Definition("Times on the map", "seconds since the document's step before; median and 85 % with 10 or more", "steps whose clocks agree", "happened in the period", "wall clock", "clocks that contradict each other, which the table counts"),
+    Definition("Times on the map", f"seconds since the document's step before; median and 85 % with 10 or more, exact up to {ask.EXACT_TO:,} steps, beyond to 1 %", "steps whose clocks agree", "happened in the period", "wall clock", "clocks that contradict each other, which the table counts"),
     Definition("Rework", "steps or activities that the same document had done before, of all times", "the same", "happened in the period"),
     Definition("Dotted line", "where a document begins behind another it is linked with: the other's last step by then", "linked documents of two types", "began in the period"),
     Definition("First time right", "no step among the revisions chosen in the filter", "documents that ended", "ended in the period"),
@@ -132,12 +131,10 @@ def _figures(ctx: Context, facts: Facts, straight: Straight, said: Said) -> list
         Figure("Done again", percent(again / taken if taken else None), n=f"{again:,} of {count(taken, 'step')}", stale=silent, explained=why("rework", "Rework", "activities that the same document had done before / all activities", taken, "activity"), help="Activities that the same document had done before."),
     ]  # fmt: skip
     if facts.asked.source == OWN_LOG:
-        orders = facts.orders
-        away = pd.concat([ask.deviating(orders, name) for name in facts.deviations["name"]]) if len(orders) else orders
-        away = away.drop_duplicates("document_id") if len(away) else away
+        begun, away = int(facts.orders["documents"].sum()), ask.off_the_way(facts.orders)
         shown += [
             Figure("Automatic steps", percent(straight.automatic), n=f"{straight.steps - straight.by_people:,} of {count(straight.steps, 'step')} of ended documents", stale=silent, explained=why("automatic", "Automatic steps", "steps that no person did / steps of documents that ended", straight.steps, "step")),
-            Figure("Orders off the intended way", percent(len(away) / len(orders) if len(orders) else None), n=f"{len(away):,} of {count(len(orders), 'order')} begun", stale=silent, explained=why("off", "Deviations", "orders with at least one deviation / orders begun", len(orders), "order"), help="At least one of the deviations below."),
+            Figure("Orders off the intended way", percent(away / begun if begun else None), n=f"{away:,} of {count(begun, 'order')} begun", stale=silent, explained=why("off", "Deviations", "orders with at least one deviation / orders begun", begun, "order"), help="At least one of the deviations below."),
         ]  # fmt: skip
     return shown
 

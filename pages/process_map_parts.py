@@ -132,7 +132,7 @@ def _rows(ctx: Context, facts: Facts, at: dict[str, str | None]) -> tuple[str, p
     reports, asked = ctx.reports, facts.asked
     if at["deviation"] is not None:
         known = facts.deviations.set_index("name")["title"]
-        return (known[at["deviation"]], ask.deviating(facts.orders, at["deviation"])) if at["deviation"] in known else None  # fmt: skip
+        return (known[at["deviation"]], ask.deviating(reports, asked, facts.orders, at["deviation"])) if at["deviation"] in known else None  # fmt: skip
     if at["revised"] is not None:
         return "Ended with something done again or in vain", ask.revised(reports, asked, facts.revisions)
     if at["variant"] is not None:
@@ -284,7 +284,7 @@ def deviations(ctx: Context, facts: Facts) -> None:
     st.subheader(
         f"{worst['title']}: {worst['documents']:,} of {count(int(worst['of']), 'order')}"
         if worst["documents"]
-        else f"None of {count(len(facts.orders), 'order')} left the intended order in any of the {len(found)} ways",
+        else f"None of {count(int(facts.orders['documents'].sum()), 'order')} left the intended order in any of the {len(found)} ways",
         anchor=False,
     )
     shown = found.assign(

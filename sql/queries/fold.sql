@@ -289,31 +289,31 @@ WITH e AS MATERIALIZED (
       FROM e JOIN event_object o USING (recording_id, ordinal, recorded_at)
      WHERE o.document_id <> e.document_id
 ), step AS MATERIALIZED (
-    SELECT m.*, d.source, d.document_type, d.business_unit, d.closed_at
+    SELECT m.*, d.source, d.document_type, d.business_unit, d.group_amount, d.closed_at
       FROM met m JOIN document d USING (document_id) WHERE NOT d.is_test
 ), person AS (
     SELECT document_id, count(*) FILTER (WHERE by_person) AS by_people FROM step GROUP BY document_id
 ), known AS (
-    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.closed_at, s.activity, s.event_at, s.place FROM step s
+    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.group_amount, s.closed_at, s.activity, s.event_at, s.place FROM step s
     UNION ALL
-    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.closed_at, u.activity, u.event_at, u.place
-      FROM (SELECT DISTINCT document_id, source, document_type, business_unit, closed_at FROM step) s
+    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.group_amount, s.closed_at, u.activity, u.event_at, u.place
+      FROM (SELECT DISTINCT document_id, source, document_type, business_unit, group_amount, closed_at FROM step) s
       JOIN document_path p USING (document_id)
      CROSS JOIN LATERAL unnest(p.activities, p.times, p.places) AS u(activity, event_at, place)
 ), ordered AS (
-    SELECT document_id, source, document_type, business_unit, closed_at,
+    SELECT document_id, source, document_type, business_unit, group_amount, closed_at, count(DISTINCT activity) < count(*) AS is_repeated,
            array_agg(activity ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS activities,
            array_agg(event_at ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS times,
            array_agg(place ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS places,
            min(event_at) AS first_at, max(event_at) AS last_at
-      FROM known GROUP BY document_id, source, document_type, business_unit, closed_at
+      FROM known GROUP BY document_id, source, document_type, business_unit, group_amount, closed_at
 )
-INSERT INTO document_path AS p (document_id, source, document_type, business_unit, activities, times, places, by_people, first_at, last_at, ended_at)
-SELECT o.document_id, o.source, o.document_type, o.business_unit, o.activities, o.times, o.places, n.by_people, o.first_at, o.last_at,
+INSERT INTO document_path AS p (document_id, source, document_type, business_unit, group_amount, is_repeated, activities, times, places, by_people, first_at, last_at, ended_at)
+SELECT o.document_id, o.source, o.document_type, o.business_unit, o.group_amount, o.is_repeated, o.activities, o.times, o.places, n.by_people, o.first_at, o.last_at,
        CASE WHEN o.source = 'finsync' THEN o.closed_at ELSE o.last_at END
   FROM ordered o JOIN person n USING (document_id)
 ON CONFLICT (document_id) DO UPDATE
-   SET business_unit = excluded.business_unit, document_type = excluded.document_type, activities = excluded.activities, times = excluded.times, places = excluded.places,
+   SET business_unit = excluded.business_unit, document_type = excluded.document_type, group_amount = excluded.group_amount, is_repeated = excluded.is_repeated, activities = excluded.activities, times = excluded.times, places = excluded.places,
        by_people = p.by_people + excluded.by_people, first_at = excluded.first_at, last_at = excluded.last_at, ended_at = excluded.ended_at;
 
 -- name: news()$

@@ -43,10 +43,15 @@ SELECT system, count(*) AS attempts, count(*) FILTER (WHERE outcome IN ('not_sen
 SELECT e.case_id, e.version, e.document_id, e.number, e.document_type, e.title, e.business_unit, e.supplier_name, e.requester, e.category, e.code, e.origin, e.retryable,
        e.fingerprint, e.system, e.flow, e.step, e.message, e.currency, e.amount, e.group_amount, e.due_on, e.status, e.blocks, e.owner_team, e.owner,
        e.raised_at, e.occurrences, e.state, e.approval_status, e.posting_status,
-       extract(epoch FROM :as_of - e.raised_at) AS age_s, business_s(e.calendar, e.raised_at, :as_of) AS age_business_s,
+       extract(epoch FROM :as_of - e.raised_at) AS age_s, coalesce(now_s.worked, 0) - coalesce(raised_s.worked, 0) AS age_business_s,
        e.due_on - :as_of::date AS days_left,
        coalesce(e.group_amount, 0) / greatest(1, coalesce(e.due_on - :as_of::date, 10) + 1) AS priority
   FROM exception e
+  LEFT JOIN (SELECT calendar, worked_s(calendar, :as_of) AS worked FROM (SELECT DISTINCT calendar FROM business_unit) b) now_s USING (calendar)
+  -- worked_s(calendar, raised_at), written out: as a function it costs a plan for each.
+  LEFT JOIN LATERAL (
+      SELECT i.worked_before_s + extract(epoch FROM least(e.raised_at, i.closes_at) - i.opens_at) AS worked
+        FROM calendar_interval i WHERE i.calendar = e.calendar AND i.opens_at <= e.raised_at ORDER BY i.opens_at DESC LIMIT 1) raised_s ON true
  WHERE e.closed_at IS NULL
    AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
    AND (:categories::text[] IS NULL OR e.category = ANY (:categories::text[]))
@@ -369,14 +374,28 @@ WITH wanted AS (
     SELECT f.document_id FROM document_identifier i JOIN document n USING (document_id) JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(i.external_id) = :text::text
     UNION
     SELECT f.document_id FROM document n JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(n.number) = :text::text
-), decision AS (
-    SELECT e.document_id, e.seq, e.document_type, e.correlation_id, e.business_unit, e.recorded_at, e.event_at, e.activity, e.system, e.actor, e.attributes
-      FROM event e
-     WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
-       AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
-       AND (CASE WHEN :text::text IS NULL THEN e.recorded_at >= :since AND e.recorded_at < :until
-                 ELSE e.document_id IN (SELECT document_id FROM wanted) OR names_deciders() AND (strpos(lower(e.actor), :text::text) > 0 OR strpos(lower(e.attributes->>'approved_by'), :text::text) > 0) END)
-     ORDER BY e.recorded_at DESC, e.document_id, e.seq LIMIT :limit
+), decision AS MATERIALIZED (
+    -- One branch per way of asking, each with an index of its own; a decision found by two of them is one. By name the newest are read
+    -- first, until there are enough.
+    SELECT DISTINCT ON (recorded_at, document_id, seq) *
+      FROM ((SELECT e.document_id, e.seq, e.document_type, e.correlation_id, e.business_unit, e.recorded_at, e.event_at, e.activity, e.system, e.actor, e.attributes
+               FROM event e
+              WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
+                AND :text::text IS NULL AND e.recorded_at >= :since AND e.recorded_at < :until AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
+              ORDER BY e.recorded_at DESC, e.document_id, e.seq LIMIT :limit)
+            UNION ALL
+            SELECT e.document_id, e.seq, e.document_type, e.correlation_id, e.business_unit, e.recorded_at, e.event_at, e.activity, e.system, e.actor, e.attributes
+              FROM wanted w JOIN event e USING (document_id)
+             WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
+               AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
+            UNION ALL
+            (SELECT e.document_id, e.seq, e.document_type, e.correlation_id, e.business_unit, e.recorded_at, e.event_at, e.activity, e.system, e.actor, e.attributes
+               FROM event e
+              WHERE e.activity IN ('approval_completed', 'approval_refused', 'procurement_rejected', 'review_approved', 'review_refused', 'change_approved', 'change_refused_by_approver', 'approval_contradicted')
+                AND :text::text IS NOT NULL AND (SELECT names_deciders()) AND (strpos(lower(e.actor), :text::text) > 0 OR strpos(lower(e.attributes->>'approved_by'), :text::text) > 0)
+                AND (:units::text[] IS NULL OR e.business_unit = ANY (:units::text[]))
+              ORDER BY e.recorded_at DESC, e.document_id, e.seq LIMIT :limit)) found
+     ORDER BY recorded_at DESC, document_id, seq LIMIT :limit
 ), family AS (
     SELECT d.correlation_id, string_agg(i.external_id, ', ' ORDER BY i.external_id) FILTER (WHERE i.kind = 'purchase_order') AS erp_orders,
            string_agg(i.external_id, ', ' ORDER BY i.external_id) FILTER (WHERE i.kind = 'supplier_invoice') AS erp_invoices,
@@ -392,17 +411,19 @@ WITH wanted AS (
 )
 SELECT e.document_id || ' ' || e.seq AS decision_id, e.document_id, d.document_type, d.number, d.title, d.business_unit, d.requester, d.supplier_name, d.currency, d.amount, d.group_amount,
        e.event_at AS decided_at, e.recorded_at, e.activity, e.system,
-       CASE WHEN e.attributes ? 'approved_by' AND names_deciders() THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
+       CASE WHEN e.attributes ? 'approved_by' AND may.named THEN (SELECT string_agg(who, ', ') FROM jsonb_array_elements_text(e.attributes->'approved_by') who)
             WHEN e.attributes ? 'approved_by' THEN (SELECT string_agg(role, ', ' ORDER BY n) FROM (SELECT decider(who) AS role, min(n) AS n FROM jsonb_array_elements_text(e.attributes->'approved_by') WITH ORDINALITY AS w(who, n) GROUP BY 1) asked)
             WHEN e.attributes ? 'within_approval' THEN 'within the approval of the order'
             WHEN e.activity IN ('procurement_rejected', 'approval_contradicted') THEN coalesce(
-                (SELECT string_agg(DISTINCT CASE WHEN names_deciders() THEN p.canonical->'decided_by'->>'name' ELSE coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END, ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
+                (SELECT string_agg(DISTINCT CASE WHEN may.named THEN p.canonical->'decided_by'->>'name' ELSE coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END, ', ') FROM document_link l JOIN document a ON a.document_id = l.from_document_id
                    JOIN document_payload p ON p.document_id = a.document_id AND p.payload_version = a.payload_version
                   WHERE l.to_document_id = e.document_id AND l.relation = 'decides' AND p.canonical->>'decision' = 'rejected'), '')
-            ELSE decider(e.actor) END AS decided_by,
-       said_of_decision(e.attributes)->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
+            -- Whoever may know is asked about once: a function costs a plan for each decision.
+            WHEN may.named THEN e.actor ELSE decider(e.actor) END AS decided_by,
+       CASE WHEN may.named THEN e.attributes ELSE said_of_decision(e.attributes) END->>'reason' AS reason, c.changed_at, coalesce(c.changes, 0) AS changes, coalesce(c.changed_at > e.recorded_at, false) AS is_changed_after,
        d.state, d.approval_status, d.posting_status, f.erp_orders, f.erp_invoices, f.accounting_documents
   FROM decision e JOIN document d USING (document_id)
+ CROSS JOIN (SELECT names_deciders() AS named OFFSET 0) may
   LEFT JOIN change c USING (document_id)
   LEFT JOIN family f ON f.correlation_id = e.correlation_id
  ORDER BY e.recorded_at DESC, e.document_id, e.seq;
@@ -575,30 +596,38 @@ SELECT recording_id, ordinal, document_id, activity, event_at, observed_at, syst
 -- name: exception_rate(units, before, since, until, document_types, categories, zone)
 -- Documents that entered between :before and :until and how many of them ever met an exception (of the :categories), in count and
 -- value: in the period (from :since on) and in the one before it; in all, by business unit, by type, and by week of the :zone.
-WITH entered AS (
-    SELECT d.business_unit, d.document_type, coalesce(d.group_amount, 0) AS value, d.submitted_at >= :since AS in_period,
-           date_trunc('week', d.submitted_at AT TIME ZONE :zone)::date AS week,
-           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met
-      FROM document d
+WITH met AS MATERIALIZED (
+    SELECT DISTINCT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))
+), week AS MATERIALIZED (
+    SELECT array_agg(w::date ORDER BY w) AS weeks, array_agg(w AT TIME ZONE :zone ORDER BY w) AS begins
+      FROM generate_series(date_trunc('week', :before::timestamptz AT TIME ZONE :zone), :until::timestamptz AT TIME ZONE :zone, interval '1 week') AS w
+), counted AS MATERIALIZED (
+    -- Counted once by all four, and added up from there.
+    SELECT d.submitted_at >= :since AS in_period, d.business_unit, d.document_type, width_bucket(d.submitted_at, w.begins) AS nth, count(*) AS entered, count(m.document_id) AS with_exception,
+           sum(d.group_amount) AS value, sum(d.group_amount) FILTER (WHERE m.document_id IS NOT NULL) AS value_with_exception
+      FROM document d CROSS JOIN week w LEFT JOIN met m USING (document_id)
      WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :before AND d.submitted_at < :until AND NOT d.is_test
        AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+     GROUP BY 1, 2, 3, 4
 )
-SELECT in_period, business_unit, document_type, week, count(*) AS entered, count(*) FILTER (WHERE met) AS with_exception,
-       sum(value) AS value, coalesce(sum(value) FILTER (WHERE met), 0) AS value_with_exception
-  FROM entered
+SELECT in_period, business_unit, document_type, week, sum(entered)::bigint AS entered, sum(with_exception)::bigint AS with_exception,
+       coalesce(sum(value), 0) AS value, coalesce(sum(value_with_exception), 0) AS value_with_exception
+  FROM (SELECT c.*, w.weeks[c.nth] AS week FROM counted c CROSS JOIN week w) d
  GROUP BY GROUPING SETS ((in_period), (in_period, business_unit), (in_period, document_type), (in_period, week))
  ORDER BY in_period, week NULLS FIRST, document_type NULLS FIRST, business_unit NULLS FIRST;
 
 -- name: exception_rate_causes(units, since, until, document_types, categories)
 -- Each document that entered in the period with each cause it met: exceptions of that cause, how many of them are open, closed and
 -- cured by themselves, and how many were there again within 30 days of being closed.
-WITH d AS MATERIALIZED (
-    SELECT * FROM document
+WITH entered AS MATERIALIZED (
+    SELECT document_id, document_type, business_unit, group_amount, submitted_at FROM document
      WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
        AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), d AS MATERIALIZED (
+    SELECT e.* FROM entered e WHERE EXISTS (SELECT FROM exception_case c WHERE c.document_id = e.document_id)
 ), x AS (
     -- Of these documents alone: what a period costs does not grow with the exceptions of all the others.
-    SELECT c.*, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
+    SELECT c.document_id, c.code, c.category, c.fingerprint, c.closed_at, c.close_reason, c.raised_at, c.raised_at < lag(c.closed_at) OVER (PARTITION BY c.document_id, c.fingerprint ORDER BY c.raised_at) + interval '30 days' AS came_back
       FROM d JOIN exception_case c USING (document_id)
      WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[])
 )
@@ -611,8 +640,8 @@ SELECT d.document_id, d.document_type, d.business_unit, coalesce(d.group_amount,
 -- name: exception_rate_rows(units, since, until, document_types, categories, zone)
 -- The documents that entered in the period and ever met an exception (of the :categories), most money first; with the newest of
 -- them that is open.
-WITH d AS MATERIALIZED (
-    SELECT * FROM document
+WITH entered AS MATERIALIZED (
+    SELECT document_id FROM document
      WHERE document_type = ANY (:document_types::text[]) AND submitted_at >= :since AND submitted_at < :until AND NOT is_test
        AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
 )
@@ -621,12 +650,12 @@ SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.sup
        (SELECT string_agg(i.external_id, ', ' ORDER BY i.kind, i.external_id)
           FROM document_identifier i JOIN system_state s USING (system)
          WHERE i.document_id = d.document_id AND (s.role = 'erp' OR i.kind = 'request_number') AND i.external_id <> d.number) AS known_as
-  FROM d
+  FROM document d
   JOIN (SELECT document_id, count(*) AS exceptions, count(*) FILTER (WHERE c.closed_at IS NULL) AS open, count(c.closed_at) AS closed,
                count(*) FILTER (WHERE close_reason = 'self_cured') AS self_cured, array_agg(DISTINCT code ORDER BY code) AS codes,
                array_agg(DISTINCT category ORDER BY category) AS categories, min(raised_at) AS raised_at,
                (array_agg(case_id ORDER BY raised_at DESC) FILTER (WHERE c.closed_at IS NULL))[1] AS case_id
-          FROM d JOIN exception_case c USING (document_id)
+          FROM entered JOIN exception_case c USING (document_id)
          WHERE :categories::text[] IS NULL OR c.category = ANY (:categories::text[]) GROUP BY document_id) x USING (document_id)
  ORDER BY d.group_amount DESC NULLS LAST, d.document_id;
 
@@ -634,9 +663,16 @@ SELECT d.document_id, d.document_type, d.number, d.title, d.business_unit, d.sup
 -- How long exceptions of the documents that entered in the period took from being raised to being closed, those still open counted
 -- with the age they have (Kaplan-Meier); business and wall seconds, NULL where so many are open that it is not reached.
 WITH t AS (
-    SELECT (c.closed_at IS NOT NULL)::int AS done, business_s(b.calendar, c.raised_at, coalesce(c.closed_at, :as_of)) AS business_s,
+    -- business_s(calendar, raised, closed), written out: as a function it costs two plans for each.
+    SELECT (c.closed_at IS NOT NULL)::int AS done, coalesce(ended_s.worked, 0) - coalesce(raised_s.worked, 0) AS business_s,
            extract(epoch FROM coalesce(c.closed_at, :as_of) - c.raised_at) AS wall_s
       FROM document d JOIN exception_case c USING (document_id) LEFT JOIN business_unit b ON b.code = d.business_unit
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(c.raised_at, i.closes_at) - i.opens_at) AS worked
+            FROM calendar_interval i WHERE i.calendar = b.calendar AND i.opens_at <= c.raised_at ORDER BY i.opens_at DESC LIMIT 1) raised_s ON true
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(coalesce(c.closed_at, :as_of), i.closes_at) - i.opens_at) AS worked
+            FROM calendar_interval i WHERE i.calendar = b.calendar AND i.opens_at <= coalesce(c.closed_at, :as_of) ORDER BY i.opens_at DESC LIMIT 1) ended_s ON true
      WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
        AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[])) AND (:categories::text[] IS NULL OR c.category = ANY (:categories::text[]))
 ), at_time AS (

@@ -17,23 +17,37 @@ SELECT 'promise', clock, NULL, threshold_s FROM objective
 
 -- name: figures(units, before, since, until, clock, zone, source)
 -- Requisitions that reached a stop between :before and :until, in the period (from :since on) and in the one before it, in all,
--- by business unit, and by week of the :zone. measure: ordered, posted (from first submit), approved_to_ordered. documents
+-- by business unit, and of the period by week of the :zone. measure: ordered, posted (from first submit), approved_to_ordered. documents
 -- reached the stop; n of them have clocks that agree (nothing ends before it begins); percentiles of those in seconds of the :clock.
-WITH reached AS (
-    SELECT 'ordered' AS measure, business_unit, ordered_at AS at, CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END AS s, to_ordered_s AS wall_s
-      FROM journey WHERE source = :source AND ordered_at >= :before AND ordered_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+WITH week AS MATERIALIZED (
+    SELECT array_agg(w::date ORDER BY w) AS weeks, array_agg(w AT TIME ZONE :zone ORDER BY w) AS begins
+      FROM generate_series(date_trunc('week', :since::timestamptz AT TIME ZONE :zone), :until::timestamptz AT TIME ZONE :zone, interval '1 week') AS w
+), unit AS MATERIALIZED (
+    SELECT code, row_number() OVER (ORDER BY code)::int AS unit FROM (SELECT DISTINCT business_unit AS code FROM rollup_series WHERE source = :source AND measure = 'submitted' AND business_unit <> '*') u
+), reached AS MATERIALIZED (
+    -- s: NULL where the clocks contradict each other. Units and measures by number, durations of eight bytes: all of it is sorted.
+    SELECT c.nth * 2 + (c.at >= :since)::int AS of, u.unit, CASE WHEN c.at >= :since THEN width_bucket(c.at, w.begins) END AS week, c.s
+      FROM week w CROSS JOIN (
+          SELECT 1 AS nth, business_unit, ordered_at AS at, CASE WHEN to_ordered_s >= 0 THEN (CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END)::float8 END AS s
+            FROM journey WHERE source = :source AND ordered_at >= :before AND ordered_at < :until
+          UNION ALL
+          SELECT 2, business_unit, posted_at, CASE WHEN to_posted_s >= 0 THEN (CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END)::float8 END
+            FROM journey WHERE source = :source AND posted_at >= :before AND posted_at < :until
+          UNION ALL
+          SELECT 3, business_unit, ordered_at, CASE WHEN approved_to_ordered_s >= 0 THEN (CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END)::float8 END
+            FROM journey WHERE source = :source AND ordered_at >= :before AND ordered_at < :until AND approved_at IS NOT NULL) c
+      JOIN unit u ON u.code = c.business_unit
+     WHERE :units::text[] IS NULL OR c.business_unit = ANY (:units::text[])
+), told AS (
+    SELECT of, unit, NULL::int AS week, count(*) AS documents, count(s) AS n, percentile_cont('{0.5,0.85,0.95}'::float8[]) WITHIN GROUP (ORDER BY s) AS p
+      FROM reached GROUP BY GROUPING SETS ((of), (of, unit))
     UNION ALL
-    SELECT 'posted', business_unit, posted_at, CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END, to_posted_s
-      FROM journey WHERE source = :source AND posted_at >= :before AND posted_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-    UNION ALL
-    SELECT 'approved_to_ordered', business_unit, ordered_at, CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END, approved_to_ordered_s
-      FROM journey WHERE source = :source AND ordered_at >= :before AND ordered_at < :until AND approved_at IS NOT NULL AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+    SELECT of, NULL, week, count(*), count(s), percentile_cont('{0.5,0.85,0.95}'::float8[]) WITHIN GROUP (ORDER BY s)
+      FROM reached WHERE week IS NOT NULL GROUP BY of, week
 )
-SELECT measure, in_period, business_unit, week, count(*) AS documents, count(*) FILTER (WHERE wall_s >= 0) AS n,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p85_s,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY s) FILTER (WHERE wall_s >= 0) AS p95_s
-  FROM (SELECT measure, business_unit, at >= :since AS in_period, date_trunc('week', at AT TIME ZONE :zone)::date AS week, s, wall_s FROM reached) r
- GROUP BY GROUPING SETS ((measure, in_period), (measure, in_period, business_unit), (measure, in_period, week))
+SELECT (ARRAY['ordered', 'posted', 'approved_to_ordered'])[t.of / 2] AS measure, (t.of & 1) = 1 AS in_period, u.code AS business_unit, w.weeks[t.week] AS week, t.documents, t.n,
+       t.p[1] AS p50_s, t.p[2] AS p85_s, t.p[3] AS p95_s
+  FROM told t CROSS JOIN week w LEFT JOIN unit u USING (unit)
  ORDER BY measure, in_period, week NULLS FIRST, business_unit NULLS FIRST;
 
 -- name: cohort(units, since, until, zone, source)
@@ -53,12 +67,18 @@ HAVING count(*) > 0
 -- The same duration over everything submitted in the period, open ones counted with the age they have (Kaplan-Meier): percentiles
 -- of the time to the order, NULL where so many are still under way that it is not reached. What ended otherwise will never be
 -- ordered and is left out, as are clocks that contradict each other. n: how many count; under_way: of these still open. Seconds of the :clock.
-WITH t AS (
+WITH unit AS MATERIALIZED (
+    SELECT b.code, b.calendar, c.now_worked_s FROM business_unit b JOIN (SELECT calendar, worked_s(calendar, :as_of) AS now_worked_s FROM (SELECT DISTINCT calendar FROM business_unit) d) c USING (calendar)
+), t AS (
+    -- business_s(calendar, submitted, as_of), written out: as a function it costs two plans for each.
     SELECT (ordered_at IS NOT NULL)::int AS done,
            CASE WHEN ordered_at IS NOT NULL THEN CASE :clock WHEN 'wall' THEN to_ordered_s ELSE to_ordered_business_s END
                 WHEN :clock = 'wall' THEN extract(epoch FROM :as_of - submitted_at)
-                ELSE business_s(b.calendar, submitted_at, :as_of) END AS s
-      FROM journey j LEFT JOIN business_unit b ON b.code = j.business_unit
+                ELSE b.now_worked_s - coalesce(begun.worked_s, 0) END::float8 AS s
+      FROM journey j LEFT JOIN unit b ON b.code = j.business_unit
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(j.submitted_at, i.closes_at) - i.opens_at) AS worked_s
+            FROM calendar_interval i WHERE :clock <> 'wall' AND j.ordered_at IS NULL AND i.calendar = b.calendar AND i.opens_at <= j.submitted_at ORDER BY i.opens_at DESC LIMIT 1) begun ON true
      WHERE source = :source AND submitted_at >= :since AND submitted_at < :until AND (to_ordered_s >= 0 OR ordered_at IS NULL AND closed_at IS NULL)
        AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
 ), at_time AS (
@@ -179,16 +199,27 @@ SELECT c.document_id, d.number, c.business_unit, c.at, c.s, c.found, EXISTS (SEL
 -- name: heat(units, since_on, until_on, before_on, clock, source)
 -- How long 85 % of the stays of requisitions took at most, by business unit and stage: those that ended on the days from :since_on to
 -- before :until_on (UTC), beside the days from :before_on on. From the rollups: within 1 %. Seconds of the :clock.
-WITH held AS (
-    SELECT r.business_unit, r.part, r.starts_on >= :since_on AS in_period, u.bucket, sum(u.held)::integer AS held
-      FROM rolled_up r CROSS JOIN LATERAL unnest(r.buckets, r.counts) AS u(bucket, held)
-     WHERE r.source = :source AND r.measure = CASE :clock WHEN 'wall' THEN 'stay_wall' ELSE 'stay_business' END AND starts_with(r.part, 'requisition:') AND r.business_unit <> '*'
-       AND r.grain = 'day' AND r.starts_on >= :before_on AND r.starts_on < :until_on AND (:units::text[] IS NULL OR r.business_unit = ANY (:units::text[]))
-     GROUP BY 1, 2, 3, 4
+WITH series AS MATERIALIZED (
+    SELECT series_id, business_unit, split_part(part, ':', 2) AS stage FROM rollup_series
+     WHERE source = :source AND measure = CASE :clock WHEN 'wall' THEN 'stay_wall' ELSE 'stay_business' END AND starts_with(part, 'requisition:') AND business_unit <> '*'
+       AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), period AS MATERIALIZED (
+    SELECT true AS in_period, p.* FROM rollup_periods(:since_on::date, :until_on::date) p
+    UNION ALL
+    SELECT false, p.* FROM rollup_periods(:before_on::date, :since_on::date) p
+), held AS MATERIALIZED (
+    SELECT s.series_id, p.in_period, r.buckets, r.counts
+      FROM series s CROSS JOIN period p
+     -- Each by itself: otherwise the planner reads a series of all years and leaves out most of it.
+     CROSS JOIN LATERAL (SELECT * FROM rollup n WHERE n.series_id = s.series_id AND n.grain = p.grain AND n.starts_on >= p.first_on AND n.starts_on < p.before OFFSET 0) r
+), stays AS (
+    -- By number, not by name: there is a row for every bucket of every day.
+    SELECT h.series_id, h.in_period, u.bucket, sum(u.held)::integer AS held FROM held h CROSS JOIN LATERAL unnest(h.buckets, h.counts) AS u(bucket, held) GROUP BY 1, 2, 3
 )
-SELECT business_unit, split_part(part, ':', 2) AS stage, in_period, sum(held)::bigint AS stays,
-       (rollup_percentiles(array_agg(bucket ORDER BY bucket), array_agg(held ORDER BY bucket), '{0.85}'))[1] AS p85_s
-  FROM held GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT s.business_unit, s.stage, c.in_period, c.stays, (rollup_percentiles(c.buckets, c.counts, '{0.85}'))[1] AS p85_s
+  FROM (SELECT series_id, in_period, sum(held)::bigint AS stays, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(held ORDER BY bucket) AS counts FROM stays GROUP BY 1, 2) c
+  JOIN series s USING (series_id)
+ ORDER BY 1, 2, 3;
 
 -- name: moves(units, since, source, as_of, zone)
 -- Requisitions under way, by day of the :zone from :since to :as_of: how many were submitted on it, ordered, ended otherwise, how long

@@ -6,41 +6,54 @@
 -- of them met an exception, and the same over everything; values of :fewest documents at least, the :most that would spare most
 -- exceptions at the rate of all others. goes_with: other such values that mean nearly the same documents (more than 80 % of
 -- the smaller one are in the larger), so that neither can be named the cause alone.
-WITH d AS MATERIALIZED (
-    SELECT d.document_id, d.business_unit, d.document_type, d.supplier_name, d.requester,
-           CASE WHEN d.group_amount < 1000 THEN 'under 1,000' WHEN d.group_amount < 10000 THEN '1,000 to 10,000'
-                WHEN d.group_amount < 100000 THEN '10,000 to 100,000' WHEN d.group_amount >= 100000 THEN '100,000 and more' END AS amount,
-           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met
-      FROM document d
+WITH met AS MATERIALIZED (
+    SELECT DISTINCT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))
+), d AS MATERIALIZED (
+    SELECT nullif(d.business_unit, '') AS unit, d.document_type AS type, nullif(d.supplier_name, '') AS supplier, nullif(d.requester, '') AS requester,
+           (ARRAY['under 1,000', '1,000 to 10,000', '10,000 to 100,000', '100,000 and more'])[1 + width_bucket(d.group_amount, ARRAY[1000, 10000, 100000]::numeric[])] AS amount,
+           m.document_id IS NOT NULL AS met
+      FROM document d LEFT JOIN met m USING (document_id)
      WHERE d.document_type = ANY (:document_types::text[]) AND d.submitted_at >= :since AND d.submitted_at < :until AND NOT d.is_test
        AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
-), every AS (
-    SELECT count(*) AS entered, count(*) FILTER (WHERE met) AS met FROM d
 ), valued AS MATERIALIZED (
-    SELECT d.document_id, d.met, v.attribute, v.value
-      FROM d CROSS JOIN LATERAL (VALUES ('unit', d.business_unit), ('type', d.document_type), ('supplier', d.supplier_name), ('requester', d.requester), ('amount', d.amount)) AS v(attribute, value)
-     WHERE v.value <> ''
-), counted AS MATERIALIZED (
-    SELECT v.attribute, v.value, count(*) AS entered, count(*) FILTER (WHERE v.met) AS with_exception, e.entered AS all_entered, e.met AS all_with_exception
-      FROM valued v CROSS JOIN every e
-     GROUP BY v.attribute, v.value, e.entered, e.met
-    HAVING count(*) >= :fewest AND count(*) < e.entered AND count(*) FILTER (WHERE v.met) > 0
-     ORDER BY count(*) FILTER (WHERE v.met) - count(*) * (e.met - count(*) FILTER (WHERE v.met))::float8 / (e.entered - count(*)) DESC, v.attribute, v.value
-     LIMIT :most
+    -- One reading for all attributes: a set each, and one of everything.
+    SELECT CASE WHEN GROUPING(unit) = 0 THEN 'unit' WHEN GROUPING(type) = 0 THEN 'type' WHEN GROUPING(supplier) = 0 THEN 'supplier' WHEN GROUPING(requester) = 0 THEN 'requester'
+                WHEN GROUPING(amount) = 0 THEN 'amount' END AS attribute,
+           coalesce(unit, type, supplier, requester, amount) AS value, count(*) AS entered, count(*) FILTER (WHERE met) AS with_exception
+      FROM d GROUP BY GROUPING SETS ((unit), (type), (supplier), (requester), (amount), ())
+), counted AS (
+    SELECT v.attribute, v.value, v.entered, v.with_exception, e.entered AS all_entered, e.with_exception AS all_with_exception,
+           row_number() OVER (ORDER BY v.with_exception - v.entered * (e.with_exception - v.with_exception)::float8 / (e.entered - v.entered) DESC, v.attribute, v.value) AS nth
+      FROM valued v JOIN valued e ON e.attribute IS NULL
+     WHERE v.value IS NOT NULL AND v.entered >= :fewest AND v.entered < e.entered AND v.with_exception > 0
+), chosen AS MATERIALIZED (
+    SELECT * FROM counted WHERE nth <= :most
+), alike AS MATERIALIZED (
+    -- Documents that have the same of the chosen values are looked at once.
+    SELECT u.nth AS unit, t.nth AS type, s.nth AS supplier, r.nth AS requester, a.nth AS amount, count(*) AS n
+      FROM d
+      LEFT JOIN chosen u ON u.attribute = 'unit' AND u.value = d.unit
+      LEFT JOIN chosen t ON t.attribute = 'type' AND t.value = d.type
+      LEFT JOIN chosen s ON s.attribute = 'supplier' AND s.value = d.supplier
+      LEFT JOIN chosen r ON r.attribute = 'requester' AND r.value = d.requester
+      LEFT JOIN chosen a ON a.attribute = 'amount' AND a.value = d.amount
+     GROUP BY 1, 2, 3, 4, 5
 ), shared AS (
-    SELECT a.attribute, a.value, array_agg(b.attribute || ' ' || b.value ORDER BY b.attribute, b.value) AS goes_with
-      FROM (SELECT x.attribute, x.value, y.attribute AS other_attribute, y.value AS other_value, count(*) AS n
-              FROM (SELECT v.* FROM valued v JOIN counted c USING (attribute, value)) x
-              JOIN (SELECT v.* FROM valued v JOIN counted c USING (attribute, value)) y USING (document_id)
-             WHERE x.attribute <> y.attribute
-             GROUP BY 1, 2, 3, 4) both_of_them
-      JOIN counted a USING (attribute, value)
-      JOIN counted b ON b.attribute = other_attribute AND b.value = other_value
+    SELECT a.nth, array_agg(b.attribute || ' ' || b.value ORDER BY b.attribute, b.value) AS goes_with
+      FROM (SELECT x.nth, y.nth AS other, sum(l.n) AS n
+              FROM alike l
+             CROSS JOIN LATERAL (VALUES (l.unit), (l.type), (l.supplier), (l.requester), (l.amount)) AS x(nth)
+             CROSS JOIN LATERAL (VALUES (l.unit), (l.type), (l.supplier), (l.requester), (l.amount)) AS y(nth)
+             WHERE x.nth <> y.nth
+             GROUP BY 1, 2) both_of_them
+      JOIN chosen a USING (nth)
+      JOIN chosen b ON b.nth = both_of_them.other
      WHERE n > 0.8 * least(a.entered, b.entered) AND greatest(a.entered, b.entered) <= 0.8 * a.all_entered
-     GROUP BY a.attribute, a.value
+     GROUP BY a.nth
 )
 SELECT c.attribute, c.value, c.entered, c.with_exception, c.all_entered, c.all_with_exception, coalesce(s.goes_with, '{}') AS goes_with
-  FROM counted c LEFT JOIN shared s USING (attribute, value);
+  FROM chosen c LEFT JOIN shared s USING (nth)
+ ORDER BY nth;
 
 -- name: backlog(units, since, until, document_types, categories, zone)
 -- Per day of the :zone: exceptions raised in it, closed in it, of these by themselves, and how many stood open at its end (on the last at
@@ -92,18 +105,24 @@ SELECT c.fingerprint, min(c.code) AS code, min(c.category) AS category, count(*)
 -- went through in the first pass (no exception of the :categories ever, none of the steps :touches), how many met an exception, how many
 -- were touched without one, and beside them those that ended otherwise. In the period (from :since on) and in the one before it; in all,
 -- by type, by unit, and by type and week of the :zone in which they ended.
-WITH ended AS MATERIALIZED (
-    SELECT d.document_id, d.business_unit, d.document_type, d.closed_at >= :since AS in_period, date_trunc('week', d.closed_at AT TIME ZONE :zone)::date AS week,
-           d.document_type || ':' || d.state = ANY (:intended::text[]) AS is_intended,
-           EXISTS (SELECT FROM exception_case x WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met,
-           coalesce((SELECT h.activities && :touches::text[] FROM document_path h WHERE h.document_id = d.document_id), false) AS touched
-      FROM document d
+WITH met AS MATERIALIZED (
+    SELECT DISTINCT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))
+), week AS MATERIALIZED (
+    SELECT array_agg(w::date ORDER BY w) AS weeks, array_agg(w AT TIME ZONE :zone ORDER BY w) AS begins
+      FROM generate_series(date_trunc('week', :before::timestamptz AT TIME ZONE :zone), :until::timestamptz AT TIME ZONE :zone, interval '1 week') AS w
+), counted AS MATERIALIZED (
+    -- Counted once by all that it is divided by, and added up from there.
+    SELECT d.business_unit, d.document_type, d.closed_at >= :since AS in_period, width_bucket(d.closed_at, w.begins) AS nth, d.document_type || ':' || d.state = ANY (:intended::text[]) AS is_intended,
+           m.document_id IS NOT NULL AS met, coalesce(h.activities && :touches::text[], false) AS touched, count(*) AS n
+      FROM document d CROSS JOIN week w LEFT JOIN met m USING (document_id) LEFT JOIN document_path h USING (document_id)
      WHERE d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice') AND d.document_type = ANY (:document_types::text[])
        AND d.closed_at >= :before AND d.closed_at < :until AND d.source = 'finsync' AND NOT d.is_test AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
+     GROUP BY 1, 2, 3, 4, 5, 6, 7
 )
-SELECT in_period, business_unit, document_type, week, count(*) FILTER (WHERE is_intended) AS ended, count(*) FILTER (WHERE is_intended AND NOT met AND NOT touched) AS first_pass,
-       count(*) FILTER (WHERE is_intended AND met) AS met, count(*) FILTER (WHERE is_intended AND touched AND NOT met) AS touched, count(*) FILTER (WHERE NOT is_intended) AS otherwise
-  FROM ended
+SELECT in_period, business_unit, document_type, week, coalesce(sum(n) FILTER (WHERE is_intended), 0)::bigint AS ended, coalesce(sum(n) FILTER (WHERE is_intended AND NOT met AND NOT touched), 0)::bigint AS first_pass,
+       coalesce(sum(n) FILTER (WHERE is_intended AND met), 0)::bigint AS met, coalesce(sum(n) FILTER (WHERE is_intended AND touched AND NOT met), 0)::bigint AS touched,
+       coalesce(sum(n) FILTER (WHERE NOT is_intended), 0)::bigint AS otherwise
+  FROM (SELECT c.*, w.weeks[c.nth] AS week FROM counted c CROSS JOIN week w) ended
  GROUP BY GROUPING SETS ((in_period), (in_period, business_unit), (in_period, document_type), (in_period, document_type, week))
  ORDER BY in_period, week NULLS FIRST, document_type NULLS FIRST, business_unit NULLS FIRST;
 

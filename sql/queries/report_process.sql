@@ -8,37 +8,103 @@ SELECT document_type, count(*) AS documents
  WHERE source = :source AND last_at >= :since AND first_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
  GROUP BY document_type ORDER BY document_type;
 
--- name: map(source, units, types, since, until)
+-- name: map(source, units, types, since, until, exact_to)
 -- Activities (from_activity NULL) and steps from one activity to the next ("" where a document begins) of the period: how often (n), by
 -- how many documents and of what value, each counted once; repeats: how often a document had done it before; mean place in the
 -- document's path; percentiles and sum of the seconds since the step before. Clocks that contradict each other (negative) are in no
--- percentile and no sum.
-WITH walked AS MATERIALIZED (
-    SELECT p.document_id, p.document_type, d.group_amount, u.activity, u.at, u.nth,
-           coalesce(lag(u.activity) OVER steps, '') AS before, extract(epoch FROM u.at - lag(u.at) OVER steps) AS s
-      FROM document_path p
-      JOIN document d USING (document_id)
-     CROSS JOIN LATERAL unnest(p.activities, p.times) WITH ORDINALITY AS u(activity, at, nth)
-     WHERE p.source = :source AND p.last_at >= :since AND p.first_at < :until
+-- percentile and no sum. From the days that are kept; what lies before the first and after the last whole UTC day of the period, and
+-- days of which something has been told since, from the paths. Up to :exact_to steps all of it from the paths: their percentiles are
+-- exact, beyond they are to 1 %.
+WITH asked AS MATERIALIZED (
+    SELECT (:since::timestamptz AT TIME ZONE 'UTC' + interval '1 day' - interval '1 microsecond')::date AS first_on, (:until::timestamptz AT TIME ZONE 'UTC')::date AS before_on,
+           -- The row of all units together is there for whoever may see all.
+           CASE WHEN :units::text[] IS NOT NULL THEN :units::text[] WHEN session_sees_all() THEN '{*}' ELSE session_units()::text[] END AS units
+), told AS MATERIALIZED (
+    SELECT t.day FROM asked a JOIN step_told t ON t.source = :source AND t.day >= a.first_on AND t.day < a.before_on
+), kept AS MATERIALIZED (
+    SELECT k.* FROM asked a CROSS JOIN LATERAL unnest(a.units) AS u(unit)
+      JOIN step_day k ON k.source = :source AND k.business_unit = u.unit AND k.day >= a.first_on AND k.day < a.before_on AND (:types::text[] IS NULL OR k.document_type = ANY (:types::text[]))
+     WHERE NOT EXISTS (SELECT FROM told t WHERE t.day = k.day)
+), size AS MATERIALIZED (
+    SELECT coalesce(sum(k.n), 0) <= :exact_to::bigint OR (SELECT a.first_on >= a.before_on FROM asked a) AS is_few FROM kept k
+), stretch AS MATERIALIZED (
+    -- day: of which it is known whose steps these are; NULL: whatever moved then.
+    SELECT :since::timestamptz AS from_at, :until::timestamptz AS to_at, NULL::date AS day FROM size WHERE is_few
+    UNION ALL
+    SELECT w.from_at, w.to_at, CASE WHEN NOT EXISTS (SELECT FROM step_told t WHERE t.source = :source AND t.day = w.day) THEN w.day END
+      FROM size CROSS JOIN asked a
+     CROSS JOIN LATERAL (VALUES (:since::timestamptz, a.first_on::timestamp AT TIME ZONE 'UTC', a.first_on - 1), (a.before_on::timestamp AT TIME ZONE 'UTC', :until::timestamptz, a.before_on)) AS w(from_at, to_at, day)
+     WHERE NOT size.is_few AND w.from_at < w.to_at
+    UNION ALL
+    SELECT min(t.day)::timestamp AT TIME ZONE 'UTC', (max(t.day) + 1)::timestamp AT TIME ZONE 'UTC', NULL
+      FROM (SELECT day, day - row_number() OVER (ORDER BY day)::int AS run FROM told) t CROSS JOIN size
+     WHERE NOT size.is_few GROUP BY t.run
+), live AS MATERIALIZED (
+    SELECT p.document_type, p.group_amount, w.from_activity, w.activity, w.nth, w.s, w.is_first, w.is_first_way
+      FROM stretch x
+     CROSS JOIN LATERAL (
+         SELECT h.* FROM document_path h WHERE x.day IS NULL AND h.source = :source AND h.last_at >= x.from_at AND h.first_at < x.to_at
+         UNION ALL
+         SELECT h.* FROM step_document k CROSS JOIN LATERAL unnest(k.document_ids) AS u(document_id) JOIN document_path h ON h.document_id = u.document_id
+          WHERE k.source = :source AND k.day = x.day AND (:units::text[] IS NULL OR k.business_unit = ANY (:units::text[]))) p
+     CROSS JOIN LATERAL path_steps(p.activities, p.times, p.is_repeated) w
+     WHERE w.at >= x.from_at AND w.at < x.to_at
        AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR p.document_type = ANY (:types::text[]))
-    WINDOW steps AS (PARTITION BY p.document_id ORDER BY u.nth)
-), counted AS MATERIALIZED (
-    SELECT w.*, row_number() OVER (PARTITION BY document_id, activity ORDER BY nth) AS nth_time, row_number() OVER (PARTITION BY document_id, before, activity ORDER BY nth) AS nth_way
-      FROM walked w
-), inside AS MATERIALIZED (
-    SELECT c.*, row_number() OVER (PARTITION BY document_id, activity ORDER BY nth) AS nth_inside, row_number() OVER (PARTITION BY document_id, before, activity ORDER BY nth) AS nth_way_inside
-      FROM counted c WHERE at >= :since AND at < :until
+), again AS MATERIALIZED (
+    -- Whoever did in the period what they had done outside of it before counts in it too, once.
+    SELECT p.document_id, p.document_type, p.group_amount, w.from_activity, w.activity, w.is_first, w.is_first_way
+      FROM document_path p CROSS JOIN LATERAL path_steps(p.activities, p.times, true) w
+     WHERE p.source = :source AND p.is_repeated AND p.last_at >= :since AND p.first_at < :until AND (p.first_at < :since OR p.last_at >= :until) AND w.at >= :since AND w.at < :until
+       AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR p.document_type = ANY (:types::text[]))
+), cell AS MATERIALIZED (
+    SELECT document_type, from_activity, activity, sum(n) AS n, sum(firsts) AS firsts, sum(first_value) AS first_value, sum(ways) AS ways, sum(way_value) AS way_value, 0::numeric AS again, NULL::numeric AS again_value,
+           0::numeric AS way_again, NULL::numeric AS way_again_value, sum(places) AS places, sum(negative) AS negative, sum(total_s) AS total_s
+      FROM kept CROSS JOIN size WHERE NOT is_few GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT document_type, from_activity, activity, count(*), count(*) FILTER (WHERE is_first), sum(group_amount) FILTER (WHERE is_first), count(*) FILTER (WHERE is_first_way),
+           sum(group_amount) FILTER (WHERE is_first_way), 0, NULL, 0, NULL, sum(nth), count(*) FILTER (WHERE s < 0), coalesce(sum(s) FILTER (WHERE s >= 0), 0)
+      FROM live GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT document_type, from_activity, activity, 0, 0, NULL, 0, NULL, 0, NULL, count(*), sum(group_amount), 0, 0, 0
+      FROM (SELECT document_type, from_activity, activity, min(group_amount) AS group_amount FROM again GROUP BY document_id, document_type, from_activity, activity HAVING NOT bool_or(is_first_way)) one
+     GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT document_type, NULL, activity, 0, 0, NULL, 0, NULL, count(*), sum(group_amount), 0, NULL, 0, 0, 0
+      FROM (SELECT document_type, activity, min(group_amount) AS group_amount FROM again GROUP BY document_id, document_type, activity HAVING NOT bool_or(is_first)) one
+     GROUP BY 1, 3
+), summed AS MATERIALIZED (
+    SELECT document_type, from_activity, activity, GROUPING(from_activity) = 1 AS is_activity, sum(n)::bigint AS n,
+           (CASE WHEN GROUPING(from_activity) = 1 THEN sum(firsts) + sum(again) ELSE sum(ways) + sum(way_again) END)::bigint AS documents,
+           CASE WHEN GROUPING(from_activity) = 1 THEN CASE WHEN count(first_value) + count(again_value) > 0 THEN coalesce(sum(first_value), 0) + coalesce(sum(again_value), 0) END
+                WHEN count(way_value) + count(way_again_value) > 0 THEN coalesce(sum(way_value), 0) + coalesce(sum(way_again_value), 0) END AS value,
+           (sum(n) - CASE WHEN GROUPING(from_activity) = 1 THEN sum(firsts) ELSE sum(ways) END)::bigint AS repeats, sum(places)::float8 / nullif(sum(n), 0)::float8 AS place, sum(negative)::bigint AS negative, sum(total_s)::float8 AS total_s
+      FROM cell GROUP BY GROUPING SETS ((document_type, from_activity, activity), (document_type, activity))
+    HAVING GROUPING(from_activity) = 1 OR from_activity IS NOT NULL
+), way AS MATERIALIZED (
+    SELECT document_type, from_activity, activity, row_number() OVER ()::int AS way FROM (SELECT DISTINCT document_type, from_activity, activity FROM cell WHERE from_activity IS NOT NULL) d
+), bucket AS MATERIALIZED (
+    -- By number, not by name: there is a row for every bucket of every day.
+    SELECT w.document_type, w.from_activity, w.activity, b.bucket, b.held
+      FROM (SELECT way, bucket, sum(held)::integer AS held
+              FROM (SELECT y.way, u.bucket, u.held
+                      FROM kept k JOIN way y USING (document_type, from_activity, activity) CROSS JOIN size CROSS JOIN LATERAL unnest(k.buckets, k.counts) AS u(bucket, held) WHERE NOT is_few
+                    UNION ALL
+                    SELECT y.way, rollup_bucket(l.s), 1 FROM live l JOIN way y USING (document_type, from_activity, activity) CROSS JOIN size WHERE l.s >= 0 AND NOT is_few) one
+             GROUP BY way, bucket) b
+      JOIN way w USING (way)
+), percentile AS (
+    SELECT document_type, from_activity, activity, is_activity, rollup_percentiles(array_agg(bucket ORDER BY bucket), array_agg(held ORDER BY bucket), '{0.5,0.85}') AS p
+      FROM (SELECT document_type, from_activity, activity, GROUPING(from_activity) = 1 AS is_activity, bucket, sum(held)::integer AS held
+              FROM bucket GROUP BY GROUPING SETS ((document_type, from_activity, activity, bucket), (document_type, activity, bucket))) h
+     GROUP BY 1, 2, 3, 4
+    UNION ALL
+    SELECT document_type, from_activity, activity, GROUPING(from_activity) = 1, percentile_cont('{0.5,0.85}'::float8[]) WITHIN GROUP (ORDER BY s::float8)
+      FROM live CROSS JOIN size WHERE s >= 0 AND is_few GROUP BY GROUPING SETS ((document_type, from_activity, activity), (document_type, activity))
 )
-SELECT document_type, CASE WHEN GROUPING(before) = 0 THEN before END AS from_activity, activity, count(*) AS n,
-       CASE WHEN GROUPING(before) = 0 THEN count(*) FILTER (WHERE nth_way_inside = 1) ELSE count(*) FILTER (WHERE nth_inside = 1) END AS documents,
-       CASE WHEN GROUPING(before) = 0 THEN sum(group_amount) FILTER (WHERE nth_way_inside = 1) ELSE sum(group_amount) FILTER (WHERE nth_inside = 1) END AS value,
-       CASE WHEN GROUPING(before) = 0 THEN count(*) FILTER (WHERE nth_way > 1) ELSE count(*) FILTER (WHERE nth_time > 1) END AS repeats,
-       avg(nth)::float8 AS place, count(*) FILTER (WHERE s < 0) AS negative, coalesce(sum(s) FILTER (WHERE s >= 0), 0)::float8 AS total_s,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s::float8) FILTER (WHERE s >= 0) AS p50_s,
-       percentile_cont(0.85) WITHIN GROUP (ORDER BY s::float8) FILTER (WHERE s >= 0) AS p85_s
-  FROM inside
- GROUP BY GROUPING SETS ((document_type, before, activity), (document_type, activity))
- ORDER BY document_type, activity, from_activity NULLS FIRST;
+SELECT c.document_type, c.from_activity, c.activity, c.n, c.documents, c.value, c.repeats, c.place, c.negative, c.total_s, p.p[1] AS p50_s, p.p[2] AS p85_s
+  FROM summed c
+  LEFT JOIN percentile p ON p.document_type = c.document_type AND p.activity = c.activity AND p.is_activity = c.is_activity AND p.from_activity IS NOT DISTINCT FROM c.from_activity
+ ORDER BY c.document_type, c.activity, c.from_activity NULLS FIRST;
 
 -- name: joins(source, units, types, since, until)
 -- Where documents of one type begin behind documents of another that they are linked with: the last step the other had taken by then
@@ -82,10 +148,9 @@ SELECT p.document_id, extract(epoch FROM b.at - a.at)::float8 AS s
 -- Paths of the documents that ended in the period, most frequent first: how many of how many (of, distinct), the median of their whole
 -- time in seconds, their value, and how many exceptions they had. The 200 most frequent; "of" and "variants" count all of them.
 SELECT p.document_type, p.activities, count(*) AS documents, sum(count(*)) OVER ()::bigint AS of, count(*) OVER () AS variants,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.last_at - p.first_at)::float8) AS p50_s, sum(d.group_amount) AS value, sum(x.n)::bigint AS exceptions
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.last_at - p.first_at)::float8) AS p50_s, sum(p.group_amount) AS value, coalesce(sum(x.n), 0)::bigint AS exceptions
   FROM document_path p
-  JOIN document d USING (document_id)
- CROSS JOIN LATERAL (SELECT count(*) AS n FROM exception_case c WHERE c.document_id = p.document_id) x
+  LEFT JOIN (SELECT document_id, count(*) AS n FROM exception_case GROUP BY document_id) x USING (document_id)
  WHERE p.source = :source AND p.ended_at >= :since AND p.ended_at < :until
    AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR p.document_type = ANY (:types::text[]))
  GROUP BY p.document_type, p.activities
@@ -120,34 +185,39 @@ SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_nam
    AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR p.document_type = ANY (:types::text[]))
  ORDER BY n DESC, p.last_at DESC, p.document_id;
 
--- name: deviations(source, units, since, until)
--- Orders whose first step lies in the period, with the moments that the maverick scenarios compare (each the first of its kind, by the
--- system where it happened): the requisition, its approval, the order accepted by the ERP, goods, and invoice. needs_goods: a line
--- of it is matched three ways; has_contract: every line names one; NULLs where the order's payload is not known.
-SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, 1 AS n, NULL::float8 AS s, p.last_at,
-       r.requisition_at, r.approved_at, o.ordered_at, o.goods_at, i.invoice_at, l.needs_goods, l.has_contract
-  FROM document_path p
+-- name: order_patterns(source, units, since, until)
+-- Orders whose first step lies in the period, by pattern (view file 46): of each one order, with the moments that the maverick scenarios
+-- compare; all orders of a pattern are alike to them. documents: how many there are; their value.
+WITH mine AS MATERIALIZED (
+    SELECT document_id, source, business_unit, first_at, group_amount, requisition_at, approved_at, ordered_at, goods_at, invoice_at, needs_goods, has_contract, pattern
+      FROM order_moment o
+     WHERE source = :source AND first_at >= :since AND first_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+       AND NOT EXISTS (SELECT FROM order_told t WHERE t.document_id = o.document_id)
+    UNION ALL
+    SELECT f.*
+      FROM order_told t CROSS JOIN LATERAL (SELECT document_id, source, business_unit, first_at, group_amount, requisition_at, approved_at, ordered_at, goods_at, invoice_at, needs_goods, has_contract, pattern FROM order_moment_fact n WHERE n.document_id = t.document_id OFFSET 0) f
+     WHERE f.source = :source AND f.first_at >= :since AND f.first_at < :until AND (:units::text[] IS NULL OR f.business_unit = ANY (:units::text[]))
+), counted AS (
+    SELECT pattern, count(*) AS documents, sum(group_amount) AS value, min(document_id::text)::uuid AS document_id FROM mine GROUP BY pattern
+)
+SELECT c.pattern, c.documents, c.value, m.document_id, m.requisition_at, m.approved_at, m.ordered_at, m.goods_at, m.invoice_at, m.needs_goods, m.has_contract
+  FROM counted c JOIN mine m USING (document_id)
+ ORDER BY c.pattern;
+
+-- name: deviations(source, units, since, until, patterns)
+-- The orders behind it: whose first step lies in the period, of these patterns, most money first.
+SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, 1 AS n, NULL::float8 AS s, p.last_at
+  FROM (SELECT document_id FROM order_moment o
+         WHERE source = :source AND first_at >= :since AND first_at < :until AND pattern = ANY (:patterns::int[]) AND NOT EXISTS (SELECT FROM order_told t WHERE t.document_id = o.document_id)
+        UNION ALL
+        SELECT f.document_id
+          FROM order_told t CROSS JOIN LATERAL (SELECT document_id, source, business_unit, first_at, group_amount, requisition_at, approved_at, ordered_at, goods_at, invoice_at, needs_goods, has_contract, pattern FROM order_moment_fact n WHERE n.document_id = t.document_id OFFSET 0) f
+         WHERE f.source = :source AND f.first_at >= :since AND f.first_at < :until AND f.pattern = ANY (:patterns::int[])) o
+  JOIN document_path p USING (document_id)
   JOIN document d USING (document_id)
- CROSS JOIN LATERAL (
-     SELECT min(u.at) FILTER (WHERE u.activity = 'order_accepted') AS ordered_at, min(u.at) FILTER (WHERE u.activity IN ('goods_received', 'goods_received_in_full')) AS goods_at
-       FROM unnest(p.activities, p.times) AS u(activity, at)) o
- CROSS JOIN LATERAL (
-     SELECT min(x.first_at) AS requisition_at, min(u.at) FILTER (WHERE u.activity IN ('approval_completed', 'procurement_approved')) AS approved_at
-       FROM document f JOIN document_path x USING (document_id)
-      CROSS JOIN LATERAL unnest(x.activities, x.times) AS u(activity, at)
-      WHERE f.correlation_id = d.correlation_id AND f.document_type = 'requisition') r
- CROSS JOIN LATERAL (
-     SELECT min(x.first_at) AS invoice_at
-       FROM order_movement m JOIN document_path x ON x.document_id = m.source_document_id
-      WHERE m.order_document_id = p.document_id AND m.kind = 'billed') i
-  LEFT JOIN LATERAL (
-     SELECT bool_or((line->>'receipt_required')::boolean) AS needs_goods, bool_and(coalesce(line->>'contract', '') <> '') AS has_contract
-       FROM document_payload y CROSS JOIN LATERAL jsonb_array_elements(y.canonical->'lines') AS line
-      WHERE y.document_id = p.document_id AND y.payload_version = d.payload_version) l ON true
- WHERE p.source = :source AND p.document_type = 'purchase_order' AND p.first_at >= :since AND p.first_at < :until
-   AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
+ WHERE :units::text[] IS NULL OR p.business_unit = ANY (:units::text[])
  ORDER BY d.group_amount DESC NULLS LAST, p.document_id;
 
 -- name: span(source)^
 -- From when to when a log reaches, for what this session may see; NULLs without one document.
-SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM document_path WHERE source = :source;
+SELECT (SELECT first_at FROM document_path WHERE source = :source ORDER BY first_at LIMIT 1) AS first_at, (SELECT last_at FROM document_path WHERE source = :source ORDER BY last_at DESC LIMIT 1) AS last_at;

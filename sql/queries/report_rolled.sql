@@ -26,9 +26,15 @@ SELECT measure, part, day, learned_on, n, total AS total_s FROM restated(:source
 WITH done AS MATERIALIZED (
     SELECT buckets, counts, n - negative AS n
       FROM rolled(:source, ARRAY['submitted_ordered_' || :clock], NULL, :units::text[], :since, :until)
+), unit AS MATERIALIZED (
+    SELECT b.code, b.calendar, c.now_worked_s FROM business_unit b JOIN (SELECT calendar, worked_s(calendar, :as_of) AS now_worked_s FROM (SELECT DISTINCT calendar FROM business_unit) d) c USING (calendar)
 ), open AS MATERIALIZED (
-    SELECT count(*) AS n, array_agg(CASE :clock WHEN 'wall' THEN extract(epoch FROM :as_of - j.submitted_at) ELSE business_s(b.calendar, j.submitted_at, :as_of) END) AS ages
-      FROM journey j JOIN business_unit b ON b.code = j.business_unit
+    -- business_s(calendar, submitted, as_of), written out: as a function it costs two plans for each.
+    SELECT count(*) AS n, array_agg(CASE :clock WHEN 'wall' THEN extract(epoch FROM :as_of - j.submitted_at) ELSE b.now_worked_s - coalesce(begun.worked_s, 0) END) AS ages
+      FROM journey j JOIN unit b ON b.code = j.business_unit
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(j.submitted_at, i.closes_at) - i.opens_at) AS worked_s
+            FROM calendar_interval i WHERE :clock <> 'wall' AND i.calendar = b.calendar AND i.opens_at <= j.submitted_at ORDER BY i.opens_at DESC LIMIT 1) begun ON true
      WHERE j.source = :source AND j.ordered_at IS NULL AND j.closed_at IS NULL AND j.submitted_at >= :since AND j.submitted_at < :until
        AND (:units::text[] IS NULL OR j.business_unit = ANY (:units::text[]))
 ), counted AS MATERIALIZED (

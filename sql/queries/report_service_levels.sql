@@ -7,47 +7,65 @@
 -- due and bad and how fast that burns the budget. No documents: NULL, not 100 %. left_out, left_out_good: deadlines of the window that
 -- do not count. The last five are those of the window and the one before.
 WITH e AS MATERIALIZED (
-    SELECT t.objective, :as_of::timestamptz - t.deadline_at AS age, t.deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month, t.is_good AS good, t.is_excluded,
-           row_number() OVER (PARTITION BY t.objective, t.is_excluded ORDER BY t.deadline_at DESC, t.document_id) AS recency
-      FROM objective o JOIN objective_outcome t ON t.objective = o.name
-     WHERE t.source = :source AND t.deadline_at <= :as_of AND t.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
-       AND (:units::text[] IS NULL OR t.business_unit = ANY (:units::text[]))
-), counted AS (
-    SELECT o.name, count(*) FILTER (WHERE e.age < w.length) AS due, count(*) FILTER (WHERE e.age < w.length AND e.good) AS good,
-           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length) AS due_before,
-           count(*) FILTER (WHERE e.age >= w.length AND e.age < 2 * w.length AND e.good) AS good_before,
-           count(*) FILTER (WHERE e.this_month) AS due_month, count(*) FILTER (WHERE e.this_month AND e.good) AS good_month,
-           count(*) FILTER (WHERE e.recency <= 5) AS due_last5, count(*) FILTER (WHERE e.recency <= 5 AND NOT e.good) AS bad_last5,
-           count(*) FILTER (WHERE e.age < '5 minutes') AS due_5m, count(*) FILTER (WHERE e.age < '5 minutes' AND NOT e.good) AS bad_5m,
-           count(*) FILTER (WHERE e.age < '30 minutes') AS due_30m, count(*) FILTER (WHERE e.age < '30 minutes' AND NOT e.good) AS bad_30m,
-           count(*) FILTER (WHERE e.age < '1 hour') AS due_1h, count(*) FILTER (WHERE e.age < '1 hour' AND NOT e.good) AS bad_1h,
-           count(*) FILTER (WHERE e.age < '2 hours') AS due_2h, count(*) FILTER (WHERE e.age < '2 hours' AND NOT e.good) AS bad_2h,
-           count(*) FILTER (WHERE e.age < '6 hours') AS due_6h, count(*) FILTER (WHERE e.age < '6 hours' AND NOT e.good) AS bad_6h,
-           count(*) FILTER (WHERE e.age < '1 day') AS due_1d, count(*) FILTER (WHERE e.age < '1 day' AND NOT e.good) AS bad_1d,
-           count(*) FILTER (WHERE e.age < '3 days') AS due_3d, count(*) FILTER (WHERE e.age < '3 days' AND NOT e.good) AS bad_3d
+    -- Counted once by all that the figures divide by. older: how many of the shortest windows a deadline lies before; part: 0 in the
+    -- objective's window, 1 in the one before, 2 before both.
+    SELECT o.name AS objective, width_bucket(:as_of::timestamptz - t.deadline_at, ARRAY['5 minutes', '30 minutes', '1 hour', '2 hours', '6 hours', '1 day', '3 days']::interval[]) AS older,
+           CASE WHEN t.deadline_at > :as_of::timestamptz - w.length THEN 0 WHEN t.deadline_at > :as_of::timestamptz - 2 * w.length THEN 1 ELSE 2 END AS part,
+           t.deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month, t.is_good AS good, t.is_excluded, count(*) AS n
       FROM objective o
      CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length) w
-      LEFT JOIN e ON e.objective = o.name AND NOT e.is_excluded
+     -- Each by itself: otherwise the planner reads the deadlines of all years and leaves out most of them.
+     CROSS JOIN LATERAL (
+         SELECT n.deadline_at, n.is_good, n.is_excluded FROM objective_outcome n
+          WHERE n.objective = o.name AND n.source = :source AND n.deadline_at <= :as_of AND n.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
+            AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[])) OFFSET 0) t
+     GROUP BY 1, 2, 3, 4, 5, 6
+), counted AS (
+    SELECT o.name, coalesce(sum(e.n) FILTER (WHERE part = 0), 0)::bigint AS due, coalesce(sum(e.n) FILTER (WHERE part = 0 AND e.good), 0)::bigint AS good,
+           coalesce(sum(e.n) FILTER (WHERE part = 1), 0)::bigint AS due_before, coalesce(sum(e.n) FILTER (WHERE part = 1 AND e.good), 0)::bigint AS good_before,
+           coalesce(sum(e.n) FILTER (WHERE e.this_month), 0)::bigint AS due_month, coalesce(sum(e.n) FILTER (WHERE e.this_month AND e.good), 0)::bigint AS good_month,
+           coalesce(sum(e.n) FILTER (WHERE older < 1), 0)::bigint AS due_5m, coalesce(sum(e.n) FILTER (WHERE older < 1 AND NOT e.good), 0)::bigint AS bad_5m,
+           coalesce(sum(e.n) FILTER (WHERE older < 2), 0)::bigint AS due_30m, coalesce(sum(e.n) FILTER (WHERE older < 2 AND NOT e.good), 0)::bigint AS bad_30m,
+           coalesce(sum(e.n) FILTER (WHERE older < 3), 0)::bigint AS due_1h, coalesce(sum(e.n) FILTER (WHERE older < 3 AND NOT e.good), 0)::bigint AS bad_1h,
+           coalesce(sum(e.n) FILTER (WHERE older < 4), 0)::bigint AS due_2h, coalesce(sum(e.n) FILTER (WHERE older < 4 AND NOT e.good), 0)::bigint AS bad_2h,
+           coalesce(sum(e.n) FILTER (WHERE older < 5), 0)::bigint AS due_6h, coalesce(sum(e.n) FILTER (WHERE older < 5 AND NOT e.good), 0)::bigint AS bad_6h,
+           coalesce(sum(e.n) FILTER (WHERE older < 6), 0)::bigint AS due_1d, coalesce(sum(e.n) FILTER (WHERE older < 6 AND NOT e.good), 0)::bigint AS bad_1d,
+           coalesce(sum(e.n) FILTER (WHERE older < 7), 0)::bigint AS due_3d, coalesce(sum(e.n) FILTER (WHERE older < 7 AND NOT e.good), 0)::bigint AS bad_3d
+      FROM objective o LEFT JOIN e ON e.objective = o.name AND NOT e.is_excluded
+     GROUP BY o.name
+), last AS (
+    SELECT o.name, count(t.good) AS due_last5, count(*) FILTER (WHERE NOT t.good) AS bad_last5
+      FROM objective o
+      LEFT JOIN LATERAL (
+          SELECT n.is_good AS good FROM objective_outcome n
+           WHERE n.objective = o.name AND n.source = :source AND n.deadline_at <= :as_of AND n.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
+             AND NOT n.is_excluded AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[]))
+           ORDER BY n.deadline_at DESC, n.document_id LIMIT 5) t ON true
      GROUP BY o.name
 ), apart AS (
-    SELECT o.name, count(e.objective) AS left_out, count(e.objective) FILTER (WHERE e.good) AS left_out_good
-      FROM objective o LEFT JOIN e ON e.objective = o.name AND e.is_excluded AND e.age < make_interval(days => o.window_days)
+    SELECT o.name, coalesce(sum(e.n), 0)::bigint AS left_out, coalesce(sum(e.n) FILTER (WHERE e.good), 0)::bigint AS left_out_good
+      FROM objective o LEFT JOIN e ON e.objective = o.name AND e.is_excluded AND e.part = 0
      GROUP BY o.name
 )
 SELECT o.name AS objective, o.title, o.owner_team, o.target, o.window_days, o.clock, o.threshold_s, o.document_type, o.start_activity, o.good_activities,
        c.due, c.good, c.due - c.good AS bad, c.good::numeric / nullif(c.due, 0) AS attained, a.left_out, a.left_out_good,
        1 - (c.due - c.good) / nullif((1 - o.target) * c.due, 0) AS budget_left,
-       c.due_before, c.good_before, c.due_month, c.good_month, c.due_last5, c.bad_last5,
+       c.due_before, c.good_before, c.due_month, c.good_month, l.due_last5, l.bad_last5,
        c.due_5m, c.bad_5m, c.due_30m, c.bad_30m, c.due_1h, c.bad_1h, c.due_2h, c.bad_2h, c.due_6h, c.bad_6h, c.due_1d, c.bad_1d, c.due_3d, c.bad_3d
-  FROM objective o JOIN counted c USING (name) JOIN apart a USING (name)
+  FROM objective o JOIN counted c USING (name) JOIN last l USING (name) JOIN apart a USING (name)
  ORDER BY budget_left NULLS LAST, o.name;
 
 -- name: by_day(units, since, until, zone, source)
 -- Every objective by the day of a time zone on which deadlines fell, in (:since, :until]; left_out: deadlines that do not count.
-SELECT objective, (deadline_at AT TIME ZONE :zone::text)::date AS day, count(*) FILTER (WHERE NOT is_excluded) AS due, count(*) FILTER (WHERE NOT is_excluded AND is_good) AS good,
-       count(*) FILTER (WHERE is_excluded) AS left_out
-  FROM objective_outcome
- WHERE source = :source AND deadline_at > :since AND deadline_at <= :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+SELECT objective, (began_at AT TIME ZONE :zone::text)::date AS day, coalesce(sum(n) FILTER (WHERE NOT is_excluded), 0)::bigint AS due,
+       coalesce(sum(n) FILTER (WHERE NOT is_excluded AND is_good), 0)::bigint AS good, coalesce(sum(n) FILTER (WHERE is_excluded), 0)::bigint AS left_out
+       -- Days of every zone begin at a quarter of an hour: a deadline's own day is worked out for few.
+  FROM (SELECT o.name AS objective, date_bin('15 minutes', t.deadline_at, 'epoch') AS began_at, t.is_excluded, t.is_good, count(*) AS n
+          FROM objective o
+         CROSS JOIN LATERAL (
+             SELECT n.deadline_at, n.is_good, n.is_excluded FROM objective_outcome n
+              WHERE n.objective = o.name AND n.source = :source AND n.deadline_at > :since AND n.deadline_at <= :until AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[])) OFFSET 0) t
+         GROUP BY 1, 2, 3, 4) quarter
  GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: missed(objective, units, since, until, source, most)

@@ -18,23 +18,25 @@ WITH sight AS MATERIALIZED (
     SELECT series_id, part, business_unit FROM rollup_series
      WHERE measure = 'stay_business' AND source = 'finsync' AND split_part(part, ':', 1) = ANY (:document_types::text[])
 ), held AS MATERIALIZED (
-    SELECT s.part, s.business_unit, r.buckets, r.counts
+    SELECT s.series_id, r.buckets, r.counts
       FROM series s
       JOIN rollup r ON r.series_id = s.series_id AND r.grain = 'month' AND r.starts_on >= :peers_since::date AND r.starts_on < (SELECT months_until FROM rollup_closed)
     UNION ALL
-    SELECT s.part, s.business_unit, r.buckets, r.counts
+    SELECT s.series_id, r.buckets, r.counts
       FROM series s
       JOIN rollup r ON r.series_id = s.series_id AND r.grain = 'day' AND r.starts_on >= greatest(:peers_since::date, (SELECT months_until FROM rollup_closed))
 ), stays AS MATERIALIZED (
-    SELECT h.part, u.business_unit, b.bucket, sum(b.held) AS held
-      FROM held h CROSS JOIN sight
-     CROSS JOIN LATERAL (SELECT h.business_unit WHERE h.business_unit <> '*'
-                         UNION ALL SELECT '*' WHERE h.business_unit = '*' OR NOT sight.all_units) AS u(business_unit)
-     CROSS JOIN LATERAL unnest(h.buckets, h.counts) AS b(bucket, held)
-     GROUP BY 1, 2, 3
+    -- By number, not by name: there is a row for every bucket of every day.
+    SELECT h.series_id, b.bucket, sum(b.held)::integer AS held FROM held h CROSS JOIN LATERAL unnest(h.buckets, h.counts) AS b(bucket, held) GROUP BY 1, 2
+), spread AS MATERIALIZED (
+    SELECT s.part, s.business_unit, c.buckets, c.counts, c.n
+      FROM (SELECT series_id, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(held ORDER BY bucket) AS counts, sum(held) AS n FROM stays GROUP BY 1) c JOIN series s USING (series_id)
+    UNION ALL
+    SELECT part, '*', array_agg(bucket ORDER BY bucket), array_agg(held ORDER BY bucket), sum(held)
+      FROM (SELECT s.part, t.bucket, sum(t.held)::integer AS held FROM sight JOIN stays t ON NOT sight.all_units JOIN series s USING (series_id) GROUP BY 1, 2) every
+     GROUP BY 1
 ), peer AS MATERIALIZED (
-    SELECT part, business_unit, rollup_percentiles(array_agg(bucket ORDER BY bucket), array_agg(held::integer ORDER BY bucket), ARRAY[0.85, 0.95]) AS p
-      FROM stays GROUP BY 1, 2 HAVING sum(held) >= 30
+    SELECT part, business_unit, rollup_percentiles(buckets, counts, ARRAY[0.85, 0.95]) AS p FROM spread WHERE n >= 30
 ), asked AS MATERIALIZED (
     SELECT a.part, b.code AS business_unit, b.calendar, coalesce(u.p, e.p) AS p
       FROM (SELECT DISTINCT part FROM peer) a

@@ -34,20 +34,28 @@ UNION ALL
 SELECT r.source, 'objective_good', r.objective, r.business_unit, r.deadline_at, NULL, r.document_id
   FROM objective o JOIN objective_result r ON r.objective = o.name WHERE r.deadline_at IS NOT NULL AND r.good_at <= r.deadline_at
 UNION ALL
-SELECT t.source, m.measure, t.document_type || ':' || t.stage, t.business_unit, t.left_at, CASE m.measure WHEN 'stay_wall' THEN t.wall_s ELSE t.business_s END, t.document_id
-  FROM (VALUES ('stay_wall'), ('stay_business')) AS m(measure)
- CROSS JOIN stage_time t JOIN recording r USING (recording_id) JOIN document d ON d.document_id = t.document_id
+-- A branch per measure: whoever asks for one does not read what the others are made of.
+SELECT t.source, 'stay_wall', t.document_type || ':' || t.stage, t.business_unit, t.left_at, t.wall_s, t.document_id
+  FROM stage_time t JOIN recording r USING (recording_id) JOIN document d ON d.document_id = t.document_id
+ WHERE r.folded_at IS NOT NULL AND NOT d.is_test
+UNION ALL
+SELECT t.source, 'stay_business', t.document_type || ':' || t.stage, t.business_unit, t.left_at, t.business_s, t.document_id
+  FROM stage_time t JOIN recording r USING (recording_id) JOIN document d ON d.document_id = t.document_id
  WHERE r.folded_at IS NOT NULL AND NOT d.is_test
 UNION ALL
 SELECT e.source, 'entered', e.document_type || ':' || e.state_to, e.business_unit, e.recorded_at, NULL, e.document_id
   FROM event e JOIN recording r USING (recording_id) JOIN document d ON d.document_id = e.document_id
  WHERE r.folded_at IS NOT NULL AND NOT d.is_test AND e.source = 'finsync' AND e.state_from IS DISTINCT FROM e.state_to
 UNION ALL
-SELECT e.source, c.measure, c.part, e.business_unit, e.event_at, c.s, e.document_id
+SELECT e.source, 'entered', e.document_type || ':' || e.state_to, e.business_unit, e.event_at, NULL, e.document_id
   FROM event e JOIN recording r USING (recording_id)
- CROSS JOIN LATERAL (VALUES
-     ('entered', e.document_type || ':' || e.state_to, NULL::numeric, e.state_from IS DISTINCT FROM e.state_to AND NOT e.attributes ? 'suspect'),
-     ('stay_wall', e.document_type || ':' || e.state_from, extract(epoch FROM e.event_at - e.state_from_since), e.state_from <> e.state_to AND NOT e.attributes ? 'suspect' AND NOT EXISTS (
-         SELECT FROM event b WHERE b.document_id = e.document_id AND b.seq < e.seq AND b.event_at = e.state_from_since AND b.attributes ? 'suspect')),
-     ('suspect', e.document_type, NULL, e.attributes ? 'suspect')) AS c(measure, part, s, is_meant)
- WHERE r.folded_at IS NOT NULL AND e.source <> 'finsync' AND c.is_meant;
+ WHERE r.folded_at IS NOT NULL AND e.source <> 'finsync' AND e.state_from IS DISTINCT FROM e.state_to AND NOT e.attributes ? 'suspect'
+UNION ALL
+SELECT e.source, 'stay_wall', e.document_type || ':' || e.state_from, e.business_unit, e.event_at, extract(epoch FROM e.event_at - e.state_from_since), e.document_id
+  FROM event e JOIN recording r USING (recording_id)
+ WHERE r.folded_at IS NOT NULL AND e.source <> 'finsync' AND e.state_from <> e.state_to AND NOT e.attributes ? 'suspect'
+   AND NOT EXISTS (SELECT FROM event b WHERE b.document_id = e.document_id AND b.seq < e.seq AND b.event_at = e.state_from_since AND b.attributes ? 'suspect')
+UNION ALL
+SELECT e.source, 'suspect', e.document_type, e.business_unit, e.event_at, NULL, e.document_id
+  FROM event e JOIN recording r USING (recording_id)
+ WHERE r.folded_at IS NOT NULL AND e.source <> 'finsync' AND e.attributes ? 'suspect';

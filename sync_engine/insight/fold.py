@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sync_engine.database.statements import sql
-from sync_engine.insight import standing
+from sync_engine.insight import orders, standing, steps
 from sync_engine.model.lifecycles import LIFECYCLES
 
 EVENTS_A_BATCH = 20_000
@@ -66,6 +66,9 @@ def fold(connection: psycopg.Connection, *, now: datetime, events: int = EVENTS_
         else:
             add(connection, batch, learned_on=now.astimezone(UTC).date())
             _run(connection, "fold.mark", recordings=batch.recordings, now=now)
+        steps.revalued(connection, changed)
+        if changed:
+            orders.told(connection, recordings=[], first_at=None, last_at=None, also=changed)
         standing.look_again(
             connection, recordings=batch.recordings, first_at=batch.first_at, last_at=batch.last_at, also=changed
         )
@@ -83,10 +86,12 @@ def fold_all(connection: psycopg.Connection, *, now: datetime, events: int = EVE
 
 
 def judge(connection: psycopg.Connection, *, now: datetime) -> None:
-    """Say as of `now` how everything open stands, if that was last said a while ago and nobody else is at it."""
+    """Say as of `now` how everything open stands and what each day's steps came to, if that was last said a while ago and nobody else
+    is at it."""
     with connection.transaction():
-        if _value(connection, "fold.lock"):
-            standing.judge(connection, now=now)
+        if _value(connection, "fold.lock") and standing.judge(connection, now=now):
+            steps.keep(connection)
+            orders.keep(connection)
 
 
 def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, source: str | None = None) -> None:
@@ -101,7 +106,10 @@ def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, sourc
     [moved] = _rows(connection, "fold.documents", **values, final=_FINAL)
     _run(connection, "fold.journeys", **values, also=moved["journeys"])
     _run(connection, "fold.objectives", **values, also=moved["documents"])
+    told_of: dict[str, Any] = {"recordings": batch.recordings, "first_at": batch.first_at, "last_at": batch.last_at}
+    steps.told(connection, **told_of, source=source)
     _run(connection, "fold.paths", **values)
+    orders.told(connection, **told_of, also=[])
     for measure in MEASURES:
         _run(connection, measure, **values)
 
@@ -128,6 +136,8 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
         _rows(connection, "fold.lock_for_rebuilding")
         closed = _rows(connection, "fold.closed_until")[0]
         _run(connection, "fold.forget", source=source)
+        steps.forget(connection, source)
+        orders.forget(connection, source)
         counted = 0
         with connection.cursor(name="folded", row_factory=dict_row) as cursor:
             cursor.itersize = RECORDINGS_A_BATCH
@@ -137,6 +147,8 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
                 counted += batch.events
         if source is None and closed["months_until"] is not None:
             _close(connection, closed["months_until"])
+        steps.keep(connection)
+        orders.keep(connection)
         if source in {None, "finsync"}:
             standing.rebuild(connection)
     return counted
@@ -147,6 +159,8 @@ def forget(connection: psycopg.Connection, source: str) -> None:
     and none adds what is gone."""
     _rows(connection, "fold.lock_for_rebuilding")
     _run(connection, "fold.forget", source=source)
+    steps.forget(connection, source)
+    orders.forget(connection, source)
 
 
 def _batches(folded: Iterable[dict[str, Any]], events: int) -> Iterator[tuple[Batch, date]]:

@@ -41,6 +41,7 @@ NOBODYS = {
     "rollup_closed": "which periods are added up",
     "schema_migration": "which migrations were applied",
     "standing_judged": "as of when what is open was judged",
+    "step_told": "of which days of a log something was told since they were worked out",
     "system_state": "how each system is",
 }
 """What the application may read without a business unit: nothing in it is about a document."""

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_engine.database.connections import borrowed
-from sync_engine.insight import fold
+from sync_engine.insight import fold, orders, steps
 from tests.insight.told import FIRST_DAY, Recording, told
 
 SEEDS = st.integers(0, 10**9)
@@ -54,11 +54,17 @@ FOLDED = {
     "journey_stage": "SELECT * FROM journey_stage ORDER BY document_id, stage",
     "objective_result": "SELECT * FROM objective_result ORDER BY objective, document_id",
     "document_path": "SELECT * FROM document_path ORDER BY document_id",
+    "step_day": "SELECT * FROM step_day ORDER BY source, business_unit, day, document_type, from_activity, activity",
+    "step_document": "SELECT * FROM step_document ORDER BY source, business_unit, day",
+    "order_moment": "SELECT * FROM order_moment ORDER BY document_id",
 }
 
 
 def everything(connection):
-    """All that the folder keeps."""
+    """All that the folder keeps, once it has worked out the days of which something was told."""
+    with connection.transaction():
+        steps.keep(connection)
+        orders.keep(connection)
     return {name: connection.execute(text).fetchall() for name, text in FOLDED.items()}
 
 

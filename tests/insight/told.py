@@ -14,7 +14,7 @@ from sync_engine.model.lifecycles import LIFECYCLES
 
 UNITS = ("DE-SOUTH", "DE-NORTH", "US-EAST")
 FIRST_DAY = datetime(2026, 5, 18, 6, 0, tzinfo=UTC)
-TABLES = "event, event_object, recording, document, rollup, rollup_series, rollup_begun, document_milestone, journey, journey_stage, objective_result, document_path, standing, standing_kind, standing_group, standing_limit, standing_news"
+TABLES = "event, event_object, recording, document, rollup, rollup_series, rollup_begun, document_milestone, journey, journey_stage, objective_result, document_path, step_day, step_document, step_told, order_moment, order_told, order_movement, document_payload, standing, standing_kind, standing_group, standing_limit, standing_news"
 
 
 @dataclass

@@ -21,11 +21,15 @@ REVISIONS = (
 )  # fmt: skip
 """What counts as work done again or in vain unless the reader chooses otherwise."""
 
+EXACT_TO = 10_000
+"""So many steps are read one by one; of more, what each day came to."""
+
 KIND_COLUMNS = ("document_type", "documents")
 MAP_COLUMNS = ("document_type", "from_activity", "activity", "n", "documents", "value", "repeats", "place", "negative", "total_s", "p50_s", "p85_s")  # fmt: skip
 JOIN_COLUMNS = ("from_type", "from_activity", "document_type", "activity", "n")
 VARIANT_COLUMNS = ("document_type", "activities", "documents", "of", "variants", "p50_s", "value", "exceptions")
 ROW_COLUMNS = ("document_id", "number", "document_type", "business_unit", "supplier_name", "state", "currency", "amount", "group_amount", "n", "s", "last_at")  # fmt: skip
+PATTERN_COLUMNS = ("pattern", "documents", "value", "document_id")
 MOMENTS = ("requisition_at", "approved_at", "ordered_at", "goods_at", "invoice_at", "needs_goods", "has_contract")
 
 
@@ -83,8 +87,9 @@ def span(reports: Reports, source: str) -> tuple[datetime, datetime] | None:
 
 
 def steps(reports: Reports, asked: Asked) -> pd.DataFrame:
-    """Activities (from_activity None) and the steps between them ("": the document begins there), MAP_COLUMNS."""
-    frame = reports.frame("report_process.map", MAP_COLUMNS, **asked.typed)
+    """Activities (from_activity None) and the steps between them ("": the document begins there), MAP_COLUMNS. Percentiles are exact up to
+    EXACT_TO steps, beyond to 1 %."""
+    frame = reports.frame("report_process.map", MAP_COLUMNS, **asked.typed, exact_to=EXACT_TO)
     return frame.assign(**{name: frame[name].astype(float) for name in ("value", "total_s", "p50_s", "p85_s", "place")})
 
 
@@ -196,23 +201,34 @@ SCENARIOS = (
 
 
 def orders(reports: Reports, asked: Asked) -> pd.DataFrame:
-    """The orders that began in the period with the moments the scenarios compare: ROW_COLUMNS and MOMENTS."""
-    return reports.frame("report_process.deviations", (*ROW_COLUMNS, *MOMENTS), **asked.where)
+    """The orders that began in the period, by pattern: one order of each with the moments the scenarios compare, and how many are like
+    it: PATTERN_COLUMNS and MOMENTS. What is true of one order of a pattern is true of all."""
+    return reports.frame("report_process.order_patterns", (*PATTERN_COLUMNS, *MOMENTS), **asked.where)
 
 
 def deviations(found: pd.DataFrame) -> pd.DataFrame:
-    """Each scenario over those orders: name, title, where, documents (it is true of), of (it can be said of), value."""
+    """Each scenario over those patterns: name, title, where, documents (it is true of), of (it can be said of), value."""
     said = []
     for one in SCENARIOS:
         can = found[one.applies(found)]
         true = can[one.holds(can).astype(bool)] if len(can) else can
-        value = float(pd.to_numeric(true["group_amount"]).sum())
-        said.append((one.name, one.title, one.where, len(true), len(can), value))
+        value = float(pd.to_numeric(true["value"]).sum())
+        said.append((one.name, one.title, one.where, int(true["documents"].sum()), int(can["documents"].sum()), value))
     return pd.DataFrame(said, columns=["name", "title", "where", "documents", "of", "value"])
 
 
-def deviating(found: pd.DataFrame, name: str) -> pd.DataFrame:
+def off_the_way(found: pd.DataFrame) -> int:
+    """How many orders at least one scenario is true of."""
+    away = {pattern for one in SCENARIOS for pattern in _patterns(found, one)}
+    return int(found[found["pattern"].isin(away)]["documents"].sum())
+
+
+def deviating(reports: Reports, asked: Asked, found: pd.DataFrame, name: str) -> pd.DataFrame:
     """The orders one scenario is true of."""
     [one] = [scenario for scenario in SCENARIOS if scenario.name == name]
-    can = found[one.applies(found)]
-    return can[one.holds(can).astype(bool)] if len(can) else can
+    return reports.frame("report_process.deviations", ROW_COLUMNS, **asked.where, patterns=_patterns(found, one))
+
+
+def _patterns(found: pd.DataFrame, scenario: Scenario) -> list[int]:
+    can = found[scenario.applies(found)]
+    return [int(one) for one in (can[scenario.holds(can).astype(bool)] if len(can) else can)["pattern"]]
