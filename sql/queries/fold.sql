@@ -6,6 +6,10 @@
 -- Become the folder of this cell until the transaction ends; false when somebody else is.
 SELECT pg_try_advisory_xact_lock(hashtextextended('finsync fold ' || current_schema(), 0));
 
+-- name: plan_anew()$
+-- Plan for what a statement is given until the transaction ends: the engine's connections plan for single rows found by index.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'on', true), set_config('work_mem', '64MB', true);
+
 -- name: claim(most, events)^
 -- The recordings to fold next, in the order in which they were written: those that begin within the next :events events. NULLs when
 -- everything has been folded.
@@ -236,9 +240,20 @@ WITH stay AS MATERIALIZED (
        AND (:source::text IS NULL OR t.source = :source) AND NOT t.document_id = ANY (:left_out::uuid[]) AND :learned_on::date IS NOT NULL
 ), part AS (
     SELECT s.*, extract(epoch FROM s.left_at - s.seen_from) AS transfer_s,
-           CASE WHEN s.seen_from < s.left_at THEN business_s(s.calendar, s.seen_from, s.left_at) ELSE 0 END AS transfer_business_s,
+           -- business_s(calendar, seen_from, left_at), written out as in the view.
+           CASE WHEN s.seen_from >= s.left_at THEN 0
+                WHEN s.left_at BETWEEN v.opens_at AND v.closes_at THEN extract(epoch FROM s.left_at - s.seen_from)
+                ELSE coalesce(w.left_s, 0) - coalesce(v.worked_before_s + extract(epoch FROM least(s.seen_from, v.closes_at) - v.opens_at), 0) END AS transfer_business_s,
            coalesce(a.called_s, 0) AS called_s
       FROM stay s
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s, i.opens_at, i.closes_at
+            FROM calendar_interval i WHERE s.seen_from < s.left_at AND i.calendar = s.calendar AND i.opens_at <= s.seen_from ORDER BY i.opens_at DESC LIMIT 1) v ON true
+      LEFT JOIN LATERAL (
+          SELECT i.worked_before_s + extract(epoch FROM least(s.left_at, i.closes_at) - i.opens_at) AS left_s
+            FROM calendar_interval i
+           WHERE s.seen_from < s.left_at AND (s.left_at BETWEEN v.opens_at AND v.closes_at) IS NOT TRUE AND i.calendar = s.calendar AND i.opens_at <= s.left_at
+           ORDER BY i.opens_at DESC LIMIT 1) w ON true
       LEFT JOIN LATERAL (
           SELECT sum(a.duration_ms) / 1000 AS called_s
             FROM document_milestone f JOIN attempt a ON a.document_id = f.document_id
