@@ -37,7 +37,7 @@ a statement is about a handful of rows; for thousands they compare each with eac
 CLOSE_AFTER = timedelta(days=2)
 """How long after its end a month is added up: what usually comes late has come by then."""
 
-MEASURES = ("fold.stays", "fold.entries", "fold.foreign", "fold.journey_stages")
+MEASURES = ("fold.moves", "fold.foreign", "fold.journey_stages")
 """Measures of a batch's events alone; the last needs the milestones too, which `fold.documents` has brought up to date by then."""
 
 _FINAL = [f"{kind}:{state}" for kind, lifecycle in LIFECYCLES.items() for state in sorted(lifecycle.final)]
