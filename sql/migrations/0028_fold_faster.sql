@@ -95,3 +95,12 @@ BEGIN
     SELECT count(*) INTO differing FROM piece;
     RETURN differing;
 END $$;
+
+-- How many documents the folder has yet to look at although nothing was recorded of them, counted up to a number; for every page,
+-- which says so while there are many: after an upgrade that begins to keep how things stand, that is all that is open.
+CREATE FUNCTION documents_to_look_at(most integer) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED
+SET search_path FROM CURRENT
+AS $$ SELECT count(*) FROM (SELECT FROM standing_news LIMIT most) n $$;
+REVOKE ALL ON FUNCTION documents_to_look_at(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION documents_to_look_at(integer) TO finsync_app;
