@@ -81,7 +81,7 @@ SELECT coalesce(array_agg(left_journey) || array_agg(joined_journey), '{}') AS j
 -- back and given anew where the batch, or a document that left or joined (:also), has changed it. Measures: submitted (how many),
 -- submitted_ordered and submitted_ended (what became of them, by the day of their submit), ordered, approved_to_ordered, posted.
 WITH hours AS MATERIALIZED (
-    SELECT * FROM unit_hours
+    SELECT * FROM unit_hours()
 ), touched AS MATERIALIZED (
     -- The journey its document belongs to by now: the event may have been recorded before that was known.
     SELECT m.correlation_id
@@ -157,7 +157,7 @@ SELECT add_to_rollups(array_agg(ROW(g.source, c.measure, '', g.business_unit, c.
 -- deadline lies there, done or not) and objective_good (of these, the ones done by it), divided by objective. :also: documents that
 -- have come to another business unit.
 WITH hours AS MATERIALIZED (
-    SELECT * FROM unit_hours
+    SELECT * FROM unit_hours()
 ), told AS (
     SELECT o.name AS objective, e.document_id, min(e.source) AS source, max(e.seq) AS last_seq,
            -- A record's own time counts where the hub did it; where a system did, that system's.
@@ -210,7 +210,7 @@ SELECT add_to_rollups(array_agg(ROW(g.source, c.measure, g.objective, g.business
 -- they ended. Measures: entered, stay_wall and stay_business, divided by "type:state"; together they make throughput, work in progress
 -- and the cumulative flow.
 WITH hours AS MATERIALIZED (
-    SELECT * FROM unit_hours
+    SELECT * FROM unit_hours()
 ), move AS MATERIALIZED (
     SELECT e.source, e.document_type || ':' || e.state_to AS entered, e.document_type || ':' || e.state_from AS ended, e.business_unit, e.recorded_at, b.code IS NOT NULL AS is_known_unit,
            extract(epoch FROM e.recorded_at - e.state_from_since) AS wall_s,
@@ -232,7 +232,7 @@ SELECT add_to_rollups(array_agg(ROW(source, measure, part, business_unit, record
 -- stage. Of a stay, transfer is what lies between what happened at its source and our seeing it; touch are the calls for any document of the journey that ended in it,
 -- as far as the stay has room for them; nobody's reading time is known, so it is waiting. :learned_on plays no part here.
 WITH hours AS MATERIALIZED (
-    SELECT * FROM unit_hours
+    SELECT * FROM unit_hours()
 ), stay AS MATERIALIZED (
     SELECT e.document_id, e.state_from AS stage, e.source, e.business_unit, m.correlation_id, b.calendar, e.state_from_since AS entered_at, e.recorded_at AS left_at,
            least(greatest(e.event_at, e.state_from_since), e.recorded_at) AS seen_from
