@@ -174,7 +174,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
         there=there,
         everything=None
         if is_narrowed
-        else lambda: _in_words(ctx, ask.rows(ctx.reports, facts.chosen.units, **asked, most=ask.EVERY_ROW)),
+        else lambda: [_in_words(ctx, ask.rows(ctx.reports, facts.chosen.units, **asked, most=ask.EVERY_ROW))],
     )
 
 

@@ -3,7 +3,9 @@ as of when, so that a slide or a sheet says by itself what it shows. Every sheet
 `sheet`; evidence for an auditor (pages/evidence.py) carries more.
 """
 
-from collections.abc import Mapping, Sequence
+import io
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from urllib.parse import urlencode
@@ -16,8 +18,9 @@ from pages.charts import LIGHT, layout
 from pages.context import Context
 from pages.explaining import Definition
 from pages.filters import CHOSEN, WINDOW, address
-from pages.format import csv_bytes, visible, when
+from pages.format import csv_pieces, visible, when
 from sync_engine.control.roles import Action
+from sync_engine.insight.reports.reading import Unanswered
 
 LONG = 2_000
 """So many rows of a sheet each say what they are."""
@@ -25,6 +28,40 @@ LONG = 2_000
 PICTURE_PX = (1200, 640)
 A_LINE = 130
 """So many characters of a picture's small print fit on a line."""
+
+
+AT_ONCE = 2_500
+"""So many rows are written within a second; of more the page shows how far it is."""
+
+SHOWN_EVERY_S = 1
+NEVER_BEGUN_AFTER_S = 120.0
+"""An export of which nothing has been written by then is given up by the page: whoever was to write it is gone."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an export is: of whoever writes it, for the page that shows it."""
+
+    rows: int
+    done: int = 0
+    is_over: bool = False
+    problem: str = ""
+    asked_at: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Of all rows; there may be more by now than were counted."""
+        return min(self.done / self.rows, 1.0) if self.rows else 1.0
+
+    @property
+    def sentence(self) -> str:
+        """How far it is, in words."""
+        return f"Writing the sheet: {min(self.done, self.rows):,} of {self.rows:,} rows. It is saved by itself when it is whole."
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.is_over or (not self.done and time.monotonic() - self.asked_at > NEVER_BEGUN_AFTER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +103,69 @@ def window(of: Definition | None = None) -> str:
 def sheet(table: pd.DataFrame, columns: Sequence[tuple[str, str]], said: Mapping[str, str]) -> bytes:
     """Rows as CSV with (column, heading) in order, and what they are: `said` stands in the last columns of every row, because rows are
     sorted and cut elsewhere; of more than LONG rows in the first alone, because nobody reads it a hundred thousand times."""
-    rows = len(table)
-    whole = table[[name for name, _ in columns]].assign(
-        **{name: [text] * rows if rows <= LONG else [text, *[""] * (rows - 1)] for name, text in said.items()}
-    )
-    return csv_bytes(whole, [*columns, *((name, name) for name in said)])
+    return b"".join(_pieces([table], columns, said, rows=len(table)))
+
+
+def sheet_in_parts(parts: Iterable[pd.DataFrame], columns: Sequence[tuple[str, str]], said: Mapping[str, str], progress: Progress) -> bytes:  # fmt: skip
+    """The same of rows that are asked for a part at a time while the sheet is written: no more of them are held than one part has."""
+    out = io.BytesIO()
+    try:
+        for piece in _pieces(_counted(parts, progress), columns, said, rows=progress.rows):
+            out.write(piece)
+    except Unanswered as error:
+        progress.problem = str(error)
+        raise
+    finally:
+        progress.is_over = True
+    return out.getvalue()
+
+
+def _pieces(
+    parts: Iterable[pd.DataFrame], columns: Sequence[tuple[str, str]], said: Mapping[str, str], *, rows: int
+) -> Iterator[bytes]:
+    whole = (
+        part[[name for name, _ in columns]].assign(**{name: _repeated(text, len(part), everywhere=rows <= LONG, is_first=number == 0) for name, text in said.items()})
+        for number, part in enumerate(parts)
+    )  # fmt: skip
+    return csv_pieces(whole, [*columns, *((name, name) for name in said)])
+
+
+def _repeated(text: str, rows: int, *, everywhere: bool, is_first: bool) -> list[str]:
+    if everywhere:
+        return [text] * rows
+    return [text if is_first else "", *[""] * (rows - 1)][:rows]
+
+
+def _counted(parts: Iterable[pd.DataFrame], progress: Progress) -> Iterator[pd.DataFrame]:
+    for part in parts:
+        yield part
+        progress.done += len(part)
+
+
+def begin(key: str, progress: Progress) -> None:
+    """Show how far a long export is from now on, where `show` is called with the same `key`."""
+    progress.asked_at = time.monotonic()
+    if progress.rows > AT_ONCE:
+        st.session_state[f"{key}.under_way"] = progress
+
+
+def show(key: str) -> None:
+    """How far the export is that the reader has asked for, if it takes its time; nothing once it is there."""
+    progress: Progress | None = st.session_state.get(f"{key}.under_way")
+    if progress is None:
+        return
+
+    @st.fragment(run_every=None if progress.has_ended else SHOWN_EVERY_S, key=f"{key}.progress")
+    def shown() -> None:
+        if progress.problem:
+            st.warning(f"The sheet could not be written to its end. {progress.problem}")
+        elif not progress.has_ended:
+            st.progress(progress.share, text=progress.sentence)
+        else:
+            del st.session_state[f"{key}.under_way"]
+            st.rerun()
+
+    shown()
 
 
 def draw(exported: Exported, figure: go.Figure, finding: str, note: str, table: pd.DataFrame, *, key: str) -> None:

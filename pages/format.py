@@ -1,12 +1,12 @@
 """How things are written: money, durations, shares, times, and text that came from outside.
 
-Everything a system or a supplier wrote is data: in Markdown it goes through `plain`, in a spreadsheet through `csv_bytes`.
+Everything a system or a supplier wrote is data: in Markdown it goes through `plain`, in a spreadsheet through `csv_pieces`.
 """
 
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -238,11 +238,20 @@ def cell(value: object) -> object:
     return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) else text
 
 
+def csv_pieces(parts: Iterable[pd.DataFrame], columns: Sequence[tuple[str, str]]) -> Iterator[bytes]:
+    """Rows as CSV that spreadsheets read as text and numbers: (column, heading) in order, UTF-8 with its mark. The headings, then a
+    piece for every part, so that nobody need hold more rows than one part has."""
+    yield _lines([[heading for _, heading in columns]]).encode("utf-8-sig")
+    for part in parts:
+        yield _lines(part[[name for name, _ in columns]].itertuples(index=False)).encode()
+
+
 def csv_bytes(frame: pd.DataFrame, columns: Sequence[tuple[str, str]]) -> bytes:
-    """Rows as CSV that spreadsheets read as text and numbers: (column, heading) in order, UTF-8 with its mark."""
+    """All rows of a table at once, as `csv_pieces` writes them."""
+    return b"".join(csv_pieces([frame], columns))
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([cell(heading) for _, heading in columns])
-    for row in frame[[name for name, _ in columns]].itertuples(index=False):
-        writer.writerow([cell(value) for value in row])
-    return out.getvalue().encode("utf-8-sig")
+    csv.writer(out, lineterminator="\r\n").writerows([cell(value) for value in row] for row in rows)
+    return out.getvalue()

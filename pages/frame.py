@@ -58,6 +58,8 @@ def begin(ctx: Context, question: str) -> Said:
             f"The past is being produced: day {at} of {of}, {day(ctx.moment.as_of.astimezone(ctx.zone).date())}. Figures grow while you look.",
             icon=":material/history:",
         )
+    if ctx.moment.behind:
+        st.info(ctx.moment.behind, icon=":material/update:")
     st.title(question, anchor=False)
     place = st.empty()
     found = sources(ctx.feeds, ctx.moment.as_of)

@@ -1,6 +1,6 @@
 """The finance leader's thirty seconds: six figures, what holds the money up, what needs attention, what has changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pandas as pd
@@ -189,13 +189,13 @@ def _rows(ctx: Context, facts: Facts) -> None:
     rows: pd.DataFrame | None
     rows, columns, heading = None, STUCK_COLUMNS, ""
     there: int | None = None
-    everything: Callable[[], pd.DataFrame] | None = None
+    everything: Callable[[], Iterator[pd.DataFrame]] | None = None
     if shown == "stuck":
         heading = "Stuck documents, most money first"
         with frame.part("Stuck documents"):
             asked = stuck.Asked(ctx.moment.as_of, filters.read(ctx).units)
             rows = stuck.rows(ctx.reports, asked, level="stuck", most=MAX_ROWS)
-            there, everything = many(facts.stuck), partial(stuck.rows, ctx.reports, asked, level="stuck")
+            there, everything = many(facts.stuck), partial(_all_stuck, ctx, asked)
     elif shown == "risk":
         rows, columns, heading = facts.risk, RISK_COLUMNS, "Invoices due soon and not ready, most money first"
     elif shown == "ledger":
@@ -224,6 +224,12 @@ def _rows(ctx: Context, facts: Facts) -> None:
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
         there=there,
         everything=everything,
+    )
+
+
+def _all_stuck(ctx: Context, asked: stuck.Asked) -> Iterator[pd.DataFrame]:
+    return stuck.in_parts(
+        partial(stuck.rows, ctx.reports, asked, level="stuck", remember=False), most=stuck.EXPORT_ROWS
     )
 
 

@@ -204,7 +204,7 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     work_table(
         ctx, rows, MISSED, key="service_levels.missed", row_id="document_id", noun="document", title=_card_title,
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])), there=there,
-        everything=lambda: _reasoned(ctx, ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=ask.EVERY_ROW)) if there > len(rows) else rows,
+        everything=lambda: [_reasoned(ctx, ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=ask.EVERY_ROW)) if there > len(rows) else rows],
     )  # fmt: skip
 
 

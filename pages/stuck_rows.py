@@ -1,7 +1,7 @@
 """The rows of the page on stuck documents, what is said of each, and what can be done with those that are chosen."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -25,9 +25,6 @@ from sync_engine.insight.standing import PEERS_DAYS
 NARROWED = ("level", "because", "taken", "after")
 PAGE_ROWS = 200
 """So many rows at once: more than anybody works through, few enough to be there at once."""
-
-EXPORT_ROWS = 10_000
-"""So many rows are asked for at once when all of them are exported."""
 
 NAMES = {
     "stuck": "Stuck",
@@ -140,11 +137,9 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
         bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")
 
 
-def _everything(ctx: Context, narrowed: Callable[..., pd.DataFrame]) -> pd.DataFrame:
-    """What the columns show of every row."""
-    shown = [column.name for column in COLUMNS if column.kind != "link"]
-    parts = ask.in_parts(narrowed, most=EXPORT_ROWS)
-    return pd.concat([_told(ctx, part)[shown] for part in parts], ignore_index=True)
+def _everything(ctx: Context, narrowed: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Every row, as the columns show it, a part at a time."""
+    return (_told(ctx, part) for part in ask.in_parts(narrowed, most=ask.EXPORT_ROWS))
 
 
 def place_of(after: str | None) -> ask.Place:

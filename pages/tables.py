@@ -3,7 +3,7 @@ export that a spreadsheet reads as text and numbers.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,7 +90,7 @@ class Column:
 
 def work_table(
     ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, row_id: str, noun: str, title: Callable[[dict[str, Any]], str], selectable: bool = False,
-    card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None, there: int | None = None, everything: Callable[[], pd.DataFrame] | None = None, before: int = 0,
+    card_action: Callable[[dict[str, Any]], None] | None = None, height: int | None = None, there: int | None = None, everything: Callable[[], Iterable[pd.DataFrame]] | None = None, before: int = 0,
     of: Definition | None = None, window: str | None = None,
 ) -> list[str]:  # fmt: skip
     """Draw rows to work on, and answer the ids of the chosen ones, in the order of the table.
@@ -107,7 +107,7 @@ def work_table(
         card_action: Draws a card's action.
         height: Of the table in pixels; by its rows when not given.
         there: How many rows there are where `frame` holds the first of them alone.
-        everything: Asks for all of them, for the export; only called for it.
+        everything: Asks for all of them, a part at a time, for the export; only called for it.
         before: How many rows come before the first of `frame`.
         of: What the rows are, by a definition of the page, for the export; else the columns' own explanations are its meaning.
         window: Of which time they are; else the definition's, else the page's period.
@@ -125,7 +125,7 @@ def work_table(
         key=key,
         noun=noun,
         there=there or len(frame),
-        everything=everything or (lambda: frame),
+        everything=everything or (lambda: [frame]),
         before=before,
         said=_said(ctx, columns, noun, of, window),
     )
@@ -237,7 +237,7 @@ def _cards(
 
 
 def _foot(
-    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], pd.DataFrame], before: int, said: dict[str, str],
+    ctx: Context, frame: pd.DataFrame, columns: Sequence[Column], *, key: str, noun: str, there: int, everything: Callable[[], Iterable[pd.DataFrame]], before: int, said: dict[str, str],
 ) -> None:  # fmt: skip
     counted = count(there, noun)
     shown = min(len(frame), MAX_ROWS)
@@ -252,21 +252,24 @@ def _foot(
             exported = [(column.name, column.label) for column in columns if column.kind != "link"]
             if any(column.kind == "money" for column in columns):
                 exported.append(("currency", "Currency"))
+            progress = exporting.Progress(there)
             st.download_button(
                 f"Export {counted} (CSV)",
-                lambda: exporting.sheet(everything(), exported, said),
+                lambda: exporting.sheet_in_parts(everything(), exported, said, progress),
                 file_name=f"{noun.replace(' ', '-')}s.csv",
                 mime="text/csv",
                 key=f"{key}.export",
                 icon=":material/download:",
                 type="tertiary",
-                on_click=_note_export,
-                args=(ctx, key, there),
+                on_click=_begin_export,
+                args=(ctx, key, progress),
             )
+    exporting.show(key)
 
 
-def _note_export(ctx: Context, what: str, rows: int) -> None:
-    ctx.note(Action.EXPORT, what=what, page=ctx.url_path, rows=rows, filters=str(st.query_params.to_dict()))
+def _begin_export(ctx: Context, what: str, progress: exporting.Progress) -> None:
+    ctx.note(Action.EXPORT, what=what, page=ctx.url_path, rows=progress.rows, filters=str(st.query_params.to_dict()))
+    exporting.begin(what, progress)
 
 
 def _values(ctx: Context, frame: pd.DataFrame, column: Column) -> Any:

@@ -43,6 +43,10 @@ UPDATE event_log_file SET phase = :phase, counts = :counts::jsonb WHERE import_i
 -- The file is in.
 UPDATE event_log_file SET phase = 'ready', counts = :counts::jsonb, finished_at = :now WHERE import_id = :import_id;
 
+-- name: look_at_staged(what)^
+-- Let the planner know how much there is by now: of the "file", of its "documents", or of its "events" in their order.
+SELECT look_at_staged(:what::text);
+
 -- name: activities(import_id, case_type)
 -- Every pair of activity and object type of the staged file, with how often it occurs.
 SELECT e.activity, :case_type::text AS object_type, count(*) AS events

@@ -6,6 +6,10 @@
 -- Become the folder of this cell until the transaction ends; false when somebody else is.
 SELECT pg_try_advisory_xact_lock(hashtextextended('finsync fold ' || current_schema(), 0));
 
+-- name: plan_anew()$
+-- Plan for what a statement is given until the transaction ends: the engine's connections plan for single rows found by index.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'on', true), set_config('work_mem', '64MB', true);
+
 -- name: claim(most, events)^
 -- The recordings to fold next, in the order in which they were written: those that begin within the next :events events. NULLs when
 -- everything has been folded.
@@ -76,7 +80,9 @@ SELECT coalesce(array_agg(left_journey) || array_agg(joined_journey), '{}') AS j
 -- Requisitions to their order and to their posting, as the view cycle_time defines them: what a journey gave to the rollups is taken
 -- back and given anew where the batch, or a document that left or joined (:also), has changed it. Measures: submitted (how many),
 -- submitted_ordered and submitted_ended (what became of them, by the day of their submit), ordered, approved_to_ordered, posted.
-WITH touched AS MATERIALIZED (
+WITH hours AS MATERIALIZED (
+    SELECT * FROM unit_hours()
+), touched AS MATERIALIZED (
     -- The journey its document belongs to by now: the event may have been recorded before that was known.
     SELECT m.correlation_id
       FROM event e JOIN document_milestone m USING (document_id)
@@ -88,37 +94,32 @@ WITH touched AS MATERIALIZED (
 ), reached AS MATERIALIZED (
     SELECT r.document_id, r.source, r.business_unit, b.calendar, r.entered_at AS submitted_at, r.approved_at, f.order_number_at, r.ordered_at, f.received_at, f.invoiced_at, f.posted_at, r.closed_at
       FROM touched t
-      JOIN document_milestone r ON r.correlation_id = t.correlation_id AND r.document_type = 'requisition' AND r.source = 'finsync' AND r.entered_at IS NOT NULL
+      -- Looked up for each journey: while little is known of the milestones, a join would compare each of them with each journey.
+     CROSS JOIN LATERAL (
+         SELECT * FROM document_milestone m
+          WHERE m.correlation_id = t.correlation_id AND m.document_type = 'requisition' AND m.source = 'finsync' AND m.entered_at IS NOT NULL OFFSET 0) r
       JOIN business_unit b ON b.code = r.business_unit
      CROSS JOIN LATERAL (
          SELECT max(m.order_number_at) AS order_number_at, max(m.received_at) AS received_at, max(m.invoiced_at) AS invoiced_at, max(m.posted_at) AS posted_at
-           FROM document_milestone m WHERE m.correlation_id = r.correlation_id) f
+           FROM document_milestone m WHERE m.correlation_id = t.correlation_id) f
 ), changed AS MATERIALIZED (
     SELECT n.*
       FROM reached n LEFT JOIN journey j USING (document_id)
      WHERE (n.source, n.business_unit, n.submitted_at, n.approved_at, n.order_number_at, n.ordered_at, n.received_at, n.invoiced_at, n.posted_at, n.closed_at)
            IS DISTINCT FROM (j.source, j.business_unit, j.submitted_at, j.approved_at, j.order_number_at, j.ordered_at, j.received_at, j.invoiced_at, j.posted_at, j.closed_at)
+), worked AS MATERIALIZED (
+    SELECT c.*, worked_by(h.opens, h.closes, h.worked, c.submitted_at) AS submitted_s, worked_by(h.opens, h.closes, h.worked, c.approved_at) AS approved_s,
+           worked_by(h.opens, h.closes, h.worked, c.ordered_at) AS ordered_s, worked_by(h.opens, h.closes, h.worked, c.posted_at) AS posted_s
+      FROM changed c LEFT JOIN hours h USING (calendar)
 ), measured AS MATERIALIZED (
-    SELECT c.document_id, c.source, c.business_unit, c.submitted_at, c.approved_at, c.order_number_at, c.ordered_at, c.received_at, c.invoiced_at, c.posted_at, c.closed_at,
-           extract(epoch FROM c.ordered_at - c.submitted_at) AS to_ordered_s,
-           CASE WHEN c.ordered_at IS NOT NULL THEN coalesce(o.worked_s, 0) - coalesce(v.worked_s, 0) END AS to_ordered_business_s,
-           extract(epoch FROM c.posted_at - c.submitted_at) AS to_posted_s,
-           CASE WHEN c.posted_at IS NOT NULL THEN coalesce(p.worked_s, 0) - coalesce(v.worked_s, 0) END AS to_posted_business_s,
-           extract(epoch FROM c.ordered_at - c.approved_at) AS approved_to_ordered_s,
-           CASE WHEN c.ordered_at IS NOT NULL AND c.approved_at IS NOT NULL THEN coalesce(o.worked_s, 0) - coalesce(a.worked_s, 0) END AS approved_to_ordered_business_s
-      FROM changed c
-      LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(c.submitted_at, i.closes_at) - i.opens_at) AS worked_s
-            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.submitted_at ORDER BY i.opens_at DESC LIMIT 1) v ON c.ordered_at IS NOT NULL OR c.posted_at IS NOT NULL
-      LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(c.approved_at, i.closes_at) - i.opens_at) AS worked_s
-            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.approved_at ORDER BY i.opens_at DESC LIMIT 1) a ON c.ordered_at IS NOT NULL
-      LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(c.ordered_at, i.closes_at) - i.opens_at) AS worked_s
-            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.ordered_at ORDER BY i.opens_at DESC LIMIT 1) o ON true
-      LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(c.posted_at, i.closes_at) - i.opens_at) AS worked_s
-            FROM calendar_interval i WHERE i.calendar = c.calendar AND i.opens_at <= c.posted_at ORDER BY i.opens_at DESC LIMIT 1) p ON true
+    SELECT document_id, source, business_unit, submitted_at, approved_at, order_number_at, ordered_at, received_at, invoiced_at, posted_at, closed_at,
+           extract(epoch FROM ordered_at - submitted_at) AS to_ordered_s,
+           CASE WHEN ordered_at IS NOT NULL THEN ordered_s - submitted_s END AS to_ordered_business_s,
+           extract(epoch FROM posted_at - submitted_at) AS to_posted_s,
+           CASE WHEN posted_at IS NOT NULL THEN posted_s - submitted_s END AS to_posted_business_s,
+           extract(epoch FROM ordered_at - approved_at) AS approved_to_ordered_s,
+           CASE WHEN ordered_at IS NOT NULL AND approved_at IS NOT NULL THEN ordered_s - approved_s END AS approved_to_ordered_business_s
+      FROM worked
 ), kept AS (
     INSERT INTO journey (document_id, source, business_unit, submitted_at, approved_at, order_number_at, ordered_at, received_at, invoiced_at, posted_at, closed_at,
                          to_ordered_s, to_ordered_business_s, to_posted_s, to_posted_business_s, approved_to_ordered_s, approved_to_ordered_business_s)
@@ -155,7 +156,9 @@ SELECT add_to_rollups(array_agg(ROW(g.source, c.measure, '', g.business_unit, c.
 -- Each objective by the day of the deadline, as the view slo_event defines it. Measures: objective_due (every document whose
 -- deadline lies there, done or not) and objective_good (of these, the ones done by it), divided by objective. :also: documents that
 -- have come to another business unit.
-WITH told AS (
+WITH hours AS MATERIALIZED (
+    SELECT * FROM unit_hours()
+), told AS (
     SELECT o.name AS objective, e.document_id, min(e.source) AS source, max(e.seq) AS last_seq,
            -- A record's own time counts where the hub did it; where a system did, that system's.
            min(CASE WHEN e.seq = 1 THEN e.recorded_at ELSE e.event_at END) FILTER (WHERE e.activity = o.start_activity) AS started_at,
@@ -179,19 +182,14 @@ WITH told AS (
     SELECT t.objective, t.document_id, t.source, t.business_unit, t.last_seq, t.started_at, t.good_at,
            CASE WHEN t.clock = 'wall' AND t.calendar IS NOT NULL THEN t.started_at + make_interval(secs => t.threshold_s::double precision) ELSE worked.deadline_at END AS deadline_at
       FROM joined t
+      LEFT JOIN hours h ON h.calendar = t.calendar AND t.clock = 'business'
+      -- Only from the first interval on is it known how much was worked.
+      LEFT JOIN LATERAL (SELECT worked_by(h.opens, h.closes, h.worked, t.started_at) + t.threshold_s AS worked_by_deadline_s WHERE h.opens[1] <= t.started_at) target ON true
       LEFT JOIN LATERAL (
-          SELECT i.worked_before_s + extract(epoch FROM least(t.started_at, i.closes_at) - i.opens_at) + t.threshold_s AS worked_by_deadline_s
-            FROM calendar_interval i
-           WHERE t.clock = 'business' AND i.calendar = t.calendar AND i.opens_at <= t.started_at
-           ORDER BY i.opens_at DESC
-           LIMIT 1) target ON true
-      LEFT JOIN LATERAL (
-          SELECT CASE WHEN i.worked_before_s + extract(epoch FROM i.closes_at - i.opens_at) >= target.worked_by_deadline_s
-                      THEN i.opens_at + make_interval(secs => (target.worked_by_deadline_s - i.worked_before_s)::double precision) END AS deadline_at
-            FROM calendar_interval i
-           WHERE i.calendar = t.calendar AND i.worked_before_s < ceil(target.worked_by_deadline_s)::bigint  -- bigint, as the index has it
-           ORDER BY i.worked_before_s DESC
-           LIMIT 1) worked ON true
+          -- The last interval before which less was worked.
+          SELECT CASE WHEN h.worked[i.nth] + extract(epoch FROM h.closes[i.nth] - h.opens[i.nth]) >= target.worked_by_deadline_s
+                      THEN h.opens[i.nth] + make_interval(secs => (target.worked_by_deadline_s - h.worked[i.nth])::double precision) END AS deadline_at
+            FROM (SELECT width_bucket(ceil(target.worked_by_deadline_s)::bigint - 1, h.worked) AS nth OFFSET 0) i) worked ON true
 ), kept AS (
     INSERT INTO objective_result (objective, document_id, source, business_unit, last_seq, started_at, good_at, deadline_at)
     SELECT objective, document_id, source, business_unit, last_seq, started_at, good_at, deadline_at FROM timed
@@ -207,42 +205,51 @@ SELECT add_to_rollups(array_agg(ROW(g.source, c.measure, g.objective, g.business
  CROSS JOIN LATERAL (VALUES ('objective_due', true), ('objective_good', g.good_at <= g.deadline_at)) AS c(measure, is_meant)
  WHERE g.deadline_at IS NOT NULL AND c.is_meant;
 
--- name: stays(recordings, first_at, last_at, source, left_out, learned_on)$
--- Stays in a state, as the view stage_time defines them, by the day on which they ended. Measures: stay_wall and stay_business,
--- divided by "type:state".
-SELECT add_to_rollups(array_agg(ROW(t.source, c.measure, t.document_type || ':' || t.stage, t.business_unit, t.left_at, c.s, 1)::rollup_contribution), :learned_on::date)
-  FROM stage_time t
- CROSS JOIN LATERAL (VALUES ('stay_wall', t.wall_s), ('stay_business', t.business_s)) AS c(measure, s)
- WHERE t.recording_id = ANY (:recordings::uuid[]) AND t.left_at BETWEEN :first_at AND :last_at
-   AND (:source::text IS NULL OR t.source = :source) AND NOT t.document_id = ANY (:left_out::uuid[]);
-
--- name: entries(recordings, first_at, last_at, source, left_out, learned_on)$
--- How many documents came into a state on each day. Measure: entered, divided by "type:state". With the stays that ended it makes
--- throughput, work in progress and the cumulative flow.
-SELECT add_to_rollups(array_agg(ROW(e.source, 'entered', e.document_type || ':' || e.state_to, e.business_unit, e.recorded_at, NULL, 1)::rollup_contribution), :learned_on::date)
-  FROM event e
- WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND e.state_from IS DISTINCT FROM e.state_to
-   AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync';
+-- name: moves(recordings, first_at, last_at, source, left_out, learned_on)$
+-- How many documents came into a state on each day, and the stays in a state, as the view stage_time defines them, by the day on which
+-- they ended. Measures: entered, stay_wall and stay_business, divided by "type:state"; together they make throughput, work in progress
+-- and the cumulative flow.
+WITH hours AS MATERIALIZED (
+    SELECT * FROM unit_hours()
+), move AS MATERIALIZED (
+    SELECT e.source, e.document_type || ':' || e.state_to AS entered, e.document_type || ':' || e.state_from AS ended, e.business_unit, e.recorded_at, b.code IS NOT NULL AS is_known_unit,
+           extract(epoch FROM e.recorded_at - e.state_from_since) AS wall_s,
+           worked_by(h.opens, h.closes, h.worked, e.recorded_at) - worked_by(h.opens, h.closes, h.worked, e.state_from_since) AS business_s
+      FROM event e LEFT JOIN business_unit b ON b.code = e.business_unit LEFT JOIN hours h USING (calendar)
+     WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND e.state_from IS DISTINCT FROM e.state_to
+       AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync'
+), given AS (
+    SELECT source, 'entered' AS measure, entered AS part, business_unit, recorded_at, NULL::numeric AS s FROM move
+    UNION ALL
+    SELECT source, 'stay_wall', ended, business_unit, recorded_at, wall_s FROM move WHERE ended IS NOT NULL AND is_known_unit
+    UNION ALL
+    SELECT source, 'stay_business', ended, business_unit, recorded_at, business_s FROM move WHERE ended IS NOT NULL AND is_known_unit
+)
+SELECT add_to_rollups(array_agg(ROW(source, measure, part, business_unit, recorded_at, s, 1)::rollup_contribution), :learned_on::date) FROM given;
 
 -- name: journey_stages(recordings, first_at, last_at, source, left_out, learned_on)!
--- Where the time of requisitions goes until their order: the stays that ended are added to their stage. Of a stay, transfer is what
--- lies between what happened at its source and our seeing it; touch are the calls for any document of the journey that ended in it,
+-- Where the time of requisitions goes until their order: the stays that ended, as the view stage_time defines them, are added to their
+-- stage. Of a stay, transfer is what lies between what happened at its source and our seeing it; touch are the calls for any document of the journey that ended in it,
 -- as far as the stay has room for them; nobody's reading time is known, so it is waiting. :learned_on plays no part here.
-WITH stay AS MATERIALIZED (
-    SELECT t.document_id, t.stage, t.source, t.business_unit, m.correlation_id, t.entered_at, t.left_at, t.wall_s, t.business_s, b.calendar,
-           least(greatest(t.left_at_source, t.entered_at), t.left_at) AS seen_from
-      FROM stage_time t JOIN document_milestone m USING (document_id) JOIN business_unit b ON b.code = t.business_unit
-     WHERE t.recording_id = ANY (:recordings::uuid[]) AND t.left_at BETWEEN :first_at AND :last_at AND t.document_type = 'requisition' AND t.stage <> 'ordered'
-       AND (:source::text IS NULL OR t.source = :source) AND NOT t.document_id = ANY (:left_out::uuid[]) AND :learned_on::date IS NOT NULL
+WITH hours AS MATERIALIZED (
+    SELECT * FROM unit_hours()
+), stay AS MATERIALIZED (
+    SELECT e.document_id, e.state_from AS stage, e.source, e.business_unit, m.correlation_id, b.calendar, e.state_from_since AS entered_at, e.recorded_at AS left_at,
+           least(greatest(e.event_at, e.state_from_since), e.recorded_at) AS seen_from
+      FROM event e JOIN document_milestone m USING (document_id) JOIN business_unit b ON b.code = e.business_unit
+     WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND e.document_type = 'requisition' AND e.state_from <> e.state_to AND e.state_from <> 'ordered'
+       AND (:source::text IS NULL OR e.source = :source) AND NOT e.document_id = ANY (:left_out::uuid[]) AND e.source = 'finsync' AND :learned_on::date IS NOT NULL
+), worked AS MATERIALIZED (
+    SELECT s.*, worked_by(h.opens, h.closes, h.worked, s.entered_at) AS entered_s, worked_by(h.opens, h.closes, h.worked, s.seen_from) AS seen_s, worked_by(h.opens, h.closes, h.worked, s.left_at) AS left_s
+      FROM stay s LEFT JOIN hours h USING (calendar)
 ), part AS (
-    SELECT s.*, extract(epoch FROM s.left_at - s.seen_from) AS transfer_s,
-           CASE WHEN s.seen_from < s.left_at THEN business_s(s.calendar, s.seen_from, s.left_at) ELSE 0 END AS transfer_business_s,
-           coalesce(a.called_s, 0) AS called_s
-      FROM stay s
+    SELECT w.document_id, w.stage, w.source, w.business_unit, w.left_at, extract(epoch FROM w.left_at - w.entered_at) AS wall_s, w.left_s - w.entered_s AS business_s,
+           extract(epoch FROM w.left_at - w.seen_from) AS transfer_s, w.left_s - w.seen_s AS transfer_business_s, coalesce(a.called_s, 0) AS called_s
+      FROM worked w
       LEFT JOIN LATERAL (
           SELECT sum(a.duration_ms) / 1000 AS called_s
             FROM document_milestone f JOIN attempt a ON a.document_id = f.document_id
-           WHERE f.correlation_id = s.correlation_id AND a.recorded_at > s.entered_at AND a.recorded_at <= s.left_at) a ON true
+           WHERE f.correlation_id = w.correlation_id AND a.recorded_at > w.entered_at AND a.recorded_at <= w.left_at) a ON true
 )
 INSERT INTO journey_stage AS j (document_id, stage, source, business_unit, stays, wall_s, business_s, touch_s, touch_business_s, transfer_s, transfer_business_s)
 SELECT document_id, stage, min(source), (array_agg(business_unit ORDER BY left_at DESC))[1], count(*), sum(wall_s), sum(business_s),
@@ -333,7 +340,8 @@ WITH told AS MATERIALIZED (
 ), before AS MATERIALIZED (
     SELECT s.kind_id FROM told t JOIN standing s USING (document_id)
 ), fact AS MATERIALIZED (
-    SELECT f.* FROM told t JOIN standing_fact f USING (document_id)
+    -- Looked up one by one: joined as sets, the first documents of many are found by reading all that is open.
+    SELECT f.* FROM told t CROSS JOIN LATERAL (SELECT * FROM standing_fact s WHERE s.document_id = t.document_id OFFSET 0) f
 ), kinds AS (
     INSERT INTO standing_kind (kind_id, stage_id, document_type, state, business_unit, source_system, asks, reason, rule, owner_team, case_code, is_taken, band)
     SELECT DISTINCT kind_id, stage_id, document_type, state, business_unit, source_system, asks, reason, rule, owner_team, case_code, is_taken, band FROM fact

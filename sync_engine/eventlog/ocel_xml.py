@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from sync_engine.eventlog import times
@@ -25,7 +26,7 @@ class OcelXmlReader:
     def records(self, tell: Callable[[int], None]) -> Iterator[Record]:
         """Objects and events in the order of the file."""
         section = ET.Element("log")
-        for what, element, depth in elements(self._path, tell):
+        for what, element, depth in elements(self._path, tell, deepest=_ITEM_DEPTH):
             if what == "start" and depth == _ITEM_DEPTH - 1:
                 section = element
             if what != "end" or depth != _ITEM_DEPTH:
@@ -52,38 +53,39 @@ class OcelXmlReader:
 
     def _object(self, element: ET.Element) -> SeenObject:
         kind = element.attrib["type"]
+        attributes, relations = _inside(element)
         values = tuple(
-            (
-                one.attrib["name"],
-                times.since(one.attrib.get("time"), self._zone),
-                typed(one.text or "", self.declaration.types.get(("object", kind, one.attrib["name"]), "string")),
-            )
-            for one in _inside(element, "attribute")
+            (one.attrib["name"], times.since(one.attrib.get("time"), self._zone), self._value("object", kind, one))
+            for one in attributes
         )
-        return SeenObject(element.attrib["id"], kind, values, _relations(element))
+        return SeenObject(element.attrib["id"], kind, values, relations)
 
     def _event(self, element: ET.Element) -> SeenEvent:
         kind = element.attrib["type"]
         moment, doubtful = times.localized(element.attrib["time"], self._zone)
+        attributes, relations = _inside(element)
         return SeenEvent(
             kind,
             moment,
-            relations=_relations(element),
+            relations=relations,
             external_id=element.attrib["id"],
-            values={
-                one.attrib["name"]: typed(
-                    one.text or "", self.declaration.types.get(("event", kind, one.attrib["name"]), "string")
-                )
-                for one in _inside(element, "attribute")
-            },
+            values={one.attrib["name"]: self._value("event", kind, one) for one in attributes},
             is_doubtful=doubtful,
         )
 
+    def _value(self, scope: str, kind: str, attribute: ET.Element) -> Any:
+        return typed(
+            attribute.text or "", self.declaration.types.get((scope, kind, attribute.attrib["name"]), "string")
+        )
 
-def _inside(element: ET.Element, name: str) -> Iterator[ET.Element]:
-    return (one for one in element.iter() if local(one) == name)
 
-
-def _relations(element: ET.Element) -> tuple[tuple[str, str], ...]:
-    found = (one for one in element.iter() if local(one) in {"relationship", "relobj"})
-    return tuple((one.attrib["object-id"], one.attrib.get("qualifier", "")) for one in found)
+def _inside(element: ET.Element) -> tuple[list[ET.Element], tuple[tuple[str, str], ...]]:
+    """The attributes of an object or event, and (object, qualifier) of those it names, in one pass."""
+    attributes, relations = [], []
+    for one in element.iter():
+        name = local(one)
+        if name == "attribute":
+            attributes.append(one)
+        elif name in {"relationship", "relobj"}:
+            relations.append((one.attrib["object-id"], one.attrib.get("qualifier", "")))
+    return attributes, tuple(relations)

@@ -43,7 +43,7 @@ class XesReader:
         case: str | None = None
         of_case: dict[str, Any] = {}
         root = ET.Element("log")
-        for what, element, depth in elements(self._path, tell):
+        for what, element, depth in elements(self._path, tell, deepest=_EVENT_DEPTH):
             name = local(element)
             if what == "start":
                 if depth == 1:
@@ -114,6 +114,8 @@ class XesReader:
 def _value(element: ET.Element) -> Any:
     """An attribute as `values` describes; one that has attributes of its own is tagged with them."""
     kind = local(element)
+    if kind == "string" and not len(element):
+        return element.get("value", "")
     if kind in {"list", "container"}:
         inner = [child for values in element if local(values) == "values" for child in values] or list(element)
         return {"type": kind, "value": [[child.attrib.get("key", ""), _value(child)] for child in inner]}

@@ -45,8 +45,9 @@ def refuse_definitions(path: Path) -> None:
             raise BadLog(f"{path.name} is no XML: {error}.") from error
 
 
-def elements(path: Path, tell: Callable[[int], None]) -> Iterator[tuple[str, ET.Element, int]]:
-    """("start" or "end", element, depth) of every element; whoever reads an element clears it.
+def elements(path: Path, tell: Callable[[int], None], *, deepest: int) -> Iterator[tuple[str, ET.Element, int]]:
+    """("start" or "end", element, depth) of every element down to depth `deepest`; what lies deeper is in those when they end. Whoever
+    reads an element clears it.
 
     Raises:
         BadLog: the XML is broken; says where.
@@ -59,9 +60,14 @@ def elements(path: Path, tell: Callable[[int], None]) -> Iterator[tuple[str, ET.
                 parser.feed(block)
                 tell(raw.tell())
                 for what, element in parser.read_events():
-                    depth += what == "start"
-                    yield what, element, depth
-                    depth -= what == "end"
+                    if what == "start":
+                        depth += 1
+                        if depth <= deepest:
+                            yield what, element, depth
+                    else:
+                        if depth <= deepest:
+                            yield what, element, depth
+                        depth -= 1
             parser.close()
         except ET.ParseError as error:
             raise BadLog(f"{path.name} cannot be read as XML: {error}.") from error
@@ -69,4 +75,5 @@ def elements(path: Path, tell: Callable[[int], None]) -> Iterator[tuple[str, ET.
 
 def local(element: ET.Element) -> str:
     """The name of an element without its namespace."""
-    return element.tag.rpartition("}")[2]
+    tag = element.tag
+    return tag.rpartition("}")[2] if tag.startswith("{") else tag

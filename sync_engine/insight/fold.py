@@ -30,10 +30,14 @@ EVENTS_A_BATCH = 20_000
 
 RECORDINGS_A_BATCH = 5_000
 
+PLANNED_ANEW_FROM = 300
+"""A batch of so many events or documents is planned for what it holds. The engine's connection keeps its plans, which suppose that
+a statement is about a handful of rows; for thousands they compare each with each. A smaller batch costs less than its planning."""
+
 CLOSE_AFTER = timedelta(days=2)
 """How long after its end a month is added up: what usually comes late has come by then."""
 
-MEASURES = ("fold.stays", "fold.entries", "fold.foreign", "fold.journey_stages")
+MEASURES = ("fold.moves", "fold.foreign", "fold.journey_stages")
 """Measures of a batch's events alone; the last needs the milestones too, which `fold.documents` has brought up to date by then."""
 
 _FINAL = [f"{kind}:{state}" for kind, lifecycle in LIFECYCLES.items() for state in sorted(lifecycle.final)]
@@ -61,6 +65,8 @@ def fold(connection: psycopg.Connection, *, now: datetime, events: int = EVENTS_
         batch, changed = _claim(connection, events), standing.news(connection)
         if batch is None and not changed:
             return None
+        if (batch.events if batch else 0) + len(changed) >= PLANNED_ANEW_FROM:
+            plan_anew(connection)
         if batch is None:
             batch = Batch([], now, now, 0)
         else:
@@ -85,13 +91,20 @@ def fold_all(connection: psycopg.Connection, *, now: datetime, events: int = EVE
     return folded
 
 
+def plan_anew(connection: psycopg.Connection) -> None:
+    """Until the transaction ends, plan each statement for what it is given, with scans and sorts where those are the cheaper way."""
+    connection.execute(sql("fold.plan_anew"))
+
+
 def judge(connection: psycopg.Connection, *, now: datetime) -> None:
     """Say as of `now` how everything open stands and what each day's steps came to, if that was last said a while ago and nobody else
     is at it."""
     with connection.transaction():
-        if _value(connection, "fold.lock") and standing.judge(connection, now=now):
-            steps.keep(connection)
-            orders.keep(connection)
+        if _value(connection, "fold.lock"):
+            plan_anew(connection)
+            if standing.judge(connection, now=now):
+                steps.keep(connection)
+                orders.keep(connection)
 
 
 def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, source: str | None = None) -> None:
@@ -122,6 +135,7 @@ def close(connection: psycopg.Connection, *, now: datetime) -> bool:
     with connection.transaction():
         if not _value(connection, "fold.lock"):
             return False
+        plan_anew(connection)
         _close(connection, months)
         return True
 
@@ -134,6 +148,7 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
     """
     with connection.transaction():
         _rows(connection, "fold.lock_for_rebuilding")
+        plan_anew(connection)
         closed = _rows(connection, "fold.closed_until")[0]
         _run(connection, "fold.forget", source=source)
         steps.forget(connection, source)

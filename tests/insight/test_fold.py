@@ -207,6 +207,24 @@ def test_a_folder_that_died_has_counted_nothing(cell, connection):
     assert connection.execute("SELECT count(*) FROM recording WHERE folded_at IS NOT NULL").fetchone() == (0,)
 
 
+PLANS = "SELECT current_setting('plan_cache_mode'), current_setting('enable_seqscan')"
+
+
+def test_a_large_batch_is_planned_for_what_it_holds_and_the_connection_keeps_its_ways(cell, connection, monkeypatch):
+    """Plans kept for single rows compare each event of thousands with each: folding years took five times as long."""
+    company, books = told(cell, connection, 9)
+    books.write(company.recordings)
+    kept = connection.execute(PLANS).fetchone()
+    assert kept == ("force_generic_plan", "off")
+    with connection.transaction():
+        assert fold.fold(connection, now=END, events=1)
+        assert connection.execute(PLANS).fetchone() == kept, "a handful of events is folded by the plans that are kept"
+        monkeypatch.setattr(fold, "PLANNED_ANEW_FROM", 20)
+        assert fold.fold(connection, now=END, events=30) >= 20
+        assert connection.execute(PLANS).fetchone() == ("force_custom_plan", "on")
+    assert connection.execute(PLANS).fetchone() == kept
+
+
 def test_the_stays_of_a_thousand_documents_add_up_to_their_journeys_to_the_second(cell, connection):
     """F-4.5, trap 6: from the first entry to the last, every stay of every visit, and nothing twice."""
     company, books = told(cell, connection, 5, journeys=420, days=90)

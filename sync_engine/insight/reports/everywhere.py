@@ -6,6 +6,12 @@ from datetime import datetime
 
 from sync_engine.insight.reports.reading import Reports
 
+FOLDED_WITHIN_S = 60.0
+"""Folding follows within seconds; what waits longer than this is told."""
+
+MANY_TO_LOOK_AT = 1_000
+"""So many documents change within a second only when something has begun to be kept of all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -14,6 +20,19 @@ class Moment:
     as_of: datetime
     begins_at: datetime | None
     ends_at: datetime | None
+    unfolded_since: datetime | None = None
+    """Since when recordings wait to be folded into the figures; None: all of them are."""
+    to_look_at: int = 0
+    """How many documents wait until it is known how they stand, counted up to `MANY_TO_LOOK_AT`."""
+
+    @property
+    def behind(self) -> str:
+        """What the figures lack by now, as a sentence; "" while they are as fresh as they get."""
+        if self.to_look_at >= MANY_TO_LOOK_AT:
+            return "How open documents stand is being looked at: figures on stuck documents grow while you look."
+        if self.unfolded_since is not None and (self.as_of - self.unfolded_since).total_seconds() > FOLDED_WITHIN_S:
+            return "Figures are being brought up to date: what was recorded last is not in all of them yet."
+        return ""
 
     @property
     def progress(self) -> tuple[int, int] | None:
@@ -84,13 +103,15 @@ class Source:
 
 def visit(reports: Reports) -> Visit:
     """What time it is and how far everything has been read; from here on answers are reused by the newest recording of this moment."""
-    row = reports.rows("visit")[0]
-    reports.begin(row["recording_id"])
+    row = reports.rows("visit", most=MANY_TO_LOOK_AT)[0]
+    moment = Moment(row["as_of"], row["begins_at"], row["ends_at"], row["unfolded_since"], row["to_look_at"])
+    # While figures lack something no answer stays true, although nothing is recorded meanwhile.
+    reports.begin((row["recording_id"], moment.as_of) if moment.behind else row["recording_id"])
     feeds = (
         Feed(**feed | {name: _time(feed[name]) for name in ("complete_until", "last_success_at")})
         for feed in row["feeds"]
     )
-    return Visit(Moment(row["as_of"], row["begins_at"], row["ends_at"]), tuple(feeds))
+    return Visit(moment, tuple(feeds))
 
 
 def _time(text: str | None) -> datetime | None:

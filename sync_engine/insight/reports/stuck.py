@@ -146,6 +146,10 @@ class Asked:
         return self.chosen() | nothing | more
 
 
+EXPORT_ROWS = 2_500
+"""So many rows are asked for at once when all of them are exported: an answer that stays far below the limit of a question, also
+on a busy machine."""
+
 Place = tuple[Decimal, UUID] | None
 """Where a list goes on: after the row with this value in group currency (-1 where it has none) and this id; None: its beginning."""
 
