@@ -204,7 +204,7 @@ def _document_of(line: Mapping[str, Any]) -> str:
 
 def _posting_record(lines: list[dict[str, Any]]) -> Record:
     """One record. SAP stamps changes to the second, and two may fall into one: the version tells contents apart too."""
-    told = sorted(lines, key=lambda line: _text(line, "LedgerGLLineItem"))
+    told = sorted(_newest(lines), key=lambda line: _text(line, "LedgerGLLineItem"))
     unique = [line for position, line in enumerate(told) if line not in told[:position]]
     body = _compact({"results": unique})
     changed = [at for at in map(_changed_at, unique) if at is not None]
@@ -212,6 +212,17 @@ def _posting_record(lines: list[dict[str, Any]]) -> Record:
     external_id = _document_of(unique[0])
     version = f"{source_at.isoformat()}-{_hash(body)}" if source_at and external_id else _hash(body)
     return Record("accounting_document", external_id, version, source_at, body)
+
+
+def _newest(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines without what they were before: a line that changes while it is being read, or was told late, may stand in one page
+    as it was and as it is."""
+    newest: dict[str, datetime] = {}
+    for line in lines:
+        at, number = _changed_at(line), _text(line, "LedgerGLLineItem")
+        if at is not None:
+            newest[number] = max(at, newest.get(number, at))
+    return [line for line in lines if _changed_at(line) in {None, newest.get(_text(line, "LedgerGLLineItem"))}]
 
 
 def read_receipt_again(session: Session, record: Record) -> Record | None:

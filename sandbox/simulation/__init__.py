@@ -3,6 +3,7 @@ want things, and whatever can go wrong between them, in one thread on a clock th
 
     plan         what a seed draws: stories of documents, fault rates, engines. Plain data, which can be shrunk and kept
     landscape    the four systems, furnished, and engines connected to them
+    journeys     how far a story has come
     stories      what people do, one journey at a time
     faults       when which fault happens
     wire         faults between engine and systems

@@ -6,10 +6,10 @@ from typing import Any
 
 from sandbox.simulation.arena import Arena
 from sandbox.simulation.ended import Ended
+from sandbox.simulation.journeys import Journey
 from sandbox.simulation.kinds import KINDS
 from sandbox.simulation.plan import Plan, Story
 from sandbox.simulation.schedule import Schedule
-from sandbox.simulation.stories import Journey
 
 TOGETHER = 8
 """Journeys that share a calm schedule: they have cost centres of their own and do not meet."""

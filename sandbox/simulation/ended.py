@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from sandbox.simulation.clocks import EngineClock
+from sandbox.simulation.journeys import Journey
 from sandbox.simulation.landscape import Landscape
 from sandbox.simulation.notes import Notes
 from sandbox.simulation.plan import Plan
 from sandbox.simulation.schedule import Schedule
-from sandbox.simulation.stories import Journey
 from sandbox.transport import InProcessTransport, Stopwatch
 from sync_engine.engine import store
 from sync_engine.insight.reconcile import Reconciliation, reconcile

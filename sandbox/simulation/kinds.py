@@ -72,9 +72,14 @@ KINDS: dict[str, Kind] = {
     "bill_given_up":       Kind(_acts(("bill", {"order": False}), "give_up_bill"), 1, is_drawn=False),
     "posting_refused":     Kind(_acts(("submit", {"supplier": 1}), "approve", "receive", "block_posting", ("bill", {"supplier": 1}), "unblock_posting", "ask_until_booked"), 5, is_drawn=False),
     "changed_while_blocked": Kind(_acts(*_ORDERED, ("block", {"once_ordered": True}), ("revise", {"percent": 5}), "unblock", ("ask_until_changed", {"percent": 5}), "receive"), 4, is_drawn=False),
+    "billed_early_dearly": Kind(_acts(*_ORDERED, ("bill", {"dearer_percent": 30}), "receive", "agree_to_bill", "release"), 6, is_drawn=False),
+    "in_three_parts":      Kind(_acts(*_ORDERED, ("receive", {"share": 4}), ("receive", {"share": 4}), ("receive", {"share": 4})), 5, is_drawn=False),
+    "changed_half_received": Kind(_acts(*_ORDERED, ("receive", {"share": 2}), ("revise", {"percent": 5})), 4, is_drawn=False),
+    "cancelled_after_return": Kind(_acts(*_ORDERED, "receive", "send_back", "cancel"), 5, is_drawn=False),
     "deleted_by_hand":     Kind(_acts(*_ORDERED, "delete_by_hand"), 2, by_hand=True),
 }
 
-RARE = ("taken_back", "taken_back", "taken_back_early", "taken_back_too_late", "blocked_after_check", "order_given_up", "bill_given_up", "posting_refused", "changed_while_blocked")
+RARE = ("taken_back", "taken_back", "taken_back_early", "taken_back_too_late", "blocked_after_check", "order_given_up", "bill_given_up", "posting_refused", "changed_while_blocked",
+        "billed_early_dearly", "in_three_parts", "changed_half_received", "cancelled_after_return")
 """What one schedule in four has beside its other journeys."""
 # fmt: on

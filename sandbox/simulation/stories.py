@@ -4,7 +4,6 @@ People look at the systems' screens and never at us: an act waits until its syst
 against, an approval to give). So a journey takes the same way however late anything is, and its end can be compared.
 """
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -12,45 +11,16 @@ from typing import Any, cast
 from sandbox.coupa.records import Wanted
 from sandbox.ledger import Row
 from sandbox.s4hana.messages import Rejected
+from sandbox.simulation.journeys import Journey, bill_number, cost_centre, price
 from sandbox.simulation.kinds import KINDS
 from sandbox.simulation.landscape import SUPPLIERS, Landscape
 from sandbox.simulation.operators import Operators
-from sandbox.simulation.plan import Plan, Story
+from sandbox.simulation.plan import Plan
 
 LOOKS_AGAIN_S = 1_800
 """How often somebody looks whether what they wait for has come."""
 
 PLANTS = {"DE-SOUTH": "DES1", "DE-NORTH": "DEN1"}
-AREAS = {"DE-SOUTH": "47", "DE-NORTH": "41"}
-
-
-@dataclass(slots=True)
-class Journey:
-    """How far a story has come."""
-
-    story: Story
-    due_s: float
-    done: int = 0
-    requisition: int | None = None
-    receipts: list[tuple[str, str]] = field(default_factory=list)
-    bills: list[str] = field(default_factory=list)
-    decided: set[str] = field(default_factory=set)
-    given_up: bool = False
-
-    @property
-    def acts(self) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """Everything its people do."""
-        return KINDS[self.story.kind].acts
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its people have nothing more to do."""
-        return self.done == len(self.acts)
-
-    @property
-    def low(self) -> str:
-        """Its business unit as logins carry it."""
-        return self.story.unit.lower()
 
 
 class People:
@@ -441,18 +411,3 @@ def _asked_about(desk: Any, row: Row) -> str:
         if found is not None:
             return f"{found.get('short_description', '')} {found.get('description', '')}"
     return ""
-
-
-def price(story: Story) -> Decimal:
-    """What a piece costs."""
-    return Decimal(story.price_cents) / 100
-
-
-def cost_centre(story: Story) -> str:
-    """Each journey spends from a cost centre of its own, so that budgets and blocks concern nobody else."""
-    return f"{AREAS[story.unit]}{story.number:02d}"
-
-
-def bill_number(story: Story) -> str:
-    """The supplier's number of a journey's invoice: far enough from every other to be no slip of the pen."""
-    return f"RE-{story.number * 1117 + story.price_cents}-{story.number}"

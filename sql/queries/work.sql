@@ -18,11 +18,13 @@ SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS l
        coalesce((SELECT due_at <= :now FROM message), false) AS messages,
        EXISTS (SELECT 1 FROM command WHERE status = 'asked')
     OR EXISTS (SELECT 1 FROM redrive WHERE state = 'running' AND finished_at IS NULL AND look_at <= :now) AS commands,
-       EXISTS (SELECT 1 FROM reread_wanted WHERE due_at <= :now AND (lease_until IS NULL OR lease_until < :now)) AS rereads,
+       EXISTS (SELECT 1 FROM reread_wanted r JOIN lane USING (system)
+                WHERE r.due_at <= :now AND (r.lease_until IS NULL OR r.lease_until < :now) AND lane.paused_until IS NULL) AS rereads,
        least((SELECT min(CASE WHEN is_due THEN paused_until ELSE greatest(due_at, paused_until) END) FROM lane),
              (SELECT due_at FROM message WHERE due_at > :now),
              (SELECT min(look_at) FROM redrive WHERE state = 'running' AND finished_at IS NULL AND look_at > :now),
-             (SELECT min(greatest(due_at, lease_until)) FROM reread_wanted WHERE greatest(due_at, lease_until) > :now)) AS next_at;
+             (SELECT min(greatest(r.due_at, r.lease_until, lane.paused_until)) FROM reread_wanted r JOIN lane USING (system)
+               WHERE greatest(r.due_at, r.lease_until, lane.paused_until) > :now)) AS next_at;
 
 -- name: claim_calls(system, wanted, engine_id, lease_until, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit

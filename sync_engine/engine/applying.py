@@ -26,6 +26,8 @@ from sync_engine.model.flows import FLOW_OF
 from sync_engine.model.lifecycles import LIFECYCLES, Status
 from sync_engine.model.ports import Identifier, News, Sketch
 
+REASON_CHARS = 500  # as much is kept of why a message was not applied
+
 
 class Batch:
     """One transaction's worth of messages."""
@@ -400,6 +402,7 @@ class Batch:
                 self.recording.wake(target)
 
     def _dispose(self, understood: Understood, outcome: str, reason: str, head: Head | None) -> None:
+        reason = clean(reason)[:REASON_CHARS]  # it may quote what a system has said
         self.recording.dispositions.add(
             understood.message_id,
             outcome,
@@ -429,7 +432,7 @@ class Batch:
             head = self.heads.get(document_id) or self._begin_sketch(understood, sketch, document_id)
         is_new = understood.message_id not in self.message_cases
         case_id = recording.case(understood.trouble, head=head, message_id=understood.message_id)
-        self._dispose(understood, "parked", clean(understood.trouble.message)[:500], head)
+        self._dispose(understood, "parked", understood.trouble.message, head)
         if is_new and head is not None and kind_of(understood.trouble.code).retryable is not Retryable.AUTO:
             remediate(recording, head, case_id, understood.trouble, self.setup)
 

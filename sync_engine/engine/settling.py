@@ -393,7 +393,8 @@ def _settle_unknown(recording: Recording, item: Item, outcome: Outcome, setup: S
         setup=setup,
         tries=tries,
         ask_first=True,
-        unknown_since=item.unknown_since or item.claimed_at,
+        # No later than now: a clock that has been set back since would have us look again and again until it is where it was.
+        unknown_since=min(item.unknown_since or item.claimed_at, recording.now),
         waiting_for=f"certainty about what {item.system} did",
         redrive_id=item.redrive_id,
     )

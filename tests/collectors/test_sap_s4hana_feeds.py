@@ -439,6 +439,33 @@ def test_posted_and_paid_within_one_second_are_two_records(world):
     assert first.version != second.version
 
 
+@pytest.mark.parametrize("late_first", [True, False])
+def test_a_line_that_stands_in_a_page_as_it_was_and_as_it_is_counts_as_it_is(world, late_first):
+    """Seed 30282 (R082, F4): what an invoice's line had been was told late, beside what had become of it: it was paid and stayed open."""
+    world.receive(10)
+    world.bill(quantity="10")
+    real, told = world.sap.handle, []
+
+    def handle(request):
+        response = real(request)
+        if b"LedgerGLLineItem" in response.body:
+            content = json.loads(response.body)
+            told.extend(content["d"]["results"])
+            content["d"]["results"] = told if late_first else told[::-1]
+            response.body = json.dumps(content).encode()
+        return response
+
+    world.sap.handle = handle
+    [before] = world.news("postings")
+    world.clock.forward(days=30)
+    world.sap.run_payment(company_code="1010", on=date(2026, 4, 1))
+    [after] = world.news("postings")
+    assert len(told) == 2
+    assert after.posting_status is PostingStatus.CLEARED
+    assert after.document.cleared_on == date(2026, 4, 1)
+    assert after.document.amount == before.document.amount
+
+
 def test_a_reversed_invoice_has_a_clearing_date_and_was_never_paid(world):
     invoice = world.bill()
     number, year = invoice.split("/")

@@ -448,6 +448,22 @@ def test_what_is_handed_back_late_leaves_the_intent_of_the_new_holder_alone(engi
     assert connection.execute("SELECT outcome FROM intent WHERE step = 'create_purchase_order'").fetchone() == ("done",)
 
 
+def test_what_is_to_be_asked_for_again_is_not_due_while_its_system_is_to_be_left_alone(engine, connection):
+    """Seed 31120 (I11): for as long as a system was paused every engine looked every second, and found nothing it might do."""
+    connection.execute(
+        "INSERT INTO reread_wanted (message_id, received_at, system, feed, kind, external_id, version, due_at)"
+        " VALUES (gen_random_uuid(), %(now)s, 'toy', 'orders', 'order', '1', '1', %(now)s)",
+        {"now": NOON},
+    )
+    [before] = store.rows(connection, "work.pulse", now=NOON)
+    until = NOON + timedelta(minutes=15)
+    connection.execute("UPDATE system_state SET paused_until = %s WHERE system = 'toy'", [until])
+    [paused] = store.rows(connection, "work.pulse", now=NOON)
+    [after] = store.rows(connection, "work.pulse", now=until)
+    assert (before["rereads"], paused["rereads"], after["rereads"]) == (True, False, True)
+    assert paused["next_at"] == until
+
+
 def test_an_engine_that_was_overtaken_keeps_what_it_has_prepared(connection):
     """Every statement would have to be planned anew after each collision, which costs more than the statements themselves."""
     for _ in range(3):

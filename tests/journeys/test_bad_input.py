@@ -316,6 +316,29 @@ def test_a_time_of_change_nobody_can_read_stops_neither_the_document_nor_the_fee
     assert lost(house) == 0
 
 
+@pytest.mark.parametrize("word", ["Beam\x00", "x" * 2000])
+def test_a_record_that_does_not_concern_us_is_left_alone_whatever_it_calls_itself(house, word):
+    """Seed 30148 (I15, F15): why it was ignored could not be written down, and it was parked as something nobody had planned for."""
+    real = house.transport.handle_request
+
+    def handle(request):
+        answer = real(request)
+        if request.url.path != "/api/approvals":
+            return answer
+        rows = [{**row, "approvable-type": word} for row in json.loads(answer.read())]
+        return httpx2.Response(answer.status_code, content=json.dumps(rows).encode())
+
+    house.transport.handle_request = handle
+    requisition = house.submit()
+    house.run(minutes=10)
+    house.approve_in_coupa(requisition)
+    house.run(minutes=10)
+    told = "SELECT DISTINCT outcome FROM inbound_disposition JOIN inbound_message USING (message_id) WHERE kind = 'approval'"
+    assert house.connection.execute(told).fetchall() == [("ignored",)]
+    assert house.cases() == []
+    assert lost(house) == 0
+
+
 def invoices_told_otherwise(house, **changes):
     """From now on the invoice called SPOILED is told changed on the wire, wherever in an answer it stands."""
     real = house.transport.handle_request

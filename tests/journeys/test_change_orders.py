@@ -45,6 +45,18 @@ def test_a_small_change_is_covered_by_the_approval_and_the_erp_and_our_books_fol
     assert differences(house) == []
 
 
+def test_an_order_that_is_changed_when_half_of_it_has_come_is_still_half_received(house):
+    """Found by the journeys of a schedule (P3): it stood as ordered, as if nothing had come, until the rest came."""
+    number, order_id = ordered(house)
+    house.receive(number, "5")
+    house.run(hours=1)
+    assert house.documents("purchase_order")[0][1] == "partially_received"
+    house.coupa.revise_order(order_id=order_id, by="head.de-south", changes={1: {"unit-price": "21.00"}})
+    house.run(hours=2)
+    assert amounts(house, number) == (Decimal("210.00"), Decimal("210.00"))
+    assert house.documents("purchase_order")[0][1] == "partially_received"
+
+
 def test_a_change_beyond_the_approval_waits_for_both_groups(house):
     number, order_id = ordered(house)
     house.coupa.revise_order(order_id=order_id, by="head.de-south", changes={1: {"unit-price": "30.00"}})

@@ -403,3 +403,22 @@ def test_what_was_being_made_for_a_requisition_that_is_withdrawn_is_looked_for_a
     assert house.documents("requisition")[0][1] == "cancelled"
     told = [(code, blocks) for code, _, blocks, _ in house.cases()]
     assert told == ([("effect_conflict", False)] if arrives else [])
+
+
+def test_a_lost_answer_is_found_out_in_minutes_although_the_clock_has_been_set_back_since(house):
+    """Seed 30504 (I11, F8): until the clock was where it had been, an hour later, it was looked for every few seconds."""
+    house.servicenow.faults.only_writes = True
+    house.servicenow.faults.next_requests_lost = 1
+    house.submit(house.line(quantity="500"))
+    for _ in range(600):
+        house.run(seconds=1)
+        if open_intents(house):
+            break
+    assert open_intents(house) == [("request_approval", "unknown")]
+    house.connection.execute(
+        "UPDATE work_item SET unknown_since = unknown_since + interval '1 hour' WHERE unknown_since IS NOT NULL"
+    )
+    house.run(minutes=5)
+    tries = "SELECT outcome, count(*) FROM attempt WHERE step = 'request_approval' GROUP BY outcome ORDER BY outcome"
+    assert house.connection.execute(tries).fetchall() == [("absent", 1), ("done", 1), ("unknown", 1)]
+    assert open_intents(house) == []

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.simulation.coverage import Coverage
+from sandbox.simulation.coverage import NEVER, Coverage, all_moves
 from sandbox.simulation.ended import Ended
 from sandbox.simulation.invariants import INVARIANTS, check
 from sandbox.simulation.kinds import KINDS, RARE
@@ -47,6 +47,7 @@ def test_under_a_hundred_and_fifty_seeded_storms_nothing_is_ordered_twice_lost_o
     reached = coverage.as_json()
     assert reached["steps"]["gaps"] == [], "every step of every flow is reached"
     assert reached["fault_pairs"]["gaps"] == [], "every two classes of faults meet"
+    assert set(NEVER).isdisjoint(coverage.moves), "what is said never to happen does not"
 
 
 @pytest.mark.parametrize("seed", [1, 3, 8])
@@ -70,6 +71,13 @@ def test_another_process_with_another_hash_seed_plays_the_same(alone):
         text=True,
     )
     assert done.stdout.strip() == alone.play(draw(5)).digest
+
+
+def test_what_is_said_never_to_happen_is_a_move_and_no_gap():
+    assert set(NEVER) <= set(all_moves())
+    moves = Coverage().as_json()["moves"]
+    assert set(NEVER).isdisjoint(moves["gaps"])
+    assert moves["of"] == len(set(all_moves())) - len(NEVER)
 
 
 def test_a_plan_is_plain_data():

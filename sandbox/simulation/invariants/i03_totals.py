@@ -9,8 +9,8 @@ from typing import Any
 
 from sandbox.simulation.ended import Ended
 from sandbox.simulation.findings import Finding
+from sandbox.simulation.journeys import Journey
 from sandbox.simulation.kinds import KINDS
-from sandbox.simulation.stories import Journey
 from sync_engine.insight.reconcile import Reconciliation
 
 CHANGED_ON_PURPOSE = ("revise", "change_by_hand")

@@ -5,8 +5,8 @@ Read from the ledgers of procurement and the service desk, and from the payloads
 
 from sandbox.simulation.ended import Ended
 from sandbox.simulation.findings import Finding
+from sandbox.simulation.journeys import Journey
 from sandbox.simulation.kinds import KINDS
-from sandbox.simulation.stories import Journey
 
 ASKED_FOR = frozenset({"approved", "ordered", "abandoned"})
 """Where a requisition in procurement stands once everybody there has agreed."""

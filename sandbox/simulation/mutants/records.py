@@ -84,10 +84,8 @@ RECORDS = (
         (
             code(
                 "sync_engine.engine.settling:settle",
-                (
-                    'if item.head.state == "cancelled" and',
-                    'if item.head:\n            raise\n        if item.head.state == "cancelled" and',
-                ),
+                ("if item.is_overtaken and", "if False and"),
+                ("except IllegalMove as error:\n", "except IllegalMove as error:\n        raise\n"),
             ),
         ),
     ),

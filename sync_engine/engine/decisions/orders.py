@@ -59,7 +59,7 @@ def _receipt_event(state: str, some: bool, in_full: bool, *, changed: bool) -> s
     if some:
         if state == "received":
             return "receipt_partly_reversed"
-        return "goods_received" if changed else None
+        return "goods_received" if changed or state == "ordered" else None  # an order that is changed begins anew
     return "receipt_reversed" if state in {"partially_received", "received"} else None
 
 
