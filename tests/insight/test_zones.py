@@ -19,15 +19,22 @@ ZONES = ("Europe/Berlin", "America/New_York", "UTC")
 
 
 @pytest.fixture
-def journeys(connection):
+def unit(connection):
+    """A unit of which the folder has counted something: with its first journey, its first series."""
+    connection.execute("INSERT INTO rollup_series (series_id, source, measure, part, business_unit) VALUES (1, 'finsync', 'submitted', '', 'DE-SOUTH')")  # fmt: skip
+    return "DE-SOUTH"
+
+
+@pytest.fixture
+def journeys(connection, unit):
     """Every half hour of a night and the day around it one is submitted, and ordered ten minutes later."""
 
     def put(begin):
         moments = [begin + timedelta(minutes=30 * n) for n in range(60)]
         with connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO journey (document_id, source, business_unit, submitted_at, ordered_at, closed_at, to_ordered_s) VALUES (%s, 'finsync', 'DE-SOUTH', %s, %s, %s, 600)",
-                [(uuid4(), at, at + timedelta(minutes=10), at + timedelta(minutes=10)) for at in moments],
+                "INSERT INTO journey (document_id, source, business_unit, submitted_at, ordered_at, closed_at, to_ordered_s) VALUES (%s, 'finsync', %s, %s, %s, %s, 600)",
+                [(uuid4(), unit, at, at + timedelta(minutes=10), at + timedelta(minutes=10)) for at in moments],
             )
         return moments
 
@@ -75,15 +82,18 @@ def test_nothing_at_all_is_no_row_and_no_percentile(connection):
     assert (honest["n"], honest["p50_s"]) == (0, None)
 
 
-def test_a_completed_only_median_flatters_and_the_honest_one_does_not(connection):
+def test_a_completed_only_median_flatters_and_the_honest_one_does_not(connection, unit):
     """Trap 1: ten were quick, ten are open for a month; half of them all is not reached in a day."""
     now = datetime(2026, 9, 15, tzinfo=UTC)
     begin = now - timedelta(days=29)
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO journey (document_id, source, business_unit, submitted_at, ordered_at, closed_at, to_ordered_s, to_ordered_business_s) VALUES (%s, 'finsync', 'DE-SOUTH', %s, %s, %s, %s, %s)",
-            [(uuid4(), begin, begin + timedelta(days=1), begin + timedelta(days=1), 86400, 28800) for _ in range(10)]
-            + [(uuid4(), begin, None, None, None, None) for _ in range(11)],
+            "INSERT INTO journey (document_id, source, business_unit, submitted_at, ordered_at, closed_at, to_ordered_s, to_ordered_business_s) VALUES (%s, 'finsync', %s, %s, %s, %s, %s, %s)",
+            [
+                (uuid4(), unit, begin, begin + timedelta(days=1), begin + timedelta(days=1), 86400, 28800)
+                for _ in range(10)
+            ]
+            + [(uuid4(), unit, begin, None, None, None, None) for _ in range(11)],
         )
     period = {"since": begin, "until": now}
     [done] = [row for row in asked(connection, "report_cycle_time.figures", before=begin, clock="wall", zone="UTC", **period) if row["measure"] == "ordered" and row["week"] is None and row["business_unit"] is None]  # fmt: skip
