@@ -109,18 +109,30 @@ def record_decision(session: Session, ask: Ask) -> Answer:
         BusinessRejection: the requisition is no longer there to be approved.
     """
     current = _requisition(session, ask)
-    own, status = _own_approval(session, current), current.text("status")
-    if own is not None and decision_of(own) is Decision.APPROVED:
-        return _approved(own)
-    if status not in OPEN:
-        if status_meaning(current).approval_status is ApprovalStatus.APPROVED:
-            at = current.moment("updated-at")
-            return Answer(facts={"procurement_approval_id": "", "procurement_approved_at": at.isoformat()}, at=at)
+    own = _own_approval(session, current)
+    if (decided := _decided(current, own)) is not None:
+        return decided
+    if current.text("status") not in OPEN:
         raise _conflict(current, "approved")
     if own is None or decision_of(own) is not Decision.PENDING:
         return Answer(wait_s=APPROVAL_WAIT_S, waiting_for="procurement's own approvers")
     reason = str(ask.facts.get("decision_comment", "Validated, budget confirmed"))
     return _approved(_decide(session, own, "approve", reason, Decision.APPROVED))
+
+
+def find_decision(session: Session, ask: Ask) -> Answer | None:
+    """Whether the requisition is approved, by our own step or altogether; None while it is not."""
+    current = _requisition(session, ask)
+    return _decided(current, _own_approval(session, current))
+
+
+def _decided(current: Part, own: Part | None) -> Answer | None:
+    if own is not None and decision_of(own) is Decision.APPROVED:
+        return _approved(own)
+    if current.text("status") in OPEN or status_meaning(current).approval_status is not ApprovalStatus.APPROVED:
+        return None
+    at = current.moment("updated-at")
+    return Answer(facts={"procurement_approval_id": "", "procurement_approved_at": at.isoformat()}, at=at)
 
 
 def _approved(own: Part) -> Answer:
@@ -379,7 +391,7 @@ SYSTEM = System(
     feeds=FEEDS,
     operations=operations(
         Operation("read_budget",             Effect.READ,   read_budget,         calls=2),
-        Operation("record_decision",         Effect.SET,    record_decision,     calls=3),
+        Operation("record_decision",         Effect.SET,    record_decision,     find_decision, calls=3),
         Operation("record_refusal",          Effect.SET,    record_refusal,      calls=3),
         Operation("return_order_number",     Effect.SET,    return_order_number, calls=3),
         Operation("mark_exported",           Effect.SET,    mark_exported,       calls=2),

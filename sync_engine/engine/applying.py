@@ -16,7 +16,7 @@ from sync_engine.engine.heads import Head
 from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Setup
 from sync_engine.engine.recording import Recording
-from sync_engine.engine.sketching import sketched
+from sync_engine.engine.sketching import begin_sketched
 from sync_engine.engine.telling import remediate
 from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
@@ -24,7 +24,7 @@ from sync_engine.model.documents import ApprovalStatus, DocumentType
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import FLOW_OF
 from sync_engine.model.lifecycles import LIFECYCLES, Status
-from sync_engine.model.ports import Identifier, News, Sketch
+from sync_engine.model.ports import Identifier, News
 
 REASON_CHARS = 500  # as much is kept of why a message was not applied
 
@@ -429,24 +429,12 @@ class Batch:
         head: Head | None = None
         if sketch is not None:
             document_id = self.documents[sketch.identifier]
-            head = self.heads.get(document_id) or self._begin_sketch(understood, sketch, document_id)
+            head = self.heads.get(document_id) or begin_sketched(
+                recording, sketch, document_id, understood.system, self.setup.mappings
+            )
+            self.heads[document_id] = head
         is_new = understood.message_id not in self.message_cases
         case_id = recording.case(understood.trouble, head=head, message_id=understood.message_id)
         self._dispose(understood, "parked", understood.trouble.message, head)
         if is_new and head is not None and kind_of(understood.trouble.code).retryable is not Retryable.AUTO:
             remediate(recording, head, case_id, understood.trouble, self.setup)
-
-    def _begin_sketch(self, understood: Understood, sketch: Sketch, document_id: UUID) -> Head:
-        """A document of which we know little more than its number, so that its trouble has a place to be shown."""
-        head = sketched(sketch, document_id, understood.system, self.setup.mappings, now=self.recording.now)
-        self.recording.begin(head)
-        self.heads[document_id] = head
-        self.recording.identify(head, sketch.identifier)
-        self.recording.note(
-            head,
-            f"{sketch.document_type}_received",
-            system=understood.system,
-            state_from=None,
-            attributes={"readable": "false"},
-        )
-        return head

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sync_engine.engine.beginning import blank
 from sync_engine.engine.heads import Head
+from sync_engine.engine.recording import Recording
 from sync_engine.model.errors import MappingError
 from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.mappings import Mappings
@@ -12,7 +13,17 @@ from sync_engine.model.money import currencies, parse_amount
 from sync_engine.model.ports import Sketch
 
 
-def sketched(sketch: Sketch, document_id: UUID, system: str, mappings: Mappings, *, now: datetime) -> Head:
+def begin_sketched(recording: Recording, sketch: Sketch, document_id: UUID, system: str, mappings: Mappings) -> Head:
+    """Begin a document of which we know little more than its number, so that its trouble has a place to be shown."""
+    head = _sketched(sketch, document_id, system, mappings, now=recording.now)
+    recording.begin(head)
+    recording.identify(head, sketch.identifier)
+    received = f"{sketch.document_type}_received"
+    recording.note(head, received, system=system, state_from=None, attributes={"readable": "false"})
+    return head
+
+
+def _sketched(sketch: Sketch, document_id: UUID, system: str, mappings: Mappings, *, now: datetime) -> Head:
     """The document that begins with a sketch. An amount that is none, or in an unknown currency, is left out."""
     initial = LIFECYCLES[sketch.document_type].initial
     number = sketch.number or sketch.identifier.external_id

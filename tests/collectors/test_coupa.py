@@ -138,9 +138,20 @@ def test_a_decision_whose_answer_was_lost_is_found_when_asked_again(world):
     world.coupa.faults.next_replies_lost = 1
     with pytest.raises(AnswerLost):
         world.do("record_decision", world.about(requisition_id))
+    look_up = SYSTEM.operations["record_decision"].look_up
     answer = world.do("record_decision", world.about(requisition_id))
+    assert answer == look_up(world.session, world.about(requisition_id))
     assert answer.at == world.now
     assert [step["status"] for step in world.coupa.requisition(requisition_id)["approvals"]] == ["approved", "approved"]
+
+
+def test_looking_for_our_decision_takes_none(world):
+    requisition_id = world.submit()
+    look_up = SYSTEM.operations["record_decision"].look_up
+    assert look_up(world.session, world.about(requisition_id)) is None
+    world.approve_humans(requisition_id)
+    assert look_up(world.session, world.about(requisition_id)) is None
+    assert world.coupa.pending_approval(requisition_id)[1] == "finsync"
 
 
 def test_a_decision_somebody_else_took_between_is_told_by_its_outcome(world):

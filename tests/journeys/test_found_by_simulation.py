@@ -405,6 +405,27 @@ def test_what_was_being_made_for_a_requisition_that_is_withdrawn_is_looked_for_a
     assert told == ([("effect_conflict", False)] if arrives else [])
 
 
+def test_a_decision_of_which_nobody_knows_is_not_taken_again_for_a_requisition_that_was_given_up(house):
+    """Found beside seed 20715 (P1, R082): the approval was sent again to find out what had become of it, and procurement approved a
+    requisition that somebody had given up."""
+    lost = loses_answers(house, lambda request: request.url.path.endswith("/approve"), 6, arrives=False)
+    requisition = house.submit()
+    house.run(minutes=10)
+    house.approve_in_coupa(requisition)
+    while not house.cases():
+        house.run(minutes=1)
+    assert [case[0] for case in house.cases()] == ["answer_lost"]
+    named = house.connection.execute("SELECT case_id, version FROM exception_case WHERE closed_at IS NULL").fetchall()
+    session = house.put_person("controller.1", Role.FINANCE_OPERATIONS)
+    cases = [{"case_id": str(case_id), "version": version} for case_id, version in named]
+    assert house.ask(session, Action.ABANDON, reason="not needed any more", cases=cases).status == "done"
+    sent = len(lost)
+    house.run(hours=8)
+    assert house.documents("requisition")[0][1] == "cancelled"
+    assert (open_intents(house), house.cases(), len(lost)) == ([], [], sent)
+    assert house.coupa.requisition(requisition)["status"] == "pending_approval", "nobody has approved it for us"
+
+
 def test_a_lost_answer_is_found_out_in_minutes_although_the_clock_has_been_set_back_since(house):
     """Seed 30504 (I11, F8): until the clock was where it had been, an hour later, it was looked for every few seconds."""
     house.servicenow.faults.only_writes = True
