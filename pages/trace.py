@@ -313,25 +313,31 @@ def _family(ctx: Context, document: dict[str, Any], family: Family) -> None:
     ):
         for kind in FLOW_ORDER:
             rows = sorted(
-                (row for row in family.documents if row["document_type"] == kind), key=lambda row: str(row["number"])
+                (row for row in family.documents if row["document_type"] == kind),
+                key=lambda row: (family.names[row["document_id"]], str(row["number"])),
             )
             if rows:
                 with st.container(border=True, gap="xsmall"):
                     st.caption(DOCUMENT_TYPES[kind].capitalize())
                     for row in rows[:12]:
-                        _relative(ctx, row, is_this=row["document_id"] == document["document_id"])
+                        _relative(
+                            ctx,
+                            row,
+                            family.names[row["document_id"]],
+                            is_this=row["document_id"] == document["document_id"],
+                        )
                     if len(rows) > 12:
                         st.caption(f"and {len(rows) - 12} more")
 
 
-def _relative(ctx: Context, row: dict[str, Any], *, is_this: bool) -> None:
+def _relative(ctx: Context, row: dict[str, Any], name: str, *, is_this: bool) -> None:
     amount = f", {money(row['amount'], row['currency'])}" if row["amount"] is not None else ""
     if is_this:
-        st.markdown(f"**{plain(row['number'])}** {plain(words(row['state']))}{plain(amount)}", anchors=False)
+        st.markdown(f"**{plain(name)}** {plain(words(row['state']))}{plain(amount)}", anchors=False)
     else:
         ctx.link(
             URL_PATH,
-            f"{visible(row['number'])} {words(row['state'])}{amount}",
+            f"{visible(name)} {words(row['state'])}{amount}",
             icon=":material/description:",
             document=str(row["document_id"]),
         )

@@ -61,6 +61,7 @@ def timeline(ctx: Context, document: dict[str, Any], family: Family) -> None:
     if events.empty:
         frame.nothing_happened("Nothing has happened to it yet.")
         return
+    events["number"] = events["document_id"].map(family.names)
     steps = _steps(ctx, events)
     marks = pd.concat([steps[["lane", "at", "kind", "hover"]], _call_marks(ctx, attempts)], ignore_index=True)
     systems = [*dict.fromkeys([*LANES, *events["system"], *attempts["system"]])]

@@ -276,7 +276,8 @@ SELECT d.*, b.calendar, b.time_zone, p.canonical, p.payload_hash, p.mapping_vers
  WHERE d.document_id = :document_id;
 
 -- name: family(document_id)
--- The whole family of a document: everything linked to it, directly or through others, up to 200 documents.
+-- The whole family of a document: everything linked to it, directly or through others, up to 200 documents. asked: of a request for
+-- approval the role that was asked; ServiceNow gives it no number but a key.
 WITH RECURSIVE kin (document_id, depth) AS (
     SELECT :document_id::uuid, 0
     UNION
@@ -284,8 +285,10 @@ WITH RECURSIVE kin (document_id, depth) AS (
       FROM kin k JOIN document_link l ON l.from_document_id = k.document_id OR l.to_document_id = k.document_id
      WHERE k.depth < 6
 )
-SELECT d.document_id, d.document_type, d.number, d.title, d.state, d.approval_status, d.posting_status, d.currency, d.amount, d.business_unit, d.supplier_name, d.submitted_at
+SELECT d.document_id, d.document_type, d.number, d.title, d.state, d.approval_status, d.posting_status, d.currency, d.amount, d.business_unit, d.supplier_name, d.submitted_at,
+       CASE WHEN d.document_type = 'approval' THEN coalesce(nullif(p.canonical->>'group', ''), 'Procurement, step ' || (p.canonical->>'position')) END AS asked
   FROM (SELECT document_id, min(depth) AS depth FROM kin GROUP BY document_id) k JOIN document d USING (document_id)
+  LEFT JOIN document_payload p ON p.document_id = d.document_id AND p.payload_version = d.payload_version
  ORDER BY k.depth, d.submitted_at LIMIT 200;
 
 -- name: links_among(document_id)

@@ -55,6 +55,15 @@ def test_the_timeline_has_a_lane_per_system_and_its_stays_add_up(world):
     assert abs(journey - stays) < 1
 
 
+def test_a_request_for_approval_is_called_by_the_role_that_was_asked(world):
+    """ServiceNow gives it a key of 32 characters, which tells nobody anything."""
+    app = world.look("trace", document=str(world.document(world.bought)))
+    [number] = world.connection.execute("SELECT d.number FROM document d JOIN document_link l ON l.from_document_id = d.document_id WHERE l.relation = 'decides' AND l.to_document_id = %s LIMIT 1", [world.document(world.bought)]).fetchone()  # fmt: skip
+    [steps] = [frame.value for frame in app.dataframe if "lane" in frame.value.columns]
+    assert "Procurement, step 1" in set(steps["number"])
+    assert number not in set(steps["number"])
+
+
 @pytest.mark.parametrize(
     "view", ["timeline", "match", "exceptions", "decisions", "calls", "payloads", "names", "nonsense"]
 )

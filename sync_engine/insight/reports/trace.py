@@ -31,6 +31,11 @@ class Family:
         """Their ids."""
         return [row["document_id"] for row in self.documents]
 
+    @property
+    def names(self) -> dict[UUID, str]:
+        """What a person calls each: a request for approval by the role that was asked, everything else by its number."""
+        return {row["document_id"]: row["asked"] or row["number"] for row in self.documents}
+
 
 FOUND_COLUMNS = (
     "document_id", "document_type", "number", "title", "business_unit", "supplier_name", "currency", "amount", "state", "submitted_at",
