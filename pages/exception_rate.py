@@ -47,6 +47,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/troubleshoot:"
+LACKS = "exceptions: what stopped a document, of which category, and who repaired it"
 
 CHOICES = (
     Choice("type", "Type", STUCK_TYPES, lambda name: sentence(DOCUMENT_TYPES[name])),

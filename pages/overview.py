@@ -29,6 +29,7 @@ URL_PATH = "overview"
 ROLES = frozenset(Role)
 SECTION = "Today"
 ICON = ":material/space_dashboard:"
+LACKS = "what waits for whom, what it is promised, and who repairs it"
 
 SHOWN = ("gap", "stuck", "risk", "ledger")
 

@@ -39,6 +39,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/hourglass_top:"
+LACKS = "exceptions, owners and agreed dates, which say what is stuck and who moves it"
 
 CHOICES = (
     Choice("type", "Type", STUCK_TYPES, lambda name: sentence(DOCUMENT_TYPES[name])),

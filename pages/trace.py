@@ -23,6 +23,7 @@ URL_PATH = "trace"
 ROLES = frozenset(Role)
 SECTION = "Look up"
 ICON = ":material/timeline:"
+LACKS = ""
 
 VIEWS: dict[str, tuple[str, Callable[[Context, dict[str, Any], Family], None]]] = {
     "timeline": ("Timeline", trace_views.timeline),

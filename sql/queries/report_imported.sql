@@ -1,0 +1,50 @@
+-- What the pages ask of an imported log alone: another maker's documents, by their own times. It does not go on, names no working
+-- calendar and knows nothing of exceptions or owners; figures that need those are not made up here.
+
+-- name: units(source)
+-- Business units that its documents belong to, of those this session may see.
+SELECT s.code, coalesce(b.name, s.code) AS name, coalesce(b.country, '') AS country, coalesce(b.currency, '') AS currency, coalesce(b.company_code, '') AS company_code,
+       coalesce(b.calendar, '') AS calendar, coalesce(b.time_zone, '') AS time_zone
+  FROM (SELECT DISTINCT business_unit AS code FROM rollup_series WHERE source = :source AND business_unit NOT IN ('*', '')) s LEFT JOIN business_unit b USING (code)
+ ORDER BY s.code;
+
+-- name: journeys(source, units, since, until)
+-- Documents whose last event lies in the period, by type (business_unit NULL) and by type and unit: how many, how many of them stand at
+-- a final stage, and the seconds from their first event to their last, events counted that name them beside another document.
+SELECT document_type, business_unit, count(*) AS documents, count(closed_at) AS ended, sum(s) AS total_s, avg(s) AS mean_s,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY s) AS p95_s
+  FROM (SELECT p.document_type, p.business_unit, d.closed_at, extract(epoch FROM p.last_at - p.first_at)::float8 AS s
+          FROM document_path p JOIN document d USING (document_id)
+         WHERE p.source = :source AND p.last_at >= :since AND p.last_at < :until AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))) j
+ GROUP BY GROUPING SETS ((document_type), (document_type, business_unit))
+ ORDER BY business_unit NULLS FIRST, total_s DESC, document_type;
+
+-- name: journey_stages(source, units, document_type, since, until)
+-- Where the time of those of one type went, so that the parts add up to the whole: the time up to an event is that of the stage its
+-- document stood in before it. stage NULL: before the first and after the last event of its own, when others' events named it.
+WITH p AS MATERIALIZED (
+    SELECT document_id, first_at, last_at FROM document_path
+     WHERE source = :source AND document_type = :document_type AND last_at >= :since AND last_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), gap AS MATERIALIZED (
+    SELECT e.document_id, CASE WHEN lag(e.event_at) OVER own IS NULL THEN NULL ELSE e.state_from END AS stage,
+           extract(epoch FROM e.event_at - lag(e.event_at) OVER own)::float8 AS s
+      FROM p JOIN event e ON e.document_id = p.document_id AND e.source = :source
+    WINDOW own AS (PARTITION BY e.document_id ORDER BY e.event_at, e.seq)
+), spent AS (
+    SELECT document_id, stage, sum(s) AS s FROM gap WHERE s IS NOT NULL GROUP BY document_id, stage
+    UNION ALL
+    SELECT p.document_id, NULL, extract(epoch FROM p.last_at - p.first_at)::float8 - coalesce(o.s, 0)
+      FROM p LEFT JOIN (SELECT document_id, sum(s) AS s FROM gap GROUP BY document_id) o USING (document_id)
+)
+SELECT stage, count(*) AS documents, sum(s) AS total_s, percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s
+  FROM spent WHERE s > 0 GROUP BY stage ORDER BY total_s DESC, stage;
+
+-- name: journey_rows(source, units, document_type, since, until, which, most)
+-- Those of one type, slowest first, at most :most; `found` says how many there are. which: all, ended (at a final stage), open (not).
+SELECT p.document_id, d.number, p.business_unit, d.state, extract(epoch FROM p.last_at - p.first_at)::float8 AS s, cardinality(p.activities) AS events, p.is_repeated, p.first_at, p.last_at,
+       count(*) OVER () AS found
+  FROM document_path p JOIN document d USING (document_id)
+ WHERE p.source = :source AND p.document_type = :document_type AND p.last_at >= :since AND p.last_at < :until AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
+   AND CASE :which WHEN 'ended' THEN d.closed_at IS NOT NULL WHEN 'open' THEN d.closed_at IS NULL ELSE true END
+ ORDER BY s DESC, p.document_id
+ LIMIT :most;

@@ -1,0 +1,210 @@
+"""Another maker's log on every page: figures by its own times that equal the rows they open, only for those who see its units, and a
+plain sentence where such a log carries nothing; never a figure of ours under its name (R019)."""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from pages import PAGES
+from sync_engine.eventlog.importing import Request, import_log
+from sync_engine.eventlog.opening import Options
+from sync_engine.eventlog.stages import Mapping
+from sync_engine.insight import fold
+from sync_engine.insight.reports import imported as ask
+from sync_engine.insight.reports.imported import Within
+from sync_engine.model.ids import id_maker
+from tests.eventlog.conftest import shared
+from tests.pages.asking import asking
+from tests.pages.books import NOW, Books
+from tests.pages.conftest import ANALYST, AUDITOR, LEADER, words_of
+
+LOG = "theirs"
+BEGAN = datetime(2024, 3, 4, 8, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ALL_OF_IT = {"log": LOG, "period": "custom", "since": "2024-03-01", "until": "2024-06-30"}
+WHOLE = Within(LOG, BEGAN - DAY, BEGAN + 100 * DAY)
+PAID, STOPPED = 40, ("slow", "quick", "quiet")
+
+
+def _cases():
+    """Forty bought to the end, each an hour slower than the one before; two ordered and not received, one with an odd last step."""
+    for n in range(PAID):
+        at, unit = BEGAN + n * HOUR, "DE-SOUTH" if n % 4 else "DE-NORTH"
+        for activity, after in (("Create Purchase Requisition", 0 * HOUR), ("Create Purchase Order", DAY), ("Goods receipt", DAY + (n + 1) * HOUR), ("Pay invoice", 4 * DAY + n * HOUR)):  # fmt: skip
+            yield f"case {n}", unit, activity, at + after
+    last = BEGAN + 4 * DAY + 2 * (PAID - 1) * HOUR
+    yield "slow", "DE-SOUTH", "Create Purchase Order", last - 38 * HOUR - timedelta(minutes=30)
+    yield "quick", "DE-SOUTH", "Create Purchase Order", last - 2 * HOUR - timedelta(minutes=30)
+    yield "quiet", "DE-NORTH", "Ponder <b>", last - HOUR
+
+
+def take(connection, path, log, **options):
+    import_log(connection, Request(path, log, "", Options(**options), Mapping(), owner_unit="", case_type="case"), new_id=id_maker(Random(5)))  # fmt: skip
+    fold.fold_all(connection, now=NOW)
+
+
+@pytest.fixture(scope="module")
+def _beside(_servers, tmp_path_factory):
+    from tests.conftest import _server
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        books = Books(_server(_servers, "embedded", None), monkeypatch)
+        books.fill()
+        path = tmp_path_factory.mktemp("logs") / "theirs.csv"
+        path.write_text("\n".join(["case,unit,activity,timestamp", *(f"{case},{unit},{activity},{at.isoformat()}" for case, unit, activity, at in _cases())]), encoding="utf-8")  # fmt: skip
+        take(books.connection, path, LOG, unit_column="unit")
+        path = path.with_name("nobodys.csv")
+        path.write_text(
+            "case,activity,timestamp\n1,Create Purchase Order,2024-01-01T00:00:00Z\n1,Pay invoice,2024-01-02T00:00:00Z\n"
+        )
+        take(books.connection, path, "nobodys")
+        yield books
+        books.close()
+
+
+@pytest.fixture
+def beside(_beside, monkeypatch):
+    """Journeys of our own, and the log beside them."""
+    _beside.monkeypatch = monkeypatch
+    _beside.use()
+    return _beside
+
+
+@pytest.fixture
+def reports(beside):
+    with asking(beside) as reports:
+        yield reports
+
+
+def links(app):
+    """Page and parameters of every link."""
+    return [(link.proto.page, parse_qs(link.proto.query_string)) for link in app.get("page_link")]
+
+
+# -- what it carries nothing for ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.LACKS], ids=lambda page: page.URL_PATH)
+def test_a_page_that_a_log_says_nothing_for_says_so_and_shows_nothing_of_ours(beside, page):
+    app = beside.look(page.URL_PATH, person=LEADER, log=LOG)
+    assert not app.exception
+    said = words_of(app)
+    assert app.title[0].value == page.QUESTION
+    assert f"An imported log does not carry {page.LACKS}" in said
+    assert not app.metric
+    assert not app.dataframe
+    assert any("cycle-time" in str(link.proto) and f"log={LOG}" in str(link.proto) for link in app.get("page_link"))
+
+
+@pytest.mark.parametrize("page", [page.URL_PATH for page in PAGES])
+def test_a_log_that_is_not_there_is_said_and_read_without(beside, page):
+    app = beside.look(page, person=LEADER, log="nobody's")
+    assert not app.exception
+    assert any("was read without it: log" in warning.value for warning in app.warning)
+
+
+# -- cycle time --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_figures_of_a_log_are_those_of_the_rows_they_open(reports):
+    found = ask.journeys(reports, WHOLE)
+    [now] = found[found["business_unit"].isna()].to_dict("records")
+    for which, n in (("all", now["documents"]), ("ended", now["ended"]), ("open", now["documents"] - now["ended"])):
+        rows = ask.journey_rows(reports, WHOLE, "case", which)
+        assert len(rows) == n == (rows["found"].iloc[0])
+    rows = ask.journey_rows(reports, WHOLE, "case")
+    assert (now["documents"], now["ended"]) == (PAID + len(STOPPED), PAID)
+    assert now["total_s"] == rows["s"].sum() == sum(4 * 86400 + n * 3600 for n in range(PAID))
+    assert [now[f"p{q}_s"] for q in (50, 85, 95)] == [pytest.approx(rows["s"].quantile(q / 100)) for q in (50, 85, 95)]
+    units = found[found["business_unit"].notna()]
+    assert units["documents"].sum() == now["documents"]
+    assert units["total_s"].sum() == pytest.approx(now["total_s"])
+
+
+def test_where_the_time_of_a_log_went_adds_up_to_the_whole(reports):
+    stages = ask.journey_stages(reports, WHOLE, "case").set_index("stage")
+    assert stages["total_s"].sum() == ask.journey_rows(reports, WHOLE, "case")["s"].sum()
+    assert stages.loc["awaiting_approval", "total_s"] == PAID * 86400
+    assert stages.loc["ordered", "total_s"] == sum(n + 1 for n in range(PAID)) * 3600
+    assert stages["share"].sum() == pytest.approx(1)
+
+
+def test_a_log_shows_its_own_durations_and_none_of_ours(beside):
+    app = beside.look("cycle-time", person=LEADER, **ALL_OF_IT)
+    assert not app.exception
+    said = words_of(app)
+    assert f"Half of {PAID + len(STOPPED)} documents of type “case” took 4 d 18 h" in said
+    assert "case 39" in said
+    assert "1100" not in said, "a requisition of our own"
+    assert "Imported log: theirs" in said
+
+
+@pytest.mark.parametrize("page", ["cycle-time", "process-map"])
+def test_a_log_that_lies_elsewhere_in_time_is_one_click_away(beside, page):
+    """The same help on both pages, and the log goes along."""
+    app = beside.look(page, person=LEADER, log=LOG)
+    assert not app.exception
+    assert "What there is reaches from 4 Mar 2024 to 11 Mar 2024" in words_of(app)
+    [link] = [one for one in app.get("page_link") if one.proto.label == "Show all of it"]
+    asked = parse_qs(urlsplit(f"?{link.proto.query_string}").query)
+    assert (asked["log"], asked["period"], asked["since"], asked["until"]) == ([LOG], ["custom"], ["2024-03-04"], ["2024-03-11"])  # fmt: skip
+
+
+def test_links_between_pages_keep_the_log(beside):
+    app = beside.look("cycle-time", person=LEADER, **ALL_OF_IT)
+    menu = [link.proto for link in app.sidebar.get("page_link")]
+    assert len(menu) == len(PAGES)
+    assert all(f"log={LOG}" in link.query_string for link in menu)
+    ours = beside.look("cycle-time", person=LEADER)
+    assert all("log=" not in link.proto.query_string for link in ours.sidebar.get("page_link"))
+
+
+def test_choosing_another_log_drops_what_was_chosen_of_the_one_before(beside):
+    app = beside.look("cycle-time", person=LEADER, unit="DE-SOUTH", show="ended", **ALL_OF_IT)
+    [switch] = [one for one in app.get("button_group") if one.key == "finsync.switch.log"]
+    switch.set_value("finsync").run()
+    assert not app.exception
+    assert set(app.query_params) == {"as", "period", "since", "until"}
+
+
+def test_whoever_sees_one_unit_sees_that_units_documents_of_a_log(beside):
+    with asking(beside, ANALYST) as reports:
+        rows = ask.journey_rows(reports, WHOLE, "case")
+        assert set(rows["business_unit"]) == {"DE-SOUTH"}
+        assert len(rows) == PAID - PAID // 4 + 2
+        assert [unit.code for unit in ask.units(reports, LOG)] == ["DE-SOUTH"]
+    app = beside.look("cycle-time", person=ANALYST, **ALL_OF_IT)
+    assert not app.exception
+    assert "DE-NORTH" not in words_of(app)
+
+
+def test_of_a_log_of_nobodys_units_only_who_sees_all_sees_something(beside):
+    for page in ("cycle-time", "process-map"):
+        app = beside.look(page, person=ANALYST, log="nobodys", period="custom", since="2023-12-01", until="2024-02-01")
+        assert not app.exception
+        assert "Nothing of the log nobodys belongs to a business unit that you see." in words_of(app)
+    assert "1 d" in words_of(beside.look("cycle-time", person=AUDITOR, log="nobodys", period="custom", since="2023-12-01", until="2024-02-01"))  # fmt: skip
+
+
+# -- logs by others ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "documents", "mean_s", "median_s"),
+    [
+        ("p2p-normal.jsonocel", "PURCHORD", 80, 691195.5, None),
+        ("p2p-normal.jsonocel", "INVOICE", 127, 86396.22, None),
+        ("PurchasingExample_carlocarlo.csv", "case", 608, 1852225.164, 1028340),
+    ],
+)
+def test_logs_by_others_have_their_right_answers_on_the_page(beside, name, kind, documents, mean_s, median_s):
+    log = name.partition(".")[0].lower()
+    take(beside.connection, shared(name), log)
+    with asking(beside) as reports:
+        found = ask.journeys(reports, Within(log, datetime(1990, 1, 1, tzinfo=UTC), NOW))
+    [now] = found[found["business_unit"].isna() & (found["document_type"] == kind)].to_dict("records")
+    assert now["documents"] == documents
+    assert now["mean_s"] == pytest.approx(mean_s, abs=0.01)
+    assert median_s is None or now["p50_s"] == median_s
