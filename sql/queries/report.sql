@@ -245,9 +245,9 @@ SELECT r.job_id, r.planned_at, r.engine_id, r.started_at, r.finished_at,
   LEFT JOIN planned p USING (job_id)
  ORDER BY r.started_at DESC LIMIT :limit;
 
--- name: search(text, prefix)
+-- name: search(text, prefix, log)
 -- Documents by any number of any system: exact ones first, then those that begin so. :text and :prefix in lower case. The number a
--- supplier gave an invoice is kept behind the supplier's, for two suppliers may use the same one.
+-- supplier gave an invoice is kept behind the supplier's, for two suppliers may use the same one. Of one :log alone, or of all (NULL).
 SELECT * FROM (
     SELECT DISTINCT ON (d.document_id) d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.currency, d.amount, d.state, d.submitted_at,
            h.system AS found_as_system, h.kind AS found_as_kind, h.external_id AS found_as, h.exact
@@ -260,6 +260,7 @@ SELECT * FROM (
             UNION ALL
             SELECT document_id, 'finsync', 'correlation id', correlation_id::text, true FROM document WHERE correlation_id::text = :text OR document_id::text = :text) h
       JOIN document d USING (document_id)
+     WHERE :log::text IS NULL OR d.source = :log
      ORDER BY d.document_id, h.exact DESC) found
  ORDER BY exact DESC, submitted_at DESC LIMIT 50;
 

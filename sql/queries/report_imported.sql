@@ -17,7 +17,7 @@ SELECT document_type, business_unit, count(*) AS documents, count(closed_at) AS 
           FROM document_path p JOIN document d USING (document_id)
          WHERE p.source = :source AND p.last_at >= :since AND p.last_at < :until AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))) j
  GROUP BY GROUPING SETS ((document_type), (document_type, business_unit))
- ORDER BY business_unit NULLS FIRST, total_s DESC, document_type;
+ ORDER BY business_unit NULLS FIRST, ended DESC, total_s DESC, document_type;
 
 -- name: journey_stages(source, units, document_type, since, until)
 -- Where the time of those of one type went, so that the parts add up to the whole: the time up to an event is that of the stage its
@@ -48,3 +48,15 @@ SELECT p.document_id, d.number, p.business_unit, d.state, extract(epoch FROM p.l
    AND CASE :which WHEN 'ended' THEN d.closed_at IS NOT NULL WHEN 'open' THEN d.closed_at IS NULL ELSE true END
  ORDER BY s DESC, p.document_id
  LIMIT :most;
+
+-- name: events_of(document_id)
+-- What happened to one document by its times: its own events, and those of other documents (beside: which) that name it; waited_s since
+-- the event before.
+SELECT e.event_at, e.activity, e.actor, e.state_from, e.state_to, CASE WHEN e.document_id <> :document_id THEN d.number END AS beside, e.attributes ? 'suspect' AS is_suspect,
+       extract(epoch FROM e.event_at - lag(e.event_at) OVER (ORDER BY e.event_at, e.seq, e.document_id))::float8 AS waited_s
+  FROM (SELECT recording_id, ordinal, recorded_at FROM event WHERE document_id = :document_id
+        UNION
+        SELECT recording_id, ordinal, recorded_at FROM event_object WHERE document_id = :document_id) n
+  JOIN event e USING (recording_id, ordinal, recorded_at) JOIN document d ON d.document_id = e.document_id
+ WHERE e.source <> 'finsync'
+ ORDER BY e.event_at, e.seq, e.document_id;

@@ -1,6 +1,7 @@
 """Another maker's log on every page: figures by its own times that equal the rows they open, only for those who see its units, and a
 plain sentence where such a log carries nothing; never a figure of ours under its name (R019)."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ from sync_engine.model.ids import id_maker
 from tests.eventlog.conftest import shared
 from tests.pages.asking import asking
 from tests.pages.books import NOW, Books
-from tests.pages.conftest import ANALYST, AUDITOR, LEADER, words_of
+from tests.pages.conftest import ANALYST, AUDITOR, LEADER, OPERATIONS, words_of
 
 LOG = "theirs"
 BEGAN = datetime(2024, 3, 4, 8, tzinfo=UTC)
@@ -40,8 +41,8 @@ def _cases():
     yield "quiet", "DE-NORTH", "Ponder <b>", last - HOUR
 
 
-def take(connection, path, log, **options):
-    import_log(connection, Request(path, log, "", Options(**options), Mapping(), owner_unit="", case_type="case"), new_id=id_maker(Random(5)))  # fmt: skip
+def take(connection, path, log, *, case_type="case", **options):
+    import_log(connection, Request(path, log, "", Options(**options), Mapping(), owner_unit="", case_type=case_type), new_id=id_maker(Random(5)))  # fmt: skip
     fold.fold_all(connection, now=NOW)
 
 
@@ -186,6 +187,73 @@ def test_of_a_log_of_nobodys_units_only_who_sees_all_sees_something(beside):
         assert not app.exception
         assert "Nothing of the log nobodys belongs to a business unit that you see." in words_of(app)
     assert "1 d" in words_of(beside.look("cycle-time", person=AUDITOR, log="nobodys", period="custom", since="2023-12-01", until="2024-02-01"))  # fmt: skip
+
+
+# -- the trace ---------------------------------------------------------------------------------------------------------------
+
+
+def number(beside, name):
+    return str(beside.one("SELECT document_id FROM document WHERE source = %s AND number = %s", LOG, name))
+
+
+def test_the_trace_of_another_makers_document_tells_its_events_and_offers_nothing_to_do(beside):
+    app = beside.look("trace", person=OPERATIONS, log=LOG, document=number(beside, "case 39"))
+    assert not app.exception
+    said = words_of(app)
+    assert "4 events over 5 d 15 h; it waited longest, 2 d 23 h, for “Pay invoice”" in said
+    assert "came to its end at “paid”" in said
+    assert "Ledger" not in said
+    assert "on its way" not in said
+    [steps] = [one.value for one in app.dataframe if "what" in one.value.columns]
+    assert list(steps["what"]) == [
+        "Create Purchase Requisition",
+        "Create Purchase Order",
+        "Goods receipt",
+        "Pay invoice",
+    ]
+    stood = words_of(beside.look("trace", person=OPERATIONS, log=LOG, document=number(beside, "slow")))
+    assert "stood at “ordered”" in stood
+    assert "as far as its log goes" in stood
+
+
+def test_an_open_order_of_another_maker_is_never_offered_to_be_cancelled_in_our_erp(beside, tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text("case,activity,timestamp\nPO 1,Create Purchase Order,2024-01-01T00:00:00Z\n")
+    take(beside.connection, path, "orders", case_type="purchase_order")
+    document = beside.one("SELECT document_id FROM document WHERE source = 'orders'")
+    app = beside.look("trace", person=OPERATIONS, document=str(document))
+    assert not app.exception
+    said = words_of(app)
+    assert "PO 1 stood at “ordered”" in said
+    assert "Cancel order" not in said
+
+
+def test_an_object_that_events_of_others_name_has_their_events_on_its_trace(beside, tmp_path):
+    path = tmp_path / "objects.json"
+    path.write_text(json.dumps({
+        "objectTypes": [{"name": "box", "attributes": []}, {"name": "item", "attributes": []}],
+        "eventTypes": [{"name": "pack box", "attributes": []}],
+        "objects": [{"id": "box 1", "type": "box"}, {"id": "item 1", "type": "item"}],
+        "events": [{"id": "e1", "type": "pack box", "time": "2024-01-01T08:00:00Z", "attributes": [], "relationships": [{"objectId": "box 1", "qualifier": "packed"}, {"objectId": "item 1", "qualifier": "in it"}]}],
+    }))  # fmt: skip
+    take(beside.connection, path, "objects")
+    for name in ("box 1", "item 1"):
+        document = beside.one("SELECT document_id FROM document WHERE source = 'objects' AND number = %s", name)
+        app = beside.look("trace", person=LEADER, document=str(document))
+        assert not app.exception
+        [steps] = [one.value for one in app.dataframe if "what" in one.value.columns]
+        assert list(steps["what"]) == ["pack box"]
+
+
+def test_a_trace_under_a_log_finds_and_shows_documents_of_that_log_alone(beside):
+    ours = beside.look("trace", person=LEADER, log=LOG, q="1100")
+    assert "Nothing you may see is called 1100" in words_of(ours)
+    app = beside.look("trace", person=LEADER, log=LOG, document=str(beside.weekend))
+    assert "This document is not of the log theirs." in words_of(app)
+    assert not app.dataframe
+    [link] = [one.proto.query_string for one in app.get("page_link") if one.proto.label == "Open it in its own log"]
+    assert "log=" not in link
+    assert "case 39" in words_of(beside.look("trace", person=LEADER, log=LOG, q="case 39"))
 
 
 # -- logs by others ----------------------------------------------------------------------------------------------------------

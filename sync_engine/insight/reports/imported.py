@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import pandas as pd
 
 from sync_engine.insight.reports.everywhere import BusinessUnit
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import Reports, table
 
 Units = Sequence[str] | None
 Which = Literal["all", "ended", "open"]
@@ -22,6 +23,7 @@ EVERY_ROW = 2**31 - 1
 JOURNEY_COLUMNS = ("document_type", "business_unit", "documents", "ended", "total_s", "mean_s", "p50_s", "p85_s", "p95_s")  # fmt: skip
 STAGE_COLUMNS = ("stage", "documents", "total_s", "p50_s", "p85_s")
 ROW_COLUMNS = ("document_id", "number", "business_unit", "state", "s", "events", "is_repeated", "first_at", "last_at", "found")  # fmt: skip
+EVENT_COLUMNS = ("event_at", "activity", "actor", "state_from", "state_to", "beside", "is_suspect", "waited_s")
 
 
 def units(reports: Reports, source: str) -> tuple[BusinessUnit, ...]:
@@ -46,7 +48,7 @@ class Within:
 
 
 def journeys(reports: Reports, within: Within) -> pd.DataFrame:
-    """By document type (business_unit None), the one that most time went into first, and by type and unit: JOURNEY_COLUMNS."""
+    """By document type (business_unit None), the one of which most come to an end first, then the one that most time went into, and by type and unit: JOURNEY_COLUMNS."""
     return _numbers(reports.frame("report_imported.journeys", JOURNEY_COLUMNS, **within.where), "total_s", "mean_s", "p50_s", "p85_s", "p95_s")  # fmt: skip
 
 
@@ -62,6 +64,11 @@ def journey_rows(
     """The documents themselves, slowest first: ROW_COLUMNS."""
     found = reports.frame("report_imported.journey_rows", ROW_COLUMNS, **within.where, document_type=document_type, which=which, most=most)  # fmt: skip
     return _numbers(found, "s")
+
+
+def events(reports: Reports, document_id: UUID) -> pd.DataFrame:
+    """What happened to one document by its times, with the events that name it beside another: EVENT_COLUMNS."""
+    return table(reports.rows("report_imported.events_of", document_id=document_id), EVENT_COLUMNS)
 
 
 def _numbers(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
