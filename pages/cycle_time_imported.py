@@ -4,6 +4,7 @@ documents are behind it. Wall clock: a log names no working calendar.
 
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -122,9 +123,9 @@ def _stages(ctx: Context, facts: Facts) -> None:
         return
     found = found.assign(name=["Named beside other documents" if stage is None else words(stage).capitalize() for stage in found["stage"]])  # fmt: skip
     drawn = found.assign(
-        label=[switches.label(ctx, visible(name)) for name in found["name"]],
+        label=[switches.label(ctx, escape(visible(name))) for name in found["name"]],
         text=[percent(share) if ctx.narrow else f"{percent(share)}  ·  median {duration(p50)}" for share, p50 in zip(found["share"], found["p50_s"], strict=True)],
-        hover=[f"{visible(row.name)}: {percent(row.share)} of all time, {count(int(row.documents), 'document')}, 85 % within {duration(row.p85_s)}" for row in found.itertuples(index=False)],
+        hover=[f"{escape(visible(row.name))}: {percent(row.share)} of all time, {count(int(row.documents), 'document')}, 85 % within {duration(row.p85_s)}" for row in found.itertuples(index=False)],
     )  # fmt: skip
     first = found.iloc[0]
     finding = f"{percent(float(first['share']), digits=0)} of the time is “{plain(first['name']).lower()}”"

@@ -32,12 +32,16 @@ class Answers(Protocol):
 def asked_for(reports: Reports) -> str:
     """The log that the address names; our own where it names none, or one that is not there."""
     name = st.query_params.get(LOG, OWN_LOG)
-    return name if name != OWN_LOG and name in surroundings(reports).logs else OWN_LOG
+    if name == OWN_LOG or name in surroundings(reports).logs:
+        return name
+    # It may have come in since that was remembered; our own figures are no answer to a question about it.
+    found = reports.rows("report_cycle_time.surroundings")
+    return name if any(row["kind"] == "log" and row["name"] == name for row in found) else OWN_LOG
 
 
 def draw(ctx: Context, *others: Switch) -> None:
     """The switches of a page, with that between logs where there are several."""
-    logs = surroundings(ctx.reports).logs
+    logs = dict.fromkeys((*surroundings(ctx.reports).logs, ctx.log))
     log = Switch(LOG, "Log", {name: "Our own" if name == OWN_LOG else visible(name) for name in logs}, is_other_matter=True)  # fmt: skip
     shown = [*others, *([log] if len(logs) > 1 else [])]
     if shown:

@@ -191,7 +191,7 @@ def _document(ctx: Context, said: frame.Said, document_id: UUID) -> None:
     family = ask.family(ctx.reports, document_id)
     if document["source"] != OWN_LOG:
         said.answer(trace_imported.answer(ctx, document))
-        trace_imported.head(document)
+        trace_imported.head(ctx, document)
         _family(ctx, document, family)
         with frame.part("Its events"):
             trace_imported.events(ctx, document)

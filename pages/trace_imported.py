@@ -33,10 +33,11 @@ def answer(ctx: Context, document: dict[str, Any]) -> str:
     return f"{name} {stood} at “{plain(words(document['state']))}” on {when(document['state_since'], ctx.zone)}, as far as its log goes."
 
 
-def head(document: dict[str, Any]) -> None:
+def head(ctx: Context, document: dict[str, Any]) -> None:
     """What the log says of it beside its events."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="trace.status"):
-        st.badge(f"Imported log: {plain(document['source'])}", icon=":material/upload_file:", color="gray")
+        if not ctx.is_imported:  # else it stands above already
+            st.badge(f"Imported log: {plain(document['source'])}", icon=":material/upload_file:", color="blue")
         st.badge(f"Stands at {plain(words(document['state']))}", color="blue")
         if document["business_unit"]:
             st.badge(f"Unit {plain(document['business_unit'])}", color="gray")

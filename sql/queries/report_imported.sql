@@ -60,3 +60,32 @@ SELECT e.event_at, e.activity, e.actor, e.state_from, e.state_to, CASE WHEN e.do
   JOIN event e USING (recording_id, ordinal, recorded_at) JOIN document d ON d.document_id = e.document_id
  WHERE e.source <> 'finsync'
  ORDER BY e.event_at, e.seq, e.document_id;
+
+-- name: standing(source, units, types)
+-- How its documents stood when the log ended, counted by type, stage and level (view file 95), with the oldest of each, and what their peers took.
+SELECT document_type, state, level, count(*) AS documents, max(age_s) AS oldest_s, max(peers)::bigint AS peers, max(p50_s) AS p50_s, max(p85_s) AS p85_s, max(p95_s) AS p95_s, max(as_of) AS as_of
+  FROM imported_standing(:source)
+ WHERE (:units::text[] IS NULL OR business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR document_type = ANY (:types::text[]))
+ GROUP BY document_type, state, level ORDER BY documents DESC, document_type, state, level;
+
+-- name: standing_rows(source, units, types, level, stage, most)
+-- Those that had not come to a final stage: of a :level and a :stage, or of all (NULL); slowest beside their peers first, at most :most, `found` says how many there are.
+-- value: what the log itself calls an amount, a price or a value, as it says it and without a currency, and by which name.
+WITH s AS MATERIALIZED (
+    SELECT i.*, count(*) OVER () AS found
+      FROM imported_standing(:source) i
+     WHERE level <> 'ended' AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR document_type = ANY (:types::text[]))
+       AND (:level::text IS NULL OR level = :level) AND (:stage::text IS NULL OR state = :stage)
+     ORDER BY array_position(ARRAY['stuck', 'watch', 'unknown', 'moving'], level), age_s DESC NULLS LAST, document_id
+     LIMIT :most
+)
+SELECT s.document_id, s.document_type, s.number, s.business_unit, s.state, s.state_since, s.age_s, s.level, s.pace, s.peers, s.p50_s, s.p95_s, v.name AS value_name, v.said::numeric AS value, s.found
+  FROM s
+  LEFT JOIN LATERAL (
+      SELECT x.name, x.said
+        FROM (SELECT a.name, a.value #>> '{}' AS said, a.since_at AS at FROM object_attribute a WHERE a.document_id = s.document_id
+              UNION ALL
+              SELECT t.key, t.value #>> '{}', e.event_at FROM event e CROSS JOIN LATERAL jsonb_each(e.attributes->'values') AS t WHERE e.document_id = s.document_id) x
+       WHERE x.name ~* 'amount|price|value' AND x.said ~ '^-?[0-9]{1,20}([.][0-9]{1,10})?$'
+       ORDER BY x.name ~* 'amount' DESC, x.name, x.at DESC LIMIT 1) v ON true
+ ORDER BY array_position(ARRAY['stuck', 'watch', 'unknown', 'moving'], s.level), s.age_s DESC NULLS LAST, s.document_id;

@@ -3,9 +3,11 @@ plain sentence where such a log carries nothing; never a figure of ours under it
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from urllib.parse import parse_qs, urlsplit
 
+import pandas as pd
 import pytest
 
 from pages import PAGES
@@ -182,11 +184,89 @@ def test_whoever_sees_one_unit_sees_that_units_documents_of_a_log(beside):
 
 
 def test_of_a_log_of_nobodys_units_only_who_sees_all_sees_something(beside):
-    for page in ("cycle-time", "process-map"):
+    for page in ("cycle-time", "process-map", "stuck"):
         app = beside.look(page, person=ANALYST, log="nobodys", period="custom", since="2023-12-01", until="2024-02-01")
         assert not app.exception
         assert "Nothing of the log nobodys belongs to a business unit that you see." in words_of(app)
     assert "1 d" in words_of(beside.look("cycle-time", person=AUDITOR, log="nobodys", period="custom", since="2023-12-01", until="2024-02-01"))  # fmt: skip
+
+
+# -- stuck -------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_had_not_ended_is_judged_as_of_the_logs_last_event_beside_its_peers(reports):
+    found = ask.standing(reports, LOG, None, None)
+    assert set(found["as_of"]) == {BEGAN + 4 * DAY + 2 * (PAID - 1) * HOUR}
+    levels = found.groupby("level")["documents"].sum().to_dict()
+    assert levels == {"ended": PAID, "stuck": 1, "moving": 1, "unknown": 1}
+    rows = ask.standing_rows(reports, LOG, None, None).set_index("number")
+    assert list(rows.index) == ["slow", "quiet", "quick"]
+    slow, quick, quiet = rows.loc["slow"], rows.loc["quick"], rows.loc["quiet"]
+    assert (slow["age_s"], slow["level"], slow["peers"]) == (38.5 * 3600, "stuck", PAID)
+    peers = pd.Series([n + 1.0 for n in range(PAID)]) * 3600
+    assert [slow["p50_s"], slow["p95_s"]] == [pytest.approx(peers.quantile(q)) for q in (0.5, 0.95)]
+    assert slow["pace"] == pytest.approx((peers < slow["age_s"]).mean(), abs=0.02)
+    assert (quick["level"], quick["age_s"]) == ("moving", 2.5 * 3600)
+    assert (quiet["level"], quiet["state"], quiet["peers"]) == ("unknown", "Ponder <b>", 0)
+    assert pd.isna(quiet["pace"])
+
+
+@pytest.mark.parametrize("level", ["stuck", "watch", "unknown", "moving"])
+def test_every_count_of_what_stands_is_that_of_the_rows_it_opens(reports, level):
+    found = ask.standing(reports, LOG, None, None)
+    rows = ask.standing_rows(reports, LOG, None, None, level=level)
+    assert len(rows) == found.loc[found["level"] == level, "documents"].sum()
+
+
+def test_a_beginning_that_cannot_be_right_makes_nobody_slow(beside, tmp_path):
+    path = tmp_path / "odd.csv"
+    rows = [f"{n},{activity},{(BEGAN + after).isoformat()}" for n in range(35) for activity, after in (("Create Purchase Order", n * HOUR), ("Goods receipt", 2 * n * HOUR + HOUR))]  # fmt: skip
+    path.write_text("\n".join(["case,activity,timestamp", *rows, "old,Create Purchase Order,1948-01-01T00:00:00Z", "odd,Create Purchase Order,1948-01-01T00:00:00Z", f"odd,Goods receipt,{BEGAN.isoformat()}"]))  # fmt: skip
+    take(beside.connection, path, "odd")
+    with asking(beside) as reports:
+        rows = ask.standing_rows(reports, "odd", None, None).set_index("number")
+        found = ask.standing(reports, "odd", None, None)
+    assert rows.loc["old", "level"] == "unknown"
+    assert pd.isna(rows.loc["old", "age_s"])
+    ordered = found[found["state"] == "ordered"].iloc[0]
+    assert ordered["peers"] == 35, "the stay that began in 1948 is nobody's peer"
+
+
+def test_the_page_on_what_stands_lists_it_and_says_nothing_of_owners_or_money_it_does_not_know(beside):
+    app = beside.look("stuck", person=LEADER, log=LOG)
+    assert not app.exception
+    said = words_of(app)
+    assert "3 of 43 documents had not come to a final stage when the log ended, 11 Mar 2024" in said
+    assert "1 of them stood longer than 95 % of their peers" in said
+    assert [metric.label for metric in app.metric] == ["Not at a final stage", "Slow", "To watch", "No pace", "Longest in its stage"]  # fmt: skip
+    assert "EUR" not in said
+    [chart] = app.get("plotly_chart")
+    assert "Ponder <b>" not in chart.proto.spec.replace("\\u003c", "<"), "another maker's words are no markup"
+    narrowed = beside.look("stuck", person=LEADER, log=LOG, level="stuck")
+    [rows] = [one.value for one in narrowed.dataframe if "age_s" in one.value.columns]
+    assert list(rows["number"]) == ["slow"]
+
+
+def test_a_log_of_which_nothing_ends_says_that_a_mapping_is_missing(beside, tmp_path):
+    path = tmp_path / "endless.csv"
+    path.write_text(
+        "case,amount,activity,timestamp\n1,1234.56,Ponder,2024-01-01T00:00:00Z\n2,7,Muse,2024-01-02T00:00:00Z\n"
+    )
+    take(beside.connection, path, "endless")
+    app = beside.look("stuck", person=LEADER, log="endless")
+    assert not app.exception
+    assert "No document of type Case comes to a final stage in this log" in words_of(app)
+    with asking(beside) as reports:
+        rows = ask.standing_rows(reports, "endless", None, None).set_index("number")
+    assert rows.loc["1", ["value_name", "value"]].to_list() == ["amount", Decimal("1234.56")]
+
+
+def test_whoever_sees_one_unit_sees_what_stands_of_it(beside):
+    with asking(beside, ANALYST) as reports:
+        assert set(ask.standing_rows(reports, LOG, None, None)["number"]) == {"slow", "quick"}
+    said = words_of(beside.look("stuck", person=ANALYST, log=LOG))
+    assert "quiet" not in said
+    assert "DE-NORTH" not in said
 
 
 # -- the trace ---------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ EVERY_ROW = 2**31 - 1
 JOURNEY_COLUMNS = ("document_type", "business_unit", "documents", "ended", "total_s", "mean_s", "p50_s", "p85_s", "p95_s")  # fmt: skip
 STAGE_COLUMNS = ("stage", "documents", "total_s", "p50_s", "p85_s")
 ROW_COLUMNS = ("document_id", "number", "business_unit", "state", "s", "events", "is_repeated", "first_at", "last_at", "found")  # fmt: skip
+STANDING_COLUMNS = ("document_type", "state", "level", "documents", "oldest_s", "peers", "p50_s", "p85_s", "p95_s", "as_of")  # fmt: skip
+STANDS_COLUMNS = (
+    "document_id", "document_type", "number", "business_unit", "state", "state_since", "age_s", "level", "pace", "peers", "p50_s", "p95_s", "value_name", "value", "found",
+)  # fmt: skip
 EVENT_COLUMNS = ("event_at", "activity", "actor", "state_from", "state_to", "beside", "is_suspect", "waited_s")
 
 
@@ -43,8 +47,7 @@ class Within:
     @property
     def where(self) -> dict[str, Any]:
         """As the statements take it."""
-        units = list(self.units) if self.units else None
-        return {"source": self.source, "units": units, "since": self.since, "until": self.until}
+        return {"source": self.source, "units": _listed(self.units), "since": self.since, "until": self.until}
 
 
 def journeys(reports: Reports, within: Within) -> pd.DataFrame:
@@ -64,6 +67,27 @@ def journey_rows(
     """The documents themselves, slowest first: ROW_COLUMNS."""
     found = reports.frame("report_imported.journey_rows", ROW_COLUMNS, **within.where, document_type=document_type, which=which, most=most)  # fmt: skip
     return _numbers(found, "s")
+
+
+def standing(reports: Reports, source: str, units: Units, types: Units) -> pd.DataFrame:
+    """How a log's documents stood when it ended (as_of), counted by type, stage and level: STANDING_COLUMNS. Levels are those of the page on
+    our own documents, and "ended" for what has come to a final stage."""
+    found = reports.frame("report_imported.standing", STANDING_COLUMNS, source=source, units=_listed(units), types=_listed(types))  # fmt: skip
+    found = _numbers(found, "oldest_s", "p50_s", "p85_s", "p95_s")
+    return found.assign(documents=found["documents"].astype(int), peers=found["peers"].astype(int))
+
+
+def standing_rows(
+    reports: Reports, source: str, units: Units, types: Units, *, level: str | None = None, stage: str | None = None, most: int = MOST_ROWS,
+) -> pd.DataFrame:  # fmt: skip
+    """The documents that had not come to a final stage, of a level and a stage (None: of all), slowest beside their peers first:
+    STANDS_COLUMNS."""
+    found = reports.frame("report_imported.standing_rows", STANDS_COLUMNS, source=source, units=_listed(units), types=_listed(types), level=level, stage=stage, most=most)  # fmt: skip
+    return _numbers(found, "age_s", "pace", "p50_s", "p95_s")
+
+
+def _listed(values: Units) -> list[str] | None:
+    return list(values) if values else None
 
 
 def events(reports: Reports, document_id: UUID) -> pd.DataFrame:
