@@ -95,7 +95,7 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
     begun = visit(reports)
     narrow = screen.is_narrow()
     pages = offered(session.person.roles)
-    log = imported.asked_for(reports)
+    log = imported.asked_for(begun.logs)
     ctx = Context(
         settings=settings,
         app=app,
@@ -109,6 +109,7 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
         dark=st.context.theme.type == "dark",
         people=partial(access.people, gate),
         log=log,
+        logs=begun.logs,
     )
     first = landing(session.person.roles, pages)
     for page in pages:

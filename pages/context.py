@@ -55,6 +55,8 @@ class Context:
     """Of the page being drawn."""
     log: str = OWN_LOG
     """Which log the page speaks of: our own, or the imported one that the address names."""
+    logs: tuple[str, ...] = ()
+    """The imported logs there are."""
 
     @property
     def is_imported(self) -> bool:

@@ -13,8 +13,6 @@ from pages.filters import Period
 from pages.format import count, day, plain, visible
 from pages.frame import Said
 from pages.switches import Switch
-from sync_engine.insight.reports import Reports
-from sync_engine.insight.reports.cycle_time import surroundings
 from sync_engine.insight.reports.process_map import span
 from sync_engine.insight.reports.reading import OWN_LOG
 
@@ -29,21 +27,16 @@ class Answers(Protocol):
     LACKS: str
 
 
-def asked_for(reports: Reports) -> str:
+def asked_for(logs: Sequence[str]) -> str:
     """The log that the address names; our own where it names none, or one that is not there."""
     name = st.query_params.get(LOG, OWN_LOG)
-    if name == OWN_LOG or name in surroundings(reports).logs:
-        return name
-    # It may have come in since that was remembered; our own figures are no answer to a question about it.
-    found = reports.rows("report_cycle_time.surroundings")
-    return name if any(row["kind"] == "log" and row["name"] == name for row in found) else OWN_LOG
+    return name if name in logs else OWN_LOG
 
 
 def draw(ctx: Context, *others: Switch) -> None:
     """The switches of a page, with that between logs where there are several."""
-    logs = dict.fromkeys((*surroundings(ctx.reports).logs, ctx.log))
-    log = Switch(LOG, "Log", {name: "Our own" if name == OWN_LOG else visible(name) for name in logs}, is_other_matter=True)  # fmt: skip
-    shown = [*others, *([log] if len(logs) > 1 else [])]
+    log = Switch(LOG, "Log", {OWN_LOG: "Our own"} | {name: visible(name) for name in ctx.logs}, is_other_matter=True)  # fmt: skip
+    shown = [*others, *([log] if ctx.logs else [])]
     if shown:
         switches.draw(*shown)
 

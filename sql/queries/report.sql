@@ -3,9 +3,10 @@
 
 -- name: visit()^
 -- What every visit begins with, in one answer: the time a page speaks of (the database's, or where a past that is still being produced
--- has come to; begins_at and ends_at are NULL otherwise), the newest recording, and each feed as it stands. What a system said is
--- shown to sessions that see every unit: it may quote any document.
+-- has come to; begins_at and ends_at are NULL otherwise), the newest recording, the imported logs there are figures of, and each feed as
+-- it stands. What a system said is shown to sessions that see every unit: it may quote any document.
 SELECT business_now() AS as_of, p.begins_at, p.ends_at, (SELECT recording_id FROM recording ORDER BY recording_id DESC LIMIT 1) AS recording_id,
+       ARRAY(SELECT source FROM rollup_begun WHERE source <> 'finsync' ORDER BY source) AS logs,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('system', f.system, 'title', s.title, 'feed', f.feed, 'complete_until', f.complete_until, 'last_success_at', f.last_success_at,
                    'silent_after_s', f.silent_after_s, 'consecutive_failures', f.consecutive_failures, 'last_error', CASE WHEN session_sees_all() THEN f.last_error ELSE '' END)
                    ORDER BY f.system, f.feed), '[]') FROM feed_state f JOIN system_state s USING (system)) AS feeds

@@ -89,3 +89,55 @@ SELECT s.document_id, s.document_type, s.number, s.business_unit, s.state, s.sta
        WHERE x.name ~* 'amount|price|value' AND x.said ~ '^-?[0-9]{1,20}([.][0-9]{1,10})?$'
        ORDER BY x.name ~* 'amount' DESC, x.name, x.at DESC LIMIT 1) v ON true
  ORDER BY array_position(ARRAY['stuck', 'watch', 'unknown', 'moving'], s.level), s.age_s DESC NULLS LAST, s.document_id;
+
+-- name: trouble(source, units, since, until, stages)
+-- Of the documents whose last event lies in the period, by type (business_unit NULL) and by type and unit: how many did an activity more than once
+-- (again), came to a stage that holds up or ends in vain (held, :stages), went a path that no other document of the type went (alone), and
+-- none of the first two (straight).
+WITH p AS MATERIALIZED (
+    SELECT w.document_id, w.document_type, w.business_unit, w.is_repeated, count(*) OVER (PARTITION BY w.document_type, w.activities) = 1 AS is_alone
+      FROM document_path w
+     WHERE w.source = :source AND w.last_at >= :since AND w.last_at < :until AND (:units::text[] IS NULL OR w.business_unit = ANY (:units::text[]))
+), held AS MATERIALIZED (
+    SELECT DISTINCT e.document_id FROM event e WHERE e.source = :source AND e.source <> 'finsync' AND e.state_to = ANY (:stages::text[]) AND e.state_from IS DISTINCT FROM e.state_to
+)
+SELECT p.document_type, p.business_unit, count(*) AS documents, count(*) FILTER (WHERE p.is_repeated) AS again, count(h.document_id) AS held, count(*) FILTER (WHERE p.is_alone) AS alone,
+       count(*) FILTER (WHERE NOT p.is_repeated AND h.document_id IS NULL) AS straight
+  FROM p LEFT JOIN held h USING (document_id)
+ GROUP BY GROUPING SETS ((p.document_type), (p.document_type, p.business_unit))
+ ORDER BY p.business_unit NULLS FIRST, documents DESC, p.document_type;
+
+-- name: trouble_activities(source, units, document_type, since, until, stages)
+-- What those of one type did again (kind again: times beyond the first of each document), and what brought them to a stage of :stages (held:
+-- each time), by activity.
+WITH p AS MATERIALIZED (
+    SELECT document_id, activities FROM document_path
+     WHERE source = :source AND document_type = :document_type AND last_at >= :since AND last_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+), done AS (
+    SELECT 'again' AS kind, p.document_id, u.activity, count(*) - 1 AS times
+      FROM p CROSS JOIN LATERAL unnest(p.activities) AS u(activity) GROUP BY p.document_id, u.activity HAVING count(*) > 1
+    UNION ALL
+    SELECT 'held', e.document_id, e.activity, count(*)
+      FROM p JOIN event e ON e.document_id = p.document_id AND e.source = :source WHERE e.state_to = ANY (:stages::text[]) AND e.state_from IS DISTINCT FROM e.state_to GROUP BY e.document_id, e.activity
+)
+SELECT kind, activity, count(*) AS documents, sum(times)::bigint AS times FROM done GROUP BY kind, activity ORDER BY documents DESC, times DESC, kind, activity;
+
+-- name: trouble_rows(source, units, document_type, since, until, stages, which, activity, most)
+-- Those documents: which did something again, were held (by one :activity, or by any: NULL), went a path alone, or are straight; most events first,
+-- at most :most, `found` says how many there are.
+WITH p AS MATERIALIZED (
+    SELECT w.*, count(*) OVER (PARTITION BY w.activities) = 1 AS is_alone
+      FROM document_path w
+     WHERE w.source = :source AND w.document_type = :document_type AND w.last_at >= :since AND w.last_at < :until AND (:units::text[] IS NULL OR w.business_unit = ANY (:units::text[]))
+), held AS MATERIALIZED (
+    SELECT e.document_id, array_agg(e.activity) AS activities
+      FROM event e WHERE e.source = :source AND e.source <> 'finsync' AND e.state_to = ANY (:stages::text[]) AND e.state_from IS DISTINCT FROM e.state_to GROUP BY e.document_id
+)
+SELECT p.document_id, d.number, p.business_unit, d.state, cardinality(p.activities) AS events, cardinality(p.activities) - (SELECT count(DISTINCT a) FROM unnest(p.activities) AS a) AS again,
+       coalesce(cardinality(h.activities), 0) AS held, extract(epoch FROM p.last_at - p.first_at)::float8 AS s, p.last_at, count(*) OVER () AS found
+  FROM p JOIN document d USING (document_id) LEFT JOIN held h USING (document_id)
+ WHERE CASE :which WHEN 'again' THEN p.is_repeated AND (:activity::text IS NULL OR cardinality(array_positions(p.activities, :activity)) > 1)
+                   WHEN 'held' THEN h.document_id IS NOT NULL AND (:activity::text IS NULL OR :activity = ANY (h.activities))
+                   WHEN 'alone' THEN p.is_alone WHEN 'straight' THEN NOT p.is_repeated AND h.document_id IS NULL ELSE true END
+ ORDER BY events DESC, s DESC, p.document_id
+ LIMIT :most;

@@ -81,11 +81,6 @@ def reports(beside):
         yield reports
 
 
-def links(app):
-    """Page and parameters of every link."""
-    return [(link.proto.page, parse_qs(link.proto.query_string)) for link in app.get("page_link")]
-
-
 # -- what it carries nothing for ---------------------------------------------------------------------------------------------
 
 
@@ -144,7 +139,7 @@ def test_a_log_shows_its_own_durations_and_none_of_ours(beside):
     assert "Imported log: theirs" in said
 
 
-@pytest.mark.parametrize("page", ["cycle-time", "process-map"])
+@pytest.mark.parametrize("page", ["cycle-time", "process-map", "exception-rate", "overview"])
 def test_a_log_that_lies_elsewhere_in_time_is_one_click_away(beside, page):
     """The same help on both pages, and the log goes along."""
     app = beside.look(page, person=LEADER, log=LOG)
@@ -184,7 +179,7 @@ def test_whoever_sees_one_unit_sees_that_units_documents_of_a_log(beside):
 
 
 def test_of_a_log_of_nobodys_units_only_who_sees_all_sees_something(beside):
-    for page in ("cycle-time", "process-map", "stuck"):
+    for page in ("cycle-time", "process-map", "stuck", "exception-rate", "overview"):
         app = beside.look(page, person=ANALYST, log="nobodys", period="custom", since="2023-12-01", until="2024-02-01")
         assert not app.exception
         assert "Nothing of the log nobodys belongs to a business unit that you see." in words_of(app)
@@ -267,6 +262,82 @@ def test_whoever_sees_one_unit_sees_what_stands_of_it(beside):
     said = words_of(beside.look("stuck", person=ANALYST, log=LOG))
     assert "quiet" not in said
     assert "DE-NORTH" not in said
+
+
+# -- trouble, and the overview -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def troubled(beside, tmp_path):
+    """Twelve straight through; one asked again, one disputed twice, one disputed and asked again; two of these go a path alone."""
+    usual = ("Create Purchase Order", "Goods receipt", "Pay invoice")
+    paths = {f"plain {n}": usual for n in range(12)} | {
+        "again": ("Create Purchase Order", "Create Purchase Order", "Goods receipt", "Pay invoice"),
+        "disputed": ("Create Purchase Order", "Settle dispute", "Goods receipt", "Settle dispute", "Pay invoice"),
+        "both": ("Create Purchase Order", "Create Purchase Order", "Reject order", "Pay invoice"),
+        "swapped": ("Goods receipt", "Create Purchase Order", "Pay invoice"),
+        "swapped too": ("Goods receipt", "Create Purchase Order", "Pay invoice"),
+    }
+    path = tmp_path / "troubled.csv"
+    path.write_text("\n".join(["case,activity,timestamp", *(f"{case},{activity},{(BEGAN + n * DAY).isoformat()}" for case, steps in paths.items() for n, activity in enumerate(steps))]))  # fmt: skip
+    take(beside.connection, path, "troubled")
+    return Within("troubled", BEGAN - DAY, BEGAN + 30 * DAY)
+
+
+def test_what_was_done_again_or_held_up_counts_the_documents_it_opens(beside, troubled):
+    with asking(beside) as reports:
+        [now] = [row for row in ask.trouble(reports, troubled).to_dict("records") if row["business_unit"] is None]
+        rows = {which: ask.trouble_rows(reports, troubled, "case", which) for which in ("again", "held", "alone", "straight", "all")}  # fmt: skip
+        activities = ask.trouble_activities(reports, troubled, "case")
+        behind = [len(ask.trouble_rows(reports, troubled, "case", row.kind, row.activity)) for row in activities.itertuples()]  # fmt: skip
+    assert now["documents"] == len(rows["all"]) == 17
+    assert {which: set(found["number"]) for which, found in rows.items() if which not in {"straight", "all"}} == {
+        "again": {"again", "disputed", "both"},
+        "held": {"disputed", "both"},
+        "alone": {"again", "disputed", "both"},
+    }
+    assert {which: now[which] for which in ("again", "held", "alone", "straight")} == {"again": 3, "held": 2, "alone": 3, "straight": 14}  # fmt: skip
+    assert len(rows["straight"]) == 14
+    assert behind == list(activities["documents"])
+    told = {(row.kind, row.activity): (row.documents, row.times) for row in activities.itertuples()}
+    assert told == {
+        ("again", "Create Purchase Order"): (2, 2),
+        ("again", "Settle dispute"): (1, 1),
+        ("held", "Settle dispute"): (1, 2),
+        ("held", "Reject order"): (1, 1),
+    }
+
+
+def test_the_page_on_exceptions_says_what_was_done_again_and_that_a_log_has_no_exceptions(beside, troubled):
+    period = {"log": "troubled", "period": "custom", "since": "2024-03-01", "until": "2024-06-30"}
+    app = beside.look("exception-rate", person=LEADER, **period)
+    assert not app.exception
+    said = words_of(app)
+    assert (
+        "82.4 % of 17 documents of type “Case” went straight through; 3 did something again, 2 were held up or in vain"
+        in said
+    )
+    assert "An imported log carries no exceptions." in said
+    opened = beside.look("exception-rate", person=LEADER, show="held", activity="Reject order", **period)
+    [rows] = [one.value for one in opened.dataframe if "held" in one.value.columns and "number" in one.value.columns]
+    assert list(rows["number"]) == ["both"]
+    odd = beside.look("exception-rate", person=LEADER, show="again", activity="<script>", **period)
+    assert not odd.exception
+    assert "There is no such document." in words_of(odd)
+
+
+def test_the_overview_of_a_log_leads_to_the_pages_that_say_more(beside):
+    app = beside.look("overview", person=LEADER, **ALL_OF_IT)
+    assert not app.exception
+    said = words_of(app)
+    assert "43 documents had the last event from 1 Mar 2024 to 30 Jun 2024" in said
+    assert "3 of 43 documents had not come to an end when the log did" in said
+    assert "EUR" not in said
+    labels = {metric.label: metric.value for metric in app.metric}
+    assert labels == {"Case, half within": "4 d 18 h", "At a final stage": "93 %", "Did something again": "0 %", "Not at an end, when the log ended": "3", "Slow, when the log ended": "1"}  # fmt: skip
+    links = [link.proto for link in app.main.get("page_link")]
+    assert links
+    assert all(f"log={LOG}" in link.query_string for link in links)
 
 
 # -- the trace ---------------------------------------------------------------------------------------------------------------

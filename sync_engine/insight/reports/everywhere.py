@@ -67,6 +67,8 @@ class Visit:
 
     moment: Moment
     feeds: tuple[Feed, ...]
+    logs: tuple[str, ...]
+    """The imported logs there are figures of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def visit(reports: Reports) -> Visit:
         Feed(**feed | {name: _time(feed[name]) for name in ("complete_until", "last_success_at")})
         for feed in row["feeds"]
     )
-    return Visit(Moment(row["as_of"], row["begins_at"], row["ends_at"]), tuple(feeds))
+    return Visit(Moment(row["as_of"], row["begins_at"], row["ends_at"]), tuple(feeds), tuple(row["logs"]))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -23,6 +23,19 @@ EVERY_ROW = 2**31 - 1
 JOURNEY_COLUMNS = ("document_type", "business_unit", "documents", "ended", "total_s", "mean_s", "p50_s", "p85_s", "p95_s")  # fmt: skip
 STAGE_COLUMNS = ("stage", "documents", "total_s", "p50_s", "p85_s")
 ROW_COLUMNS = ("document_id", "number", "business_unit", "state", "s", "events", "is_repeated", "first_at", "last_at", "found")  # fmt: skip
+TROUBLE_COLUMNS = ("document_type", "business_unit", "documents", "again", "held", "alone", "straight")
+TROUBLED_COLUMNS = (
+    "document_id",
+    "number",
+    "business_unit",
+    "state",
+    "events",
+    "again",
+    "held",
+    "s",
+    "last_at",
+    "found",
+)
 STANDING_COLUMNS = ("document_type", "state", "level", "documents", "oldest_s", "peers", "p50_s", "p85_s", "p95_s", "as_of")  # fmt: skip
 STANDS_COLUMNS = (
     "document_id", "document_type", "number", "business_unit", "state", "state_since", "age_s", "level", "pace", "peers", "p50_s", "p95_s", "value_name", "value", "found",
@@ -66,6 +79,30 @@ def journey_rows(
 ) -> pd.DataFrame:
     """The documents themselves, slowest first: ROW_COLUMNS."""
     found = reports.frame("report_imported.journey_rows", ROW_COLUMNS, **within.where, document_type=document_type, which=which, most=most)  # fmt: skip
+    return _numbers(found, "s")
+
+
+HELD = ("in_review", "payment_blocked", "rejected", "reversed", "cancelled")
+"""Stages that hold a document up or end it in vain, by the words of our own; the log's mapping says which activity comes to them."""
+
+
+def trouble(reports: Reports, within: Within) -> pd.DataFrame:
+    """By document type (business_unit None), and by type and unit: how many documents did something again, came to a stage of HELD, went a
+    path alone, and neither of the first two (straight): TROUBLE_COLUMNS."""
+    found = reports.frame("report_imported.trouble", TROUBLE_COLUMNS, **within.where, stages=list(HELD))
+    return found.assign(**{name: found[name].astype(int) for name in TROUBLE_COLUMNS[2:]})
+
+
+def trouble_activities(reports: Reports, within: Within, document_type: str) -> pd.DataFrame:
+    """Kind (again, held), activity, documents, times: what was done again, and what brought them to a stage of HELD."""
+    return reports.frame("report_imported.trouble_activities", ("kind", "activity", "documents", "times"), **within.where, document_type=document_type, stages=list(HELD))  # fmt: skip
+
+
+def trouble_rows(
+    reports: Reports, within: Within, document_type: str, which: str, activity: str | None = None, *, most: int = MOST_ROWS
+) -> pd.DataFrame:  # fmt: skip
+    """The documents behind `trouble` (which: again, held, alone, straight, all), or behind one of `trouble_activities`: TROUBLED_COLUMNS."""
+    found = reports.frame("report_imported.trouble_rows", TROUBLED_COLUMNS, **within.where, document_type=document_type, stages=list(HELD), which=which, activity=activity, most=most)  # fmt: skip
     return _numbers(found, "s")
 
 
