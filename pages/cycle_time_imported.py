@@ -150,7 +150,7 @@ def _units(ctx: Context, facts: Facts) -> None:
         ctx,
         shown,
         (
-            Column("unit", "Unit", on_card=True),
+            Column("unit", "Unit"),
             Column("documents", "Documents", "count", on_card=True),
             *(Column(name, label, "elapsed", on_card=name == "p50_s") for name, label in SECONDS.items()),
             Column("ended", "At a final stage", "count"),
@@ -160,6 +160,11 @@ def _units(ctx: Context, facts: Facts) -> None:
         row_id="unit",
         noun="unit",
         title=lambda row: f"**{plain(row['unit'])}**",
+        card_action=lambda row: (
+            ctx.link(URL_PATH, f"Show {row['documents']:,}", type=facts.kind, unit=row["business_unit"], show="all")
+            if row["business_unit"]
+            else None
+        ),
     )
 
 
@@ -178,8 +183,8 @@ def _rows(ctx: Context, facts: Facts) -> None:
             ctx,
             _in_words(ctx, rows),
             (
-                Column("number", "Document", "id", on_card=True),
-                Column("business_unit", "Unit", on_card=True),
+                Column("number", "Document", "id"),
+                Column("business_unit", "Unit"),
                 Column("s", "First to last event", "elapsed", on_card=True),
                 Column("events", "Events", "count", help="Of its own, and those that name it beside another document."),
                 Column("again", "Repeats", help="It did one activity more than once."),

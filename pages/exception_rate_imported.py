@@ -122,7 +122,7 @@ def _activities(ctx: Context, facts: Facts) -> None:
         ctx,
         found.assign(row_id=found["kind"] + " " + found["activity"]),
         (
-            Column("name", "Activity", width="medium", on_card=True),
+            Column("name", "Activity", width="medium"),
             Column("what", "What", on_card=True),
             Column("documents", "Documents", "count", on_card=True),
             Column("share", "Share", "share"),
@@ -133,6 +133,9 @@ def _activities(ctx: Context, facts: Facts) -> None:
         row_id="row_id",
         noun="step",
         title=lambda row: f"**{plain(row['name'])}**",
+        card_action=lambda row: ctx.link(
+            URL_PATH, f"Show {row['documents']:,}", type=facts.kind, show=row["kind"], activity=row["activity"]
+        ),
     )
 
 
@@ -150,7 +153,7 @@ def _units(ctx: Context, facts: Facts) -> None:
         ctx,
         shown,
         (
-            Column("unit", "Unit", on_card=True),
+            Column("unit", "Unit"),
             Column("documents", "Documents", "count", on_card=True),
             Column("straight_share", "Straight through", "share", on_card=True),
             Column("again_share", "Did something again", "share"),
@@ -161,6 +164,11 @@ def _units(ctx: Context, facts: Facts) -> None:
         row_id="unit",
         noun="unit",
         title=lambda row: f"**{plain(row['unit'])}**",
+        card_action=lambda row: (
+            ctx.link(URL_PATH, f"Show {row['documents']:,}", type=facts.kind, unit=row["business_unit"], show="all")
+            if row["business_unit"]
+            else None
+        ),
     )
 
 
@@ -180,12 +188,12 @@ def _rows(ctx: Context, facts: Facts) -> None:
             ctx,
             _in_words(ctx, rows),
             (
-                Column("number", "Document", "id", on_card=True),
-                Column("business_unit", "Unit", on_card=True),
+                Column("number", "Document", "id"),
+                Column("business_unit", "Unit"),
                 Column("again", "Done again", "count", on_card=True, help="Activities beyond the first time of each."),
                 Column("held", "Held up", "count", help=f"Times it came to one of the stages {STAGES}."),
                 Column("events", "Events", "count"),
-                Column("s", "First to last event", "elapsed"),
+                Column("s", "First to last event", "elapsed", on_card=True),
                 Column("state", "Stands at", "words"),
                 Column("last_at", "Last event", "time"),
                 Column("trace", "", "link", display="Trace"),

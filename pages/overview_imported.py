@@ -107,7 +107,7 @@ def _types(ctx: Context, types: pd.DataFrame, trouble: pd.DataFrame) -> None:
         ],
     )
     columns = (
-        Column("name", "Type", width="medium", on_card=True),
+        Column("name", "Type", width="medium"),
         Column("documents", "Documents", "count", on_card=True),
         Column("ended", "At a final stage", "count"),
         Column("p50_s", "Half within", "elapsed", on_card=True),
@@ -116,7 +116,7 @@ def _types(ctx: Context, types: pd.DataFrame, trouble: pd.DataFrame) -> None:
         Column("time", "", "link", display="How long"),
         Column("rework", "", "link", display="What again"),
     )
-    work_table(ctx, shown, columns, key="overview.types", row_id="name", noun="type", title=lambda row: f"**{plain(row['name'])}**")  # fmt: skip
+    work_table(ctx, shown, columns, key="overview.types", row_id="name", noun="type", title=lambda row: f"**{plain(row['name'])}**", card_action=lambda row: ctx.link("cycle-time", "How long", type=row["document_type"], show="all"))  # fmt: skip
 
 
 def _units(ctx: Context, units: pd.DataFrame, kind: str) -> None:
@@ -126,7 +126,7 @@ def _units(ctx: Context, units: pd.DataFrame, kind: str) -> None:
     st.subheader(f"{plain(_kind(kind))} by unit", anchor=False)
     shown = here.assign(name=[visible(code or "of no unit") for code in here["business_unit"]], **_percentiles(here))
     columns = (
-        Column("name", "Unit", on_card=True),
+        Column("name", "Unit"),
         Column("documents", "Documents", "count", on_card=True),
         Column("ended", "At a final stage", "count"),
         Column("p50_s", "Half within", "elapsed", on_card=True),

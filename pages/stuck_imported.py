@@ -170,7 +170,7 @@ def _stages(ctx: Context, facts: Facts, as_of: str) -> None:
         ctx,
         found,
         (
-            Column("name", "Stage", width="medium", on_card=True),
+            Column("name", "Stage", width="medium"),
             Column("documents", "Documents", "count", on_card=True),
             Column("slow", "Slow", "count", on_card=True),
             Column("watch", "To watch", "count"),
@@ -184,6 +184,9 @@ def _stages(ctx: Context, facts: Facts, as_of: str) -> None:
         row_id="name",
         noun="stage",
         title=lambda row: f"**{plain(row['name'])}**",
+        card_action=lambda row: ctx.link(
+            URL_PATH, f"Show {row['documents']:,}", type=row["document_type"], stage=row["state"]
+        ),
     )
 
 
@@ -209,10 +212,10 @@ def _rows(ctx: Context, facts: Facts) -> None:
             ctx,
             _in_words(ctx, rows),
             (
-                Column("number", "Document", "id", on_card=True),
-                Column("kind", "Type"),
+                Column("number", "Document", "id"),
+                Column("kind", "Type", on_card=True),
                 Column("business_unit", "Unit"),
-                Column("state", "Stands at", "words", on_card=True),
+                Column("state", "Stands at", "words"),
                 Column("age_s", "In this stage", "elapsed", on_card=True, help="Until the log's last event, wall clock."),
                 Column("slower", "Slower than", "share", on_card=True, help=f"Of its peers: {PEERS}."),
                 Column("p50_s", "Peers: half within", "elapsed"),
@@ -224,7 +227,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
             key="stuck.imported.rows",
             row_id="document_id",
             noun="document",
-            title=lambda row: f"**{plain(row['number'])}** · {plain(row['state'])}",
+            title=lambda row: f"**{plain(row['number'])}** · {plain(words(row['state']))}",
             card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
             there=int(rows["found"].iloc[0]),
             everything=lambda: _in_words(ctx, asked(most=ask.EVERY_ROW)),

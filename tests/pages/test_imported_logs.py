@@ -340,6 +340,19 @@ def test_the_overview_of_a_log_leads_to_the_pages_that_say_more(beside):
     assert all(f"log={LOG}" in link.query_string for link in links)
 
 
+@pytest.mark.parametrize("page", ["overview", "cycle-time", "stuck", "exception-rate"])
+def test_on_a_phone_every_card_of_a_log_opens_what_it_counts(beside, troubled, monkeypatch, page):
+    monkeypatch.setattr("pages.screen.is_narrow", lambda: True)
+    app = beside.look(page, person=LEADER, **(ALL_OF_IT | {"log": "troubled" if page == "exception-rate" else LOG}))
+    assert not app.exception
+    labels = [link.proto.label for link in app.main.get("page_link")]
+    assert {"overview": "How long", "cycle-time": "Show 32", "stuck": "Show 2", "exception-rate": "Show 2"}[
+        page
+    ] in labels
+    if page not in {"overview", "exception-rate"}:
+        assert "Trace" in labels
+
+
 # -- the trace ---------------------------------------------------------------------------------------------------------------
 
 
