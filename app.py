@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import streamlit as st
 import structlog
 
-from pages import PAGES, Page, offered, screen
+from pages import PAGES, Page, imported, offered, screen
 from pages.context import ACTED_AT, Context
 from pages.filters import say_address
 from pages.format import words
@@ -27,7 +27,9 @@ from sync_engine.control import access
 from sync_engine.control.roles import LANDING, Role
 from sync_engine.database.connections import Database
 from sync_engine.insight.reports import Cache, DatabaseAway, Reports, Unanswered
+from sync_engine.insight.reports import imported as ask
 from sync_engine.insight.reports.everywhere import business_units, visit
+from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.opening import open_database
 from sync_engine.settings import Settings
 
@@ -93,6 +95,7 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
     begun = visit(reports)
     narrow = screen.is_narrow()
     pages = offered(session.person.roles)
+    log = imported.asked_for(begun.logs)
     ctx = Context(
         settings=settings,
         app=app,
@@ -100,11 +103,13 @@ def draw(settings: Settings, app: sa.Engine, gate: sa.Engine, cache: Cache) -> N
         reports=reports,
         moment=begun.moment,
         feeds=begun.feeds,
-        units=business_units(reports),
+        units=business_units(reports) if log == OWN_LOG else ask.units(reports, log),
         zone=zone(),
         narrow=narrow,
         dark=st.context.theme.type == "dark",
         people=partial(access.people, gate),
+        log=log,
+        logs=begun.logs,
     )
     first = landing(session.person.roles, pages)
     for page in pages:
@@ -136,7 +141,10 @@ def guarded(page: Page, ctx: Context) -> None:
         no_permission(f"Your role does not open this page; it takes one of these: {named}. Ask whoever gives out application roles, if you need it.")  # fmt: skip
         return
     try:
-        page.render(ctx)
+        if ctx.is_imported and page.LACKS:
+            imported.cannot_say(ctx, page, offered(ctx.person.roles))
+        else:
+            page.render(ctx)
     except DatabaseAway:
         raise
     except Unanswered as error:

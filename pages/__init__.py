@@ -53,6 +53,8 @@ class Page(Protocol):
     ROLES: frozenset[Role]
     SECTION: str
     ICON: str
+    LACKS: str
+    """What it lives on and an imported log does not carry; empty: it answers for any log."""
     render: Callable[[Context], None]
 
 

@@ -19,6 +19,7 @@ URL_PATH = "alerts"
 ROLES = frozenset(Role)
 SECTION = "Today"
 ICON = ":material/notifications:"
+LACKS = "rules, owners and deadlines: alerts watch our own documents and the systems we read"
 
 VIEW = Switch("view", "Show", {"inbox": "Inbox", "rules": "Rules", "notices": "Told outside"})
 

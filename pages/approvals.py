@@ -27,6 +27,7 @@ URL_PATH = approvals_parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/approval:"
+LACKS = "who was asked for a decision, when, and by whose calendar"
 SYSTEMS = ("coupa", "servicenow")
 """Where decisions are taken: their silence makes every figure here doubtful."""
 

@@ -24,6 +24,7 @@ URL_PATH = "audit"
 ROLES = frozenset({Role.AUDITOR, Role.FINANCE_LEADER, Role.FINANCE_OPERATIONS, Role.INTEGRATION_SUPPORT})
 SECTION = "Look up"
 ICON = ":material/fact_check:"
+LACKS = "sessions, commands and controls: an audit looks at what was done here"
 
 LISTS = {
     "decisions": "Who approved what",

@@ -18,13 +18,17 @@ from sync_engine.control.commands import Answered
 from sync_engine.control.roles import RULES, Action
 from sync_engine.insight.reports import Reports
 from sync_engine.insight.reports.everywhere import BusinessUnit, Feed, Moment
+from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.settings import Settings
 
 ACTED_AT = "finsync.acted_at"
 """When this browser session last asked for something: older remembered answers are not shown to it."""
 
-CARRIED = ("as", "period", "since", "until", "unit")
-"""What a link takes along from page to page: who is asking (evaluation only), and the two filters every page has."""
+LOG = "log"
+"""The parameter that says which log a page speaks of, where it is not our own."""
+
+CARRIED = ("as", "period", "since", "until", "unit", LOG)
+"""What a link takes along from page to page: who is asking (evaluation only), the two filters every page has, and the log."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Context:
     feeds: tuple[Feed, ...]
     """How far every system has been read."""
     units: tuple[BusinessUnit, ...]
+    """Those the person may see; of an imported log, those that its documents belong to."""
     zone: ZoneInfo
     narrow: bool
     dark: bool
@@ -48,6 +53,15 @@ class Context:
     """The pages this person may open, by URL path."""
     url_path: str = ""
     """Of the page being drawn."""
+    log: str = OWN_LOG
+    """Which log the page speaks of: our own, or the imported one that the address names."""
+    logs: tuple[str, ...] = ()
+    """The imported logs there are."""
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the page speaks of a log of another maker."""
+        return self.log != OWN_LOG
 
     @property
     def person(self) -> Person:
@@ -111,6 +125,7 @@ class Context:
         # What the address says wrongly is not passed on: a unit this person does not see stands in no link of theirs.
         known = {unit.code for unit in self.units}
         kept["unit"] = [code for code in kept.get("unit", ()) if code in known]
+        kept[LOG] = [self.log] if self.is_imported else []
         merged: dict[str, Any] = {name: values[0] if len(values) == 1 else values for name, values in kept.items()}
         merged.update(changes)
         return {name: value for name, value in merged.items() if value not in (None, "", [])}

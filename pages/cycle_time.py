@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import cycle_time_charts, filters, frame, switches
+from pages import cycle_time_charts, cycle_time_imported, filters, frame, imported, switches
 from pages import cycle_time_figures as figures
 from pages import cycle_time_parts as parts
 from pages.context import Context
@@ -16,12 +16,10 @@ from pages.cycle_time_parts import CLOCK, STOP, Facts
 from pages.filters import Filters
 from pages.format import NOTHING, count, plain
 from pages.frame import Said
-from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.reports.cycle_time import STAGES, Surroundings
-from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.insight.statistics import FEW
 
 TITLE = "Cycle time"
@@ -30,6 +28,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/timer:"
+LACKS = ""
 
 SHOWN = {
     "ordered": ("Ordered in the period, slowest first", "First submit to order"),
@@ -45,15 +44,17 @@ NARROWED = ("show", "stage", "week")
 
 def render(ctx: Context) -> None:
     """The page."""
+    if ctx.is_imported:
+        cycle_time_imported.render(ctx)
+        return
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx)
     around = ask.surroundings(ctx.reports)
-    log = Switch("log", "Log", {name: "Our own" if name == OWN_LOG else plain(name) for name in around.logs})
-    switches.draw(STOP, CLOCK, *([log] if len(around.logs) > 1 else []))
+    imported.draw(ctx, STOP, CLOCK)
     switches.complain(
-        {"stop": STOP.options, "clock": CLOCK.options, "show": SHOWN, "stage": STAGES, "log": log.options, "chart": CHART.options, "compare": COMPARE.options}
+        {"stop": STOP.options, "clock": CLOCK.options, "show": SHOWN, "stage": STAGES, "chart": CHART.options, "compare": COMPARE.options}
     )  # fmt: skip
-    facts = _gather(ctx, chosen, switches.read(log), around)
+    facts = _gather(ctx, chosen, around)
     if (
         not facts.cohort.submitted
         and not facts.figures.of("ordered").documents
@@ -80,7 +81,7 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, figures.DEFINITIONS)
 
 
-def _gather(ctx: Context, chosen: Filters, source: str, around: Surroundings) -> Facts:
+def _gather(ctx: Context, chosen: Filters, around: Surroundings) -> Facts:
     stop: Any = switches.read(STOP)
     clock: Any = switches.read(CLOCK)
     since, until, units, reports, zone = (
@@ -98,12 +99,11 @@ def _gather(ctx: Context, chosen: Filters, source: str, around: Surroundings) ->
         until=until,
         clock=clock,
         zone=zone,
-        source=source,
     )
-    cohort, weeks = ask.cohort(reports, units, since=since, until=until, zone=zone, source=source)
-    honest = ask.honest(reports, units, since=since, until=until, as_of=ctx.moment.as_of, clock=clock, source=source)
+    cohort, weeks = ask.cohort(reports, units, since=since, until=until, zone=zone)
+    honest = ask.honest(reports, units, since=since, until=until, as_of=ctx.moment.as_of, clock=clock)
     promised_s = around.promised_s.get(clock) if stop == "ordered" else None
-    return Facts(chosen, stop, clock, found, cohort, weeks, honest, source, around.versions, promised_s)
+    return Facts(chosen, stop, clock, found, cohort, weeks, honest, around.versions, promised_s)
 
 
 def _answer(facts: Facts) -> str:
@@ -129,7 +129,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
     which: Any = switches.one_of("show", SHOWN) or facts.stop
     heading, measured = SHOWN[which]
     period, stage, week = facts.chosen.period, switches.one_of("stage", STAGES), st.query_params.get("week")
-    asked: dict[str, Any] = {"since": period.since, "until": period.until, "as_of": ctx.moment.as_of, "which": which, "clock": facts.clock, "source": facts.source}  # fmt: skip
+    asked: dict[str, Any] = {"since": period.since, "until": period.until, "as_of": ctx.moment.as_of, "which": which, "clock": facts.clock}  # fmt: skip
     is_narrowed = stage is not None or week is not None
     rows = ask.rows(ctx.reports, facts.chosen.units, **asked, most=ask.EVERY_ROW if is_narrowed else ask.MOST_ROWS)
     there = int(rows["found"].iloc[0]) if len(rows) and not is_narrowed else None
@@ -142,7 +142,6 @@ def _rows(ctx: Context, facts: Facts) -> None:
             stop=which,
             clock=facts.clock,
             stage=stage,
-            source=facts.source,
         )
         rows = rows.merge(inside, on="document_id").sort_values("stage_s", ascending=False)
         heading = f"{STAGES[stage][0]}: longest first"
@@ -210,10 +209,10 @@ def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
     if not _is_filtered(chosen) and (said.stale or all(source.age_s is None for source in said.sources)):
         frame.no_data(ctx, said)
         return
-    dropped = [name for name, is_set in (("the period", True), ("business units", chosen.units is not None)) if is_set]
-    frame.nothing_matches(
-        f"requisitions submitted, ordered or posted in the {chosen.period.name}", dropped, names=(*NARROWED,)
-    )
+    if chosen.units is not None:
+        frame.nothing_matches(f"requisitions submitted, ordered or posted {chosen.period.within}", ["the period", "business units"], names=NARROWED)  # fmt: skip
+    else:
+        imported.outside(ctx, said, chosen.period, "No requisition was submitted, ordered or posted", **switches.kept(STOP.name, CLOCK.name))  # fmt: skip
 
 
 def _is_filtered(chosen: Filters) -> bool:

@@ -52,7 +52,7 @@ def scale(facts: Facts, longest_s: float) -> tuple[float, str]:
 
 def _asked(facts: Facts) -> dict[str, Any]:
     period = facts.chosen.period
-    return {"since": period.since, "until": period.until, "stop": facts.stop, "clock": facts.clock, "source": facts.source}  # fmt: skip
+    return {"since": period.since, "until": period.until, "stop": facts.stop, "clock": facts.clock}  # fmt: skip
 
 
 def _said(facts: Facts) -> str:
@@ -301,7 +301,7 @@ def _ticks(facts: Facts, low: float, high: float, *, narrow: bool) -> list[tuple
 
 def _flow(ctx: Context, facts: Facts) -> None:
     found = ask.flow(
-        ctx.reports, facts.chosen.units, since=facts.chosen.period.since, as_of=ctx.moment.as_of, zone=ctx.zone.key, source=facts.source,
+        ctx.reports, facts.chosen.units, since=facts.chosen.period.since, as_of=ctx.moment.as_of, zone=ctx.zone.key,
     )  # fmt: skip
     days = found.days
     if days.empty:

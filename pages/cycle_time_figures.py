@@ -72,7 +72,7 @@ def _reported(
     def reported(evening: date) -> Reported:
         period = facts.chosen.period
         found = explain.as_reported(
-            ctx.reports, measures, facts.chosen.units, since=period.since, until=period.until, evening=evening, source=facts.source,
+            ctx.reports, measures, facts.chosen.units, since=period.since, until=period.until, evening=evening,
         )  # fmt: skip
         return Reported(
             spoken({name: found.then.get(name, explain.NOTHING) for name in measures}),

@@ -22,7 +22,7 @@ MOST_UNITS = 25
 def draw(ctx: Context, facts: Facts) -> None:
     """The matrix; where there is no room for one, its rows."""
     period = facts.chosen.period
-    found = ask.heat(ctx.reports, facts.chosen.units, since=period.since, until=period.until, clock=facts.clock, source=facts.source)  # fmt: skip
+    found = ask.heat(ctx.reports, facts.chosen.units, since=period.since, until=period.until, clock=facts.clock)  # fmt: skip
     found = found[found["stage"].isin(list(STAGES))]
     if found.empty:
         frame.nothing_happened(f"No requisition left a stage in the {period.name}.")

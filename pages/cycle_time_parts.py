@@ -16,7 +16,6 @@ from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.reports.cycle_time import STAGES, Clock, Cohort, Figures, Honest, Stop
-from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.insight.statistics import FEW, SOME
 
 URL_PATH = "cycle-time"
@@ -36,7 +35,6 @@ class Facts:
     cohort: Cohort
     weeks: pd.DataFrame
     honest: Honest
-    source: str = OWN_LOG
     versions: tuple[tuple[str, datetime], ...] = ()
     promised_s: float | None = None
     """What is promised for the way that is looked at, in its clock; None: nothing is."""
@@ -53,7 +51,7 @@ class Facts:
 
     def links(self) -> dict[str, Any]:
         """What a link within this page keeps."""
-        return switches.kept(STOP.name, CLOCK.name, "log", "chart", "compare")
+        return switches.kept(STOP.name, CLOCK.name, "chart", "compare")
 
 
 # -- where the time goes ---------------------------------------------------------------------------------------------------
@@ -62,7 +60,7 @@ class Facts:
 def stages(ctx: Context, facts: Facts) -> None:
     period = facts.chosen.period
     found = ask.stages(
-        ctx.reports, facts.chosen.units, since=period.since, until=period.until, stop=facts.stop, clock=facts.clock, source=facts.source,
+        ctx.reports, facts.chosen.units, since=period.since, until=period.until, stop=facts.stop, clock=facts.clock,
     )  # fmt: skip
     found = found[found["total_s"] > 0]
     if found.empty:

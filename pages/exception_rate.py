@@ -11,10 +11,10 @@ import streamlit as st
 
 from pages import exception_rate_backlog as backlog
 from pages import exception_rate_compare as compare
+from pages import exception_rate_imported, filters, frame, imported, switches
 from pages import exception_rate_parts as parts
 from pages import exception_rate_times as times
 from pages import exception_rate_yield as first_pass
-from pages import filters, frame, switches
 from pages.context import Context
 from pages.exception_rate_parts import Facts
 from pages.filters import Choice, Filters
@@ -47,6 +47,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/troubleshoot:"
+LACKS = ""
 
 CHOICES = (
     Choice("type", "Type", STUCK_TYPES, lambda name: sentence(DOCUMENT_TYPES[name])),
@@ -98,8 +99,12 @@ DEFINITIONS = (
 
 def render(ctx: Context) -> None:
     """The page."""
+    if ctx.is_imported:
+        exception_rate_imported.render(ctx)
+        return
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx, CHOICES)
+    imported.draw(ctx)
     switches.complain({"show": SHOWN, "code": KINDS, "yield": first_pass.SHOWN, "kind": AS_INTENDED})
     facts = _gather(ctx, chosen)
     now = facts.rates.of()

@@ -26,6 +26,7 @@ ROLES = frozenset(
 )
 SECTION = "Today"
 ICON = ":material/inbox:"
+LACKS = "exceptions, and nothing can be reprocessed for it: its documents live in systems that we do not move"
 
 GROUPS_SHOWN = 4
 SOON_DAYS = 5

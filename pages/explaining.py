@@ -193,7 +193,12 @@ def _fresh(explained: Explained) -> str:
         else f"{plain(source.title)} {duration(source.age_s)} ago{', silent' if source.is_stale else ''}"
         for source in explained.sources
     ]
-    return f"{when(explained.ctx.moment.as_of, explained.ctx.zone)}; {', '.join(said) or 'no system is connected yet'}."
+    none = (
+        f"the imported log {plain(explained.ctx.log)}, as it was read"
+        if explained.ctx.is_imported
+        else "no system is connected yet"
+    )
+    return f"{when(explained.ctx.moment.as_of, explained.ctx.zone)}; {', '.join(said) or none}."
 
 
 def _past(ctx: Context, explained: Explained) -> None:

@@ -13,14 +13,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages import explaining, exporting, filters, marks
-from pages.context import Context
+from pages import explaining, exporting, filters, marks, switches
+from pages.context import LOG, Context
 from pages.explaining import Definition, Explained, Explainer, LeftOut
 from pages.exporting import Exported
 from pages.format import count, day, duration, plain, when
 from pages.marks import Marks
 from sync_engine.insight.reports import DatabaseAway, Unanswered
 from sync_engine.insight.reports.everywhere import Source, sources
+from sync_engine.insight.reports.reading import OWN_LOG
 
 FRESH_EVERY_S = 15
 
@@ -62,8 +63,10 @@ def begin(ctx: Context, question: str) -> Said:
         st.info(ctx.moment.behind, icon=":material/update:")
     st.title(question, anchor=False)
     place = st.empty()
-    found = sources(ctx.feeds, ctx.moment.as_of)
+    # How fresh our own systems are says nothing of another maker's log.
+    found = () if ctx.is_imported else sources(ctx.feeds, ctx.moment.as_of)
     _freshness(ctx, found)
+    switches.complain({LOG: (OWN_LOG, ctx.log)})
     return Said(place, found)
 
 
@@ -92,7 +95,9 @@ def _freshness(ctx: Context, found: Sequence[Source]) -> None:
                     else "Read; no news yet"
                 )
                 st.badge(f"{plain(source.title)}: {duration(source.age_s)} ago", color="green", help=help_text)
-        if not found:
+        if ctx.is_imported:
+            st.badge(f"Imported log: {plain(ctx.log)}", icon=":material/upload_file:", color="blue", help="As it was read from its files; it does not go on by itself.")  # fmt: skip
+        elif not found:
             st.badge("No system is connected yet", color="gray")
         st.caption(f"As of {when(ctx.moment.as_of, ctx.zone)}, times in {ctx.zone.key}", width="content")
 
@@ -265,7 +270,7 @@ def explain(ctx: Context, definitions: Sequence[Definition]) -> None:
         slow = sorted(ctx.reports.asked, key=lambda question: -question[1])[:3]
         asked = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in slow)
         st.caption(
-            f"As of {when(ctx.moment.as_of, ctx.zone)} ({ctx.zone.key}). Amounts in group currency at the rate of the day a document was received. {count(len(ctx.reports.asked), 'question')} to the database; slowest: {asked}."
+            f"As of {when(ctx.moment.as_of, ctx.zone)} ({ctx.zone.key}). {'' if ctx.is_imported else 'Amounts in group currency at the rate of the day a document was received. '}{count(len(ctx.reports.asked), 'question')} to the database; slowest: {asked}."
         )
 
 

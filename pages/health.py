@@ -23,6 +23,7 @@ URL_PATH = "health"
 ROLES = frozenset(Role)
 SECTION = "Look up"
 ICON = ":material/monitor_heart:"
+LACKS = "calls and feeds: it was read from a file"
 
 SHOWN = ("systems", "waiting", "failed", "feeds", "parked", "unsettled")
 

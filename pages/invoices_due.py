@@ -33,6 +33,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/event_upcoming:"
+LACKS = "due dates, discounts and payment runs"
 
 REASON = Choice("reason", "Stands because", sorted(WAYS), sentence)
 

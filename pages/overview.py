@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, overview_alerts, overview_parts, switches
+from pages import filters, frame, imported, overview_alerts, overview_imported, overview_parts, switches
 from pages import overview_figures as figures
 from pages.context import Context
 from pages.format import (
@@ -29,12 +29,16 @@ URL_PATH = "overview"
 ROLES = frozenset(Role)
 SECTION = "Today"
 ICON = ":material/space_dashboard:"
+LACKS = ""
 
 SHOWN = ("gap", "stuck", "risk", "ledger")
 
 
 def render(ctx: Context) -> None:
     """The page."""
+    if ctx.is_imported:
+        overview_imported.render(ctx)
+        return
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx)
     view = _view(ctx)
@@ -69,7 +73,7 @@ def _view(ctx: Context) -> Role:
     own = next((role for role in Role if role in ctx.person.roles), Role.FINANCE_LEADER)
     order = [own, *(role for role in Role if role is not own)]
     view = Switch("view", "Figures for", {role.value: figures.NAMES[role] for role in order})
-    switches.draw(view)
+    imported.draw(ctx, view)
     switches.complain({"view": view.options})
     return Role(switches.read(view))
 

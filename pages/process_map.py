@@ -10,18 +10,17 @@ from typing import Any
 
 import streamlit as st
 
-from pages import charts, charts_map, exporting, filters, frame, switches
+from pages import charts, charts_map, exporting, filters, frame, imported, switches
 from pages import process_map_parts as parts
 from pages.charts_map import Drawn, Words
 from pages.context import Context
 from pages.filters import Choice, Filters, put, put_all
-from pages.format import DOCUMENT_TYPES, count, day, duration, percent, plain, sentence, visible, words
+from pages.format import DOCUMENT_TYPES, count, duration, percent, plain, sentence, visible, words
 from pages.frame import Definition, Explainer, Figure, Said
 from pages.process_map_parts import METRIC, Facts
 from pages.switches import Switch
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import process_map as ask
-from sync_engine.insight.reports.cycle_time import surroundings
 from sync_engine.insight.reports.process_map import REVISIONS, Asked, Straight
 from sync_engine.insight.reports.reading import OWN_LOG
 
@@ -31,6 +30,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/account_tree:"
+LACKS = ""
 
 USUAL = ("requisition", "purchase_order", "goods_receipt", "invoice")
 """Shown unless the reader chooses types: the four that carry a purchase."""
@@ -53,16 +53,14 @@ DEFINITIONS = (
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
-    logs = surroundings(ctx.reports).logs
-    log = Switch("log", "Log", {name: "Our own" if name == OWN_LOG else plain(name) for name in logs})
-    source = switches.read(log)
+    source = ctx.log
     choices = _choices(ctx, source)
     chosen = filters.row(ctx, choices)
     lane = Switch(
         "lane", "Documents", {name: parts.kind(name) for name in chosen.of("type") or _usual(source, choices[0])}
     )
-    switches.draw(METRIC, *([log] if len(logs) > 1 else []), *([lane] if ctx.narrow and lane.options else []))
-    switches.complain({"metric": METRIC.options, "log": log.options})
+    imported.draw(ctx, METRIC, *([lane] if ctx.narrow and lane.options else []))
+    switches.complain({"metric": METRIC.options})
     facts = _gather(ctx, chosen, source)
     if facts.steps.empty:
         said.answer("There is nothing to draw here.")
@@ -238,16 +236,11 @@ def _clicked() -> None:
 
 def _empty(ctx: Context, said: Said, chosen: Filters, source: str) -> None:
     dropped = [name for name, is_set in (("types", chosen.of("type")), ("business units", chosen.units)) if is_set]
-    reaches = ask.span(ctx.reports, source)
-    if not ctx.units and not ctx.person.sees_all:
+    if not ctx.units and not ctx.person.sees_all and source == OWN_LOG:
         frame.no_permission(
             "No business unit has been given to you, so nothing can be shown. Ask for an application role such as “unit:DE-SOUTH”."
         )
     elif dropped:
         frame.nothing_matches("documents", dropped, names=("type", *parts.MARK))
-    elif reaches is None:
-        frame.no_data(ctx, said)
     else:
-        first, last = (moment.astimezone(ctx.zone).date() for moment in reaches)
-        frame.nothing_happened(f"Nothing moved {chosen.period.within}. What there is reaches from {day(first)} to {day(last)}.")  # fmt: skip
-        parts.link(ctx, "Show all of it", period=filters.CUSTOM, since=first.isoformat(), until=last.isoformat())
+        imported.outside(ctx, said, chosen.period, **switches.kept(*parts.KEPT))

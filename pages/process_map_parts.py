@@ -32,7 +32,7 @@ MARK = ("of", "before", "step", "then", "variant", "deviation", "revised")
 BEGINNING = "^"
 """In the address: the step with which a document begins, because an empty parameter is none."""
 
-KEPT = ("log", "metric", "type", "nodes", "edges", "revision")
+KEPT = ("metric", "type", "nodes", "edges", "revision")
 
 
 @dataclass(frozen=True)

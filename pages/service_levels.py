@@ -26,6 +26,7 @@ URL_PATH = "service-levels"
 ROLES = frozenset(Role)
 SECTION = "Today"
 ICON = ":material/target:"
+LACKS = "the activities that our objectives begin and end with, nor working calendars, so no deadline can be said"
 
 SOURCES = {
     "requisition": ("coupa", "servicenow"),

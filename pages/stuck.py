@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, stuck_rows, switches
+from pages import filters, frame, imported, stuck_imported, stuck_rows, switches
 from pages import stuck_parts as parts
 from pages.context import Context
 from pages.filters import Choice, Filters
@@ -39,6 +39,7 @@ URL_PATH = parts.URL_PATH
 ROLES = frozenset(Role)
 SECTION = "Flow"
 ICON = ":material/hourglass_top:"
+LACKS = ""
 
 CHOICES = (
     Choice("type", "Type", STUCK_TYPES, lambda name: sentence(DOCUMENT_TYPES[name])),
@@ -79,9 +80,13 @@ DEFINITIONS = (
 
 def render(ctx: Context) -> None:
     """The page."""
+    if ctx.is_imported:
+        stuck_imported.render(ctx)
+        return
     said = frame.begin(ctx, QUESTION)
     choices = (*CHOICES, *_more_choices(ctx))
     chosen = filters.row(ctx, choices, with_period=False)
+    imported.draw(ctx)
     switches.complain({"level": (*LEVELS, "all"), "because": BECAUSE, "taken": ("no",)})
     asked = ask.Asked(
         ctx.moment.as_of,

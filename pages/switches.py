@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from pages.context import Context
-from pages.filters import put
+from pages.filters import address, put, put_all
 from pages.format import count
 
 
@@ -23,6 +23,8 @@ class Switch:
     name: str
     title: str
     options: Mapping[str, str]
+    is_other_matter: bool = False
+    """What else was chosen on the page is of what was shown before, and goes; who is asking and the period stay."""
 
     @property
     def default(self) -> str:
@@ -56,13 +58,17 @@ def draw(*switches: Switch) -> None:
                 format_func=switch.options.__getitem__,
                 required=True,
                 on_change=_write,
-                args=(switch.name, switch.default, key),
+                args=(switch, key),
             )
 
 
-def _write(name: str, default: str, key: str) -> None:
-    chosen = st.session_state[key] or default
-    put(name, None if chosen == default else chosen)
+def _write(switch: Switch, key: str) -> None:
+    chosen = st.session_state[key] or switch.default
+    value = None if chosen == switch.default else chosen
+    if switch.is_other_matter:
+        put_all(dict.fromkeys(set(address()) - {"as", "period", "since", "until"}) | {switch.name: value})
+    else:
+        put(switch.name, value)
 
 
 def complain(known: Mapping[str, Collection[str]]) -> None:

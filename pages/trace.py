@@ -7,13 +7,27 @@ from uuid import UUID
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, trace_cancel, trace_said, trace_views
+from pages import filters, frame, trace_cancel, trace_imported, trace_said, trace_views
 from pages.context import Context
-from pages.format import DOCUMENT_TYPES, count, day, due_words, duration, money, plain, system, visible, when, words
+from pages.format import (
+    DOCUMENT_TYPES,
+    count,
+    day,
+    due_words,
+    duration,
+    money,
+    plain,
+    sentence,
+    system,
+    visible,
+    when,
+    words,
+)
 from pages.frame import Definition
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import trace as ask
+from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.insight.reports.trace import Family
 from sync_engine.model.exceptions import kind_of
 
@@ -23,6 +37,7 @@ URL_PATH = "trace"
 ROLES = frozenset(Role)
 SECTION = "Look up"
 ICON = ":material/timeline:"
+LACKS = ""
 
 VIEWS: dict[str, tuple[str, Callable[[Context, dict[str, Any], Family], None]]] = {
     "timeline": ("Timeline", trace_views.timeline),
@@ -71,7 +86,7 @@ def render(ctx: Context) -> None:
     text = _search_box()
     document_id = _document_in_url()
     if document_id is None and text:
-        found = ask.search(ctx.reports, text)
+        found = ask.search(ctx.reports, text, ctx.log if ctx.is_imported else None)
         exact = found[found["exact"].astype(bool)]
         if len(exact) == 1 or len(found) == 1:
             document_id = (exact if len(exact) == 1 else found).iloc[0]["document_id"]
@@ -169,7 +184,18 @@ def _document(ctx: Context, said: frame.Said, document_id: UUID) -> None:
             f"If it exists, it belongs to a unit that has not been given to you: you see {plain(units)}."
         )
         return
+    if ctx.is_imported and document["source"] != ctx.log:
+        said.answer(f"This document is not of the log {plain(ctx.log)}.")
+        ctx.link(URL_PATH, "Open it in its own log", log=None if document["source"] == OWN_LOG else document["source"], document=str(document_id))  # fmt: skip
+        return
     family = ask.family(ctx.reports, document_id)
+    if document["source"] != OWN_LOG:
+        said.answer(trace_imported.answer(ctx, document))
+        trace_imported.head(ctx, document)
+        _family(ctx, document, family)
+        with frame.part("Its events"):
+            trace_imported.events(ctx, document)
+        return
     cases = [case for case in ask.cases(ctx.reports, [document_id]) if case["closed_at"] is None]
     said.answer(_answer(document, cases))
     _head(ctx, document, cases)
@@ -311,14 +337,14 @@ def _family(ctx: Context, document: dict[str, Any], family: Family) -> None:
         ),
         st.grid("auto", min_column_width=210, gap="small"),
     ):
-        for kind in FLOW_ORDER:
+        for kind in dict.fromkeys((*FLOW_ORDER, *(row["document_type"] for row in family.documents))):
             rows = sorted(
                 (row for row in family.documents if row["document_type"] == kind),
                 key=lambda row: (family.names[row["document_id"]], str(row["number"])),
             )
             if rows:
                 with st.container(border=True, gap="xsmall"):
-                    st.caption(DOCUMENT_TYPES[kind].capitalize())
+                    st.caption(plain(sentence(DOCUMENT_TYPES.get(kind, kind))))
                     for row in rows[:12]:
                         _relative(
                             ctx,

@@ -4,10 +4,11 @@
 -- name: visit(most)^
 -- What every visit begins with, in one answer: the time a page speaks of (the database's, or where a past that is still being produced
 -- has come to; begins_at and ends_at are NULL otherwise), the newest recording, since when recordings wait to be folded, how many
--- documents (up to :most) wait to be looked at, and each feed as it stands. What a system said is shown to sessions that see every
--- unit: it may quote any document.
+-- documents (up to :most) wait to be looked at, the imported logs there are figures of, and each feed as it stands. What a system said
+-- is shown to sessions that see every unit: it may quote any document.
 SELECT business_now() AS as_of, p.begins_at, p.ends_at, (SELECT recording_id FROM recording ORDER BY recording_id DESC LIMIT 1) AS recording_id,
        (SELECT recorded_at FROM recording WHERE folded_at IS NULL ORDER BY written_order LIMIT 1) AS unfolded_since, documents_to_look_at(:most) AS to_look_at,
+       ARRAY(SELECT source FROM rollup_begun WHERE source <> 'finsync' ORDER BY source) AS logs,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('system', f.system, 'title', s.title, 'feed', f.feed, 'complete_until', f.complete_until, 'last_success_at', f.last_success_at,
                    'silent_after_s', f.silent_after_s, 'consecutive_failures', f.consecutive_failures, 'last_error', CASE WHEN session_sees_all() THEN f.last_error ELSE '' END)
                    ORDER BY f.system, f.feed), '[]') FROM feed_state f JOIN system_state s USING (system)) AS feeds
@@ -247,9 +248,9 @@ SELECT r.job_id, r.planned_at, r.engine_id, r.started_at, r.finished_at,
   LEFT JOIN planned p USING (job_id)
  ORDER BY r.started_at DESC LIMIT :limit;
 
--- name: search(text, prefix)
+-- name: search(text, prefix, log)
 -- Documents by any number of any system: exact ones first, then those that begin so. :text and :prefix in lower case. The number a
--- supplier gave an invoice is kept behind the supplier's, for two suppliers may use the same one.
+-- supplier gave an invoice is kept behind the supplier's, for two suppliers may use the same one. Of one :log alone, or of all (NULL).
 SELECT * FROM (
     SELECT DISTINCT ON (d.document_id) d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.currency, d.amount, d.state, d.submitted_at,
            h.system AS found_as_system, h.kind AS found_as_kind, h.external_id AS found_as, h.exact
@@ -262,6 +263,7 @@ SELECT * FROM (
             UNION ALL
             SELECT document_id, 'finsync', 'correlation id', correlation_id::text, true FROM document WHERE correlation_id::text = :text OR document_id::text = :text) h
       JOIN document d USING (document_id)
+     WHERE :log::text IS NULL OR d.source = :log
      ORDER BY d.document_id, h.exact DESC) found
  ORDER BY exact DESC, submitted_at DESC LIMIT 50;
 

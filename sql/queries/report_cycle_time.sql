@@ -2,12 +2,9 @@
 -- period holds, not what history does. Percentiles are of those rows, so that a figure is exactly that of the rows it opens.
 
 -- name: surroundings()
--- The logs there are figures of ('log', its name, when it was first folded), the versions of the configuration that followed an earlier
--- one ('version', its kind, when it came into force): what a curve may break at, and the promise for the way from requisition to
--- order ('promise', its clock, its seconds in `s`).
-SELECT 'log' AS kind, source AS name, learned_on::timestamptz AS at, NULL::float8 AS s FROM rollup_begun
-UNION ALL
-SELECT 'version', kind, promoted_at, NULL
+-- The versions of the configuration that followed an earlier one ('version', its kind, when it came into force): what a curve may
+-- break at, and the promise for the way from requisition to order ('promise', its clock, its seconds in `s`).
+SELECT 'version' AS kind, kind AS name, promoted_at AS at, NULL::float8 AS s
   FROM (SELECT kind, promoted_at, row_number() OVER (PARTITION BY kind ORDER BY promoted_at, version) AS place FROM config_version) v
  WHERE place > 1
 UNION ALL

@@ -144,12 +144,13 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
  ORDER BY t.priority, t.due_at, t.work_item_id;
 
 -- name: lock_documents(document_id)
--- The documents as they are now, held until the transaction ends, in id order so that two holders never cross.
+-- The documents as they are now, held until the transaction ends, in id order so that two holders never cross. Ours alone: what an
+-- imported log tells of is never moved.
 SELECT d.document_id, d.document_type, d.correlation_id, d.number, d.title, d.business_unit, d.company_code, d.source_system,
        d.state, d.approval_status, d.posting_status, d.state_since, d.version, d.payload_version, d.currency, d.amount,
        d.group_amount, d.supplier, d.supplier_name, d.requester, d.submitted_at, d.need_by_on, d.due_on, d.source_at, d.closed_at, d.last_event_seq
   FROM document d
- WHERE d.document_id = ANY (:document_id::uuid[])
+ WHERE d.document_id = ANY (:document_id::uuid[]) AND d.source = 'finsync'
  ORDER BY d.document_id
    FOR UPDATE;
 

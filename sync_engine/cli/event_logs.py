@@ -109,6 +109,9 @@ def _tell(done: dict[str, Any]) -> None:
     ):
         if done.get(count):
             typer.echo(f"  {done[count]} {says}")
+    typer.echo(
+        '  the pages show it under the switch "Log" as soon as an engine has counted it (`finsync up`, `finsync engine`)'
+    )
 
 
 @event_logs.command("cycle-time")

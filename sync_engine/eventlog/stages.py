@@ -40,6 +40,7 @@ _STAGES = [
     (r"approv(ed|al granted|e\b)|approval$|release requisition", "approved"),
     (r"review|analy[sz]e|submit|check|validat",                  "awaiting_approval"),
     (r"requisition|purchase request",                            "awaiting_approval"),
+    (r"\b(case|file|process|order|invoice)\b.*\b(closed?|completed?|ended|finished|archived)\b|\b(close|complete|archive) (the )?(case|file|process)\b", "closed"),
 ]
 # What kind of object a name speaks of, most specific first: an event moves the object its activity speaks of.
 _KINDS = [
@@ -63,6 +64,8 @@ def guessed_stage(activity: str) -> str:
 
     >>> guessed_stage("Create Purchase Order"), guessed_stage("Remove Payment Block"), guessed_stage("examine casually")
     ('ordered', 'payment_ready', 'examine casually')
+    >>> guessed_stage("Case Closed"), guessed_stage("Close invoice dispute")
+    ('closed', 'in_review')
     """
     words = _words(activity)
     return next((stage for pattern, stage in _STAGES if re.search(pattern, words)), activity)

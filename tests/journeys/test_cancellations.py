@@ -70,6 +70,17 @@ def test_an_order_is_cancelled_in_sap_and_in_procurement_because_somebody_asks_f
     assert requisition
 
 
+def test_an_order_of_an_imported_log_is_never_cancelled_here(house, buyer):
+    """It lives in another maker's systems, whatever its log calls it."""
+    _, _, order = ordered(house)
+    house.connection.execute("UPDATE document SET source = 'theirs' WHERE document_type = 'purchase_order'")
+    answered = house.ask(buyer, Action.CANCEL_ORDER, reason="Ordered at the wrong plant.", **order)
+    assert answered.status == "denied"
+    house.connection.execute("UPDATE document SET source = 'finsync' WHERE document_type = 'purchase_order'")
+    assert cancellation(house) is None
+    assert deletions(house) == 0
+
+
 def test_withdrawing_the_requisition_after_the_order_was_made_takes_the_order_back(house):
     requisition, _, _ = ordered(house)
     withdraw(house, requisition)

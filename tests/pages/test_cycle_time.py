@@ -256,9 +256,15 @@ def test_an_empty_house_says_that_nothing_has_come_in(empty_world):
     assert not app.metric
 
 
-def test_a_period_with_nothing_in_it_names_what_to_drop(books):
-    app = books.look(PAGE, person=LEADER, period="custom", since="2026-01-05", until="2026-01-06")
-    assert "Drop the period" in words_of(app)
+def test_a_period_with_nothing_in_it_says_where_there_is_something_or_which_filters_to_drop(books):
+    app = books.look(PAGE, person=LEADER, period="custom", since="2026-01-05", until="2026-01-06", clock="wall")
+    assert "No requisition was submitted, ordered or posted from 5 Jan 2026 to 6 Jan 2026. What there is reaches from" in words_of(app)  # fmt: skip
+    [link] = [one.proto.query_string for one in app.get("page_link") if one.proto.label == "Show all of it"]
+    assert "since=2026-08-24" in link
+    assert "clock=wall" in link
+    assert not app.metric
+    app = books.look(PAGE, person=LEADER, period="custom", since="2026-01-05", until="2026-01-06", unit="DE-NORTH")
+    assert "Drop the period or business units" in words_of(app)
     assert not app.metric
 
 

@@ -330,20 +330,17 @@ def flow(reports: Reports, units: Units, *, since: datetime, as_of: datetime, zo
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The logs there are figures of, our own first; when which kind of configuration was followed by a newer version; and the seconds
-    promised for the way from requisition to order, by clock."""
+    """When which kind of configuration was followed by a newer version; and the seconds promised for the way from requisition to order,
+    by clock."""
 
-    logs: tuple[str, ...]
     versions: tuple[tuple[str, datetime], ...]
     promised_s: dict[str, float]
 
 
 def surroundings(reports: Reports) -> Surroundings:
-    """What a filter offers and a curve may break at."""
+    """What a curve may break at, and what is promised."""
     found = reports.remembered("report_cycle_time.surroundings")
-    logs = sorted({row["name"] for row in found if row["kind"] == "log"} - {OWN_LOG})
     return Surroundings(
-        (OWN_LOG, *logs),
         tuple((row["name"], row["at"]) for row in found if row["kind"] == "version"),
         {row["name"]: row["s"] for row in found if row["kind"] == "promise"},
     )

@@ -86,6 +86,8 @@ class Visit:
 
     moment: Moment
     feeds: tuple[Feed, ...]
+    logs: tuple[str, ...]
+    """The imported logs there are figures of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def visit(reports: Reports) -> Visit:
         Feed(**feed | {name: _time(feed[name]) for name in ("complete_until", "last_success_at")})
         for feed in row["feeds"]
     )
-    return Visit(moment, tuple(feeds))
+    return Visit(moment, tuple(feeds), tuple(row["logs"]))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -1,0 +1,218 @@
+"""The page on cycle time for another maker's log: from a document's first event to its last, by type, where that time went, and which
+documents are behind it. Wall clock: a log names no working calendar.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages import charts, exporting, filters, frame, imported, switches
+from pages.context import Context
+from pages.filters import Filters
+from pages.format import count, duration, percent, plain, visible, words
+from pages.frame import Definition, Explainer, Figure, Said
+from pages.switches import Switch
+from pages.tables import Column, work_table
+from sync_engine.insight.reports import imported as ask
+from sync_engine.insight.reports.imported import Within
+from sync_engine.insight.statistics import FEW, SOME
+
+QUESTION = (
+    "How long do the documents of this log take from their first event to their last, and where does the time go?"
+)
+URL_PATH = "cycle-time"
+SHOWN = {"all": "Slowest first", "ended": "At a final stage, slowest first", "open": "Not at a final stage, slowest first"}  # fmt: skip
+SECONDS = {"p50_s": "Half within", "p85_s": "85 % within", "p95_s": "95 % within"}
+
+DEFINITIONS = (
+    Definition("First to last event", "from the first event that names the document to the last one, also where an event names it beside another", "documents of the chosen type", "last event in the period", "wall clock: a log names no working calendar", "nothing; times that cannot be right count as the log says them"),
+    Definition("At a final stage", "stands where the log's mapping says that a document ends; without a mapping: paid, rejected, cancelled, reversed or closed, as guessed from the names of its activities", "the same", "last event in the period"),
+    Definition("Where the time goes", "the time up to an event is that of the stage the document stood in before it; the parts add up to the whole", "the same", "last event in the period", "wall clock"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page is made of: which documents, of which type, and its figures."""
+
+    chosen: Filters
+    within: Within
+    kind: str
+    now: dict[str, Any]
+    units: pd.DataFrame
+
+    @property
+    def n(self) -> int:
+        """How many documents."""
+        return int(self.now["documents"])
+
+    @property
+    def ended(self) -> int:
+        """How many of them stand at a final stage."""
+        return int(self.now["ended"])
+
+
+def render(ctx: Context) -> None:
+    """The page."""
+    said = frame.begin(ctx, QUESTION)
+    chosen = filters.row(ctx)
+    within = Within(ctx.log, chosen.period.since, chosen.period.until, chosen.units)
+    found = ask.journeys(ctx.reports, within)
+    whole = found[found["business_unit"].isna()]
+    kinds = Switch("type", "Documents", {name: visible(words(name)) for name in whole["document_type"]})
+    imported.draw(ctx, *([kinds] if len(kinds.options) > 1 else []))
+    if whole.empty:
+        said.answer("There is nothing to measure here.")
+        _empty(ctx, said, chosen)
+        return
+    switches.complain({"type": kinds.options, "show": SHOWN})
+    kind = switches.read(kinds)
+    now = whole[whole["document_type"] == kind].to_dict("records")[0]
+    units = found[found["business_unit"].notna() & (found["document_type"] == kind)]
+    facts = Facts(chosen, within, kind, now, units)
+    said.answer(_answer(facts))
+    frame.figures(_figures(ctx, facts, said))
+    asked_for_rows = "show" in st.query_params
+    if asked_for_rows:
+        _rows(ctx, facts)
+    with frame.part("Where the time goes"):
+        _stages(ctx, facts)
+    _units(ctx, facts)
+    if not asked_for_rows:
+        _rows(ctx, facts)
+    frame.explain(ctx, DEFINITIONS)
+
+
+def _answer(facts: Facts) -> str:
+    of = f"{count(facts.n, 'document')} of type “{plain(words(facts.kind))}”"
+    if facts.n < FEW:
+        return f"{of} had the last event {facts.chosen.period.within}: too few for a percentile."
+    return f"Half of {of} took {duration(facts.now['p50_s'])} from their first event to their last, 95 % at most {duration(facts.now['p95_s'])}."
+
+
+def _link(ctx: Context, facts: Facts, n: int, which: str) -> Any:
+    return partial(ctx.link, URL_PATH, switches.show(ctx, n, "document"), type=facts.kind, show=which) if n else None
+
+
+def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
+    why = Explainer(ctx, DEFINITIONS, said.sources, facts.chosen.period)
+    everything, still = _link(ctx, facts, facts.n, "all"), facts.n - facts.ended
+    small = ", small sample" if FEW <= facts.n < SOME else ""
+    shown = [
+        Figure(
+            f"{label}, first to last event",
+            duration(facts.now[name]) if facts.n >= FEW else "too few",
+            n=f"n {facts.n:,}{small}",
+            link=everything,
+            explained=why(name, "First to last event", "percentile of the documents' durations", facts.n, "document", link=everything, is_sampled=True),
+        )
+        for name, label in SECONDS.items()
+    ]  # fmt: skip
+    mean = Figure("Mean, first to last event", duration(facts.now["mean_s"]), n=f"{duration(facts.now['total_s'])} in all", link=everything, explained=why("mean", "First to last event", "sum of the durations / documents", facts.n, "document", link=everything))  # fmt: skip
+    final = Figure("At a final stage", percent(facts.ended / facts.n), n=f"{facts.ended:,} of {count(facts.n, 'document')}", link=_link(ctx, facts, facts.ended, "ended"), explained=why("ended", "At a final stage", "documents at a final stage / documents", facts.n, "document", link=_link(ctx, facts, still, "open")))  # fmt: skip
+    return [*shown, mean, final]
+
+
+def _stages(ctx: Context, facts: Facts) -> None:
+    found = ask.journey_stages(ctx.reports, facts.within, facts.kind)
+    if found.empty:
+        return
+    found = found.assign(name=["Named beside other documents" if stage is None else words(stage).capitalize() for stage in found["stage"]])  # fmt: skip
+    drawn = found.assign(
+        label=[switches.label(ctx, escape(visible(name))) for name in found["name"]],
+        text=[percent(share) if ctx.narrow else f"{percent(share)}  ·  median {duration(p50)}" for share, p50 in zip(found["share"], found["p50_s"], strict=True)],
+        hover=[f"{escape(visible(row.name))}: {percent(row.share)} of all time, {count(int(row.documents), 'document')}, 85 % within {duration(row.p85_s)}" for row in found.itertuples(index=False)],
+    )  # fmt: skip
+    first = found.iloc[0]
+    finding = f"{percent(float(first['share']), digits=0)} of the time is “{plain(first['name']).lower()}”"
+    note = f"Share of all time between first and last event of {count(facts.n, 'document')}; the parts add up to the whole. Stages are as the log's mapping names them."
+    figure = charts.bars(drawn, label="label", value="total_s", text="text", hover="hover", style=charts.look(dark=ctx.dark), height=switches.bars_height(ctx, len(drawn)))  # fmt: skip
+    exported = exporting.Exported(ctx, f"Share of time by stage, log {ctx.log}, {facts.chosen.period.within}", "time-by-stage")  # fmt: skip
+    frame.chart(figure, finding, drawn[["name", "documents", "share", "total_s", "p50_s", "p85_s"]], key="imported.stages", note=note, exported=exported)  # fmt: skip
+
+
+def _units(ctx: Context, facts: Facts) -> None:
+    if len(facts.units) < 2:
+        return
+    named = facts.units[facts.units["documents"].astype(int) >= FEW].sort_values("p50_s", ascending=False)
+    finding = f"{plain(named.iloc[0]['business_unit'] or 'no unit')} takes longest: half within {duration(named.iloc[0]['p50_s'])}" if len(named) else "Every unit has too few documents for a percentile"  # fmt: skip
+    st.subheader(finding, anchor=False)
+    shown = facts.units.assign(
+        unit=[visible(code or "of no unit") for code in facts.units["business_unit"]],
+        open=[ctx.href(URL_PATH, type=facts.kind, unit=code, show="all") if code else None for code in facts.units["business_unit"]],
+        **{name: [s if n >= FEW else None for s, n in zip(facts.units[name], facts.units["documents"], strict=True)] for name in SECONDS},
+    ).sort_values("p50_s", ascending=False, na_position="last")  # fmt: skip
+    work_table(
+        ctx,
+        shown,
+        (
+            Column("unit", "Unit"),
+            Column("documents", "Documents", "count", on_card=True),
+            *(Column(name, label, "elapsed", on_card=name == "p50_s") for name, label in SECONDS.items()),
+            Column("ended", "At a final stage", "count"),
+            Column("open", "Rows", "link", display="Open"),
+        ),
+        key="imported.units",
+        row_id="unit",
+        noun="unit",
+        title=lambda row: f"**{plain(row['unit'])}**",
+        card_action=lambda row: (
+            ctx.link(URL_PATH, f"Show {row['documents']:,}", type=facts.kind, unit=row["business_unit"], show="all")
+            if row["business_unit"]
+            else None
+        ),
+    )
+
+
+def _rows(ctx: Context, facts: Facts) -> None:
+    which: Any = switches.one_of("show", SHOWN) or "all"
+    with frame.part("The rows"):
+        rows = ask.journey_rows(ctx.reports, facts.within, facts.kind, which)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(SHOWN[which], anchor=False, width="content")
+            if "show" in st.query_params:
+                ctx.link(URL_PATH, "Close the list", icon=":material/close:", type=facts.kind)
+        if rows.empty:
+            frame.nothing_happened("There is no such document.")
+            return
+        work_table(
+            ctx,
+            _in_words(ctx, rows),
+            (
+                Column("number", "Document", "id"),
+                Column("business_unit", "Unit"),
+                Column("s", "First to last event", "elapsed", on_card=True),
+                Column("events", "Events", "count", help="Of its own, and those that name it beside another document."),
+                Column("again", "Repeats", help="It did one activity more than once."),
+                Column("state", "Stands at", "words"),
+                Column("first_at", "First event", "time"),
+                Column("last_at", "Last event", "time"),
+                Column("trace", "", "link", display="Trace"),
+            ),
+            key="imported.rows",
+            row_id="document_id",
+            noun="document",
+            title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
+            card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+            there=int(rows["found"].iloc[0]),
+            everything=lambda: _in_words(ctx, ask.journey_rows(ctx.reports, facts.within, facts.kind, which, most=ask.EVERY_ROW)),
+            of=DEFINITIONS[0],
+        )  # fmt: skip
+
+
+def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+        again=["yes" if value else "" for value in rows["is_repeated"]],
+    )
+
+
+def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
+    if chosen.units is not None:
+        frame.nothing_matches("documents", ["business units"], names=("type", "show"))
+    else:
+        imported.outside(ctx, said, chosen.period)

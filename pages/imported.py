@@ -1,0 +1,68 @@
+"""What every page does with another maker's log: the switch between logs, the way to where it lies in time, and the plain sentence of
+the pages that live on what such a log does not carry. Never a figure of ours under its name.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import streamlit as st
+
+from pages import filters, frame, switches
+from pages.context import LOG, Context
+from pages.filters import Period
+from pages.format import count, day, plain, visible
+from pages.frame import Said
+from pages.switches import Switch
+from sync_engine.insight.reports.process_map import span
+from sync_engine.insight.reports.reading import OWN_LOG
+
+
+class Answers(Protocol):
+    """What of a page is needed here."""
+
+    TITLE: str
+    QUESTION: str
+    URL_PATH: str
+    ICON: str
+    LACKS: str
+
+
+def asked_for(logs: Sequence[str]) -> str:
+    """The log that the address names; our own where it names none, or one that is not there."""
+    name = st.query_params.get(LOG, OWN_LOG)
+    return name if name in logs else OWN_LOG
+
+
+def draw(ctx: Context, *others: Switch) -> None:
+    """The switches of a page, with that between logs where there are several."""
+    log = Switch(LOG, "Log", {OWN_LOG: "Our own"} | {name: visible(name) for name in ctx.logs}, is_other_matter=True)  # fmt: skip
+    shown = [*others, *([log] if ctx.logs else [])]
+    if shown:
+        switches.draw(*shown)
+
+
+def outside(ctx: Context, said: Said, period: Period, nothing: str = "Nothing moved", **kept: Any) -> None:
+    """`nothing` lies in the period: say from when to when the log reaches, with a link that shows all of it."""
+    reaches = span(ctx.reports, ctx.log)
+    if reaches is None:
+        if ctx.is_imported:
+            frame.no_permission(f"Nothing of the log {plain(ctx.log)} belongs to a business unit that you see.")
+        else:
+            frame.no_data(ctx, said)
+        return
+    first, last = (moment.astimezone(ctx.zone).date() for moment in reaches)
+    frame.nothing_happened(f"{nothing} {period.within}. What there is reaches from {day(first)} to {day(last)}.")
+    ctx.link(ctx.url_path, "Show all of it", **(kept | {"period": filters.CUSTOM, "since": first.isoformat(), "until": last.isoformat()}))  # fmt: skip
+
+
+def cannot_say(ctx: Context, page: Answers, pages: Sequence[Answers]) -> None:
+    """A page that an imported log says nothing for: what it lacks, and which pages can say something."""
+    said = frame.begin(ctx, page.QUESTION)
+    said.answer(f"The log {plain(ctx.log)} cannot answer this.")
+    draw(ctx)
+    st.write(f"An imported log does not carry {page.LACKS}. Nothing of our own documents is shown under its name.")
+    can = [one for one in pages if not one.LACKS]
+    st.subheader(f"{count(len(can), 'page')} can say something of it", anchor=False)
+    for one in can:
+        ctx.link(one.URL_PATH, f"{one.TITLE}: {one.QUESTION}", icon=one.ICON)
+    ctx.link(page.URL_PATH, f"{page.TITLE} of our own documents", icon=page.ICON, log=None, unit=None)
