@@ -142,30 +142,11 @@ def _units(ctx: Context, facts: Facts) -> None:
     finding = f"{plain(named.iloc[0]['business_unit'] or 'no unit')} takes longest: half within {duration(named.iloc[0]['p50_s'])}" if len(named) else "Every unit has too few documents for a percentile"  # fmt: skip
     st.subheader(finding, anchor=False)
     shown = facts.units.assign(
-        unit=[visible(code or "of no unit") for code in facts.units["business_unit"]],
-        open=[ctx.href(URL_PATH, type=facts.kind, unit=code, show="all") if code else None for code in facts.units["business_unit"]],
         **{name: [s if n >= FEW else None for s, n in zip(facts.units[name], facts.units["documents"], strict=True)] for name in SECONDS},
     ).sort_values("p50_s", ascending=False, na_position="last")  # fmt: skip
-    work_table(
-        ctx,
-        shown,
-        (
-            Column("unit", "Unit"),
-            Column("documents", "Documents", "count", on_card=True),
-            *(Column(name, label, "elapsed", on_card=name == "p50_s") for name, label in SECONDS.items()),
-            Column("ended", "At a final stage", "count"),
-            Column("open", "Rows", "link", display="Open"),
-        ),
-        key="imported.units",
-        row_id="unit",
-        noun="unit",
-        title=lambda row: f"**{plain(row['unit'])}**",
-        card_action=lambda row: (
-            ctx.link(URL_PATH, f"Show {row['documents']:,}", type=facts.kind, unit=row["business_unit"], show="all")
-            if row["business_unit"]
-            else None
-        ),
-    )
+    elapsed = (Column(name, label, "elapsed", on_card=name == "p50_s") for name, label in SECONDS.items())
+    columns = (*elapsed, Column("ended", "At a final stage", "count"))
+    imported.units(ctx, shown, columns, path=URL_PATH, kind=facts.kind)
 
 
 def _rows(ctx: Context, facts: Facts) -> None:

@@ -143,33 +143,16 @@ def _units(ctx: Context, facts: Facts) -> None:
     if len(facts.units) < 2:
         return
     shown = facts.units.assign(
-        unit=[visible(code or "of no unit") for code in facts.units["business_unit"]],
-        **{f"{which}_share": facts.units[which] / facts.units["documents"] for which in ("straight", "again", "held")},
-        open=[ctx.href(URL_PATH, type=facts.kind, unit=code, show="all") if code else None for code in facts.units["business_unit"]],
-    ).sort_values("straight_share", kind="stable")  # fmt: skip
+        **{f"{which}_share": facts.units[which] / facts.units["documents"] for which in ("straight", "again", "held")}
+    ).sort_values("straight_share", kind="stable")
     worst = shown.iloc[0]
-    st.subheader(f"{plain(worst['unit'])} has the fewest straight through: {percent(worst['straight_share'])} of {worst['documents']:,}", anchor=False)  # fmt: skip
-    work_table(
-        ctx,
-        shown,
-        (
-            Column("unit", "Unit"),
-            Column("documents", "Documents", "count", on_card=True),
-            Column("straight_share", "Straight through", "share", on_card=True),
-            Column("again_share", "Did something again", "share"),
-            Column("held_share", "Held up, or in vain", "share"),
-            Column("open", "Rows", "link", display="Open"),
-        ),
-        key="rate.imported.units",
-        row_id="unit",
-        noun="unit",
-        title=lambda row: f"**{plain(row['unit'])}**",
-        card_action=lambda row: (
-            ctx.link(URL_PATH, f"Show {row['documents']:,}", type=facts.kind, unit=row["business_unit"], show="all")
-            if row["business_unit"]
-            else None
-        ),
+    st.subheader(f"{plain(worst['business_unit'] or 'no unit')} has the fewest straight through: {percent(worst['straight_share'])} of {worst['documents']:,}", anchor=False)  # fmt: skip
+    columns = (
+        Column("straight_share", "Straight through", "share", on_card=True),
+        Column("again_share", "Did something again", "share"),
+        Column("held_share", "Held up, or in vain", "share"),
     )
+    imported.units(ctx, shown, columns, path=URL_PATH, kind=facts.kind)
 
 
 def _rows(ctx: Context, facts: Facts) -> None:

@@ -5,6 +5,7 @@ the pages that live on what such a log does not carry. Never a figure of ours un
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import pandas as pd
 import streamlit as st
 
 from pages import filters, frame, switches
@@ -13,6 +14,7 @@ from pages.filters import Period
 from pages.format import count, day, plain, visible
 from pages.frame import Said
 from pages.switches import Switch
+from pages.tables import Column, work_table
 from sync_engine.insight.reports.process_map import span
 from sync_engine.insight.reports.reading import OWN_LOG
 
@@ -66,3 +68,30 @@ def cannot_say(ctx: Context, page: Answers, pages: Sequence[Answers]) -> None:
     for one in can:
         ctx.link(one.URL_PATH, f"{one.TITLE}: {one.QUESTION}", icon=one.ICON)
     ctx.link(page.URL_PATH, f"{page.TITLE} of our own documents", icon=page.ICON, log=None, unit=None)
+
+
+def units(ctx: Context, found: pd.DataFrame, columns: Sequence[Column], *, path: str, kind: str) -> None:
+    """A row per business unit with what `columns` say of it, and the way to its documents of a type, on the page at `path`."""
+    codes = found["business_unit"]
+    work_table(
+        ctx,
+        found.assign(
+            unit=[visible(code or "of no unit") for code in codes],
+            open=[ctx.href(path, type=kind, unit=code, show="all") if code else None for code in codes],
+        ),
+        (
+            Column("unit", "Unit"),
+            Column("documents", "Documents", "count", on_card=True),
+            *columns,
+            Column("open", "Rows", "link", display="Open"),
+        ),
+        key=f"{path}.imported.units",
+        row_id="unit",
+        noun="unit",
+        title=lambda row: f"**{plain(row['unit'])}**",
+        card_action=lambda row: (
+            ctx.link(path, f"Show {row['documents']:,}", type=kind, unit=row["business_unit"], show="all")
+            if row["business_unit"]
+            else None
+        ),
+    )
