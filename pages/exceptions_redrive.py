@@ -152,9 +152,11 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
         st.text_input(
             f"{len(helped)} exceptions at once: type {len(helped)} to confirm", key="exceptions.plan.typed", width=360
         )
+    # Its place is kept while there is nothing to say: were it to come and go, the buttons below would stand there twice for a moment.
+    lacking = st.empty()
     error = st.session_state.pop("exceptions.plan.error", None)
     if error:
-        st.error(error, icon=":material/error:")
+        lacking.error(error, icon=":material/error:")
     with st.container(horizontal=True):
         cases = [{"case_id": str(row.case_id), "version": int(row.version)} for row in helped.itertuples()]
         st.button(
