@@ -178,8 +178,8 @@ def lines(
     return figure
 
 
-NAME_PX = 15
-"""So much height the name of a line takes."""
+NAME_PX, AXIS_PX = 15, 45
+"""So much height the name of a line takes, and what is below and above of the lines."""
 
 
 def _apart(lines_by_name: dict[str, pd.Series], height: int) -> dict[str, float]:
@@ -187,7 +187,7 @@ def _apart(lines_by_name: dict[str, pd.Series], height: int) -> dict[str, float]
     known = {name: held for name, values in lines_by_name.items() if len(held := values.dropna())}
     top = max((float(values.max()) for values in known.values()), default=0.0) or 1.0
     moved = dict.fromkeys(lines_by_name, 0.0)
-    ends = sorted((float(values.iloc[-1]) / top * height, name) for name, values in known.items())
+    ends = sorted((float(values.iloc[-1]) / top * (height - AXIS_PX), name) for name, values in known.items())
     last: dict[object, float] = {}
     for at, name in ends:
         where = known[name].index[-1]
