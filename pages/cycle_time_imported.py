@@ -2,7 +2,6 @@
 documents are behind it. Wall clock: a log names no working calendar.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, exporting, filters, frame, imported, switches
+from pages import charts, exporting, frame, imported, switches
 from pages.context import Context
-from pages.filters import Filters
 from pages.format import count, duration, percent, plain, visible, words
 from pages.frame import Definition, Explainer, Figure, Said
-from pages.switches import Switch
+from pages.imported import OfAType
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import imported as ask
-from sync_engine.insight.reports.imported import Within
 from sync_engine.insight.statistics import FEW, SOME
 
 QUESTION = (
@@ -35,45 +32,12 @@ DEFINITIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the page is made of: which documents, of which type, and its figures."""
-
-    chosen: Filters
-    within: Within
-    kind: str
-    now: dict[str, Any]
-    units: pd.DataFrame
-
-    @property
-    def n(self) -> int:
-        """How many documents."""
-        return int(self.now["documents"])
-
-    @property
-    def ended(self) -> int:
-        """How many of them stand at a final stage."""
-        return int(self.now["ended"])
-
-
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
-    chosen = filters.row(ctx)
-    within = Within(ctx.log, chosen.period.since, chosen.period.until, chosen.units)
-    found = ask.journeys(ctx.reports, within)
-    whole = found[found["business_unit"].isna()]
-    kinds = Switch("type", "Documents", {name: visible(words(name)) for name in whole["document_type"]})
-    imported.draw(ctx, *([kinds] if len(kinds.options) > 1 else []))
-    if whole.empty:
-        said.answer("There is nothing to measure here.")
-        _empty(ctx, said, chosen)
+    facts = imported.of_a_type(ctx, said, ask.journeys, SHOWN, nothing="There is nothing to measure here.", names=("type", "show"))  # fmt: skip
+    if facts is None:
         return
-    switches.complain({"type": kinds.options, "show": SHOWN})
-    kind = switches.read(kinds)
-    now = whole[whole["document_type"] == kind].to_dict("records")[0]
-    units = found[found["business_unit"].notna() & (found["document_type"] == kind)]
-    facts = Facts(chosen, within, kind, now, units)
     said.answer(_answer(facts))
     frame.figures(_figures(ctx, facts, said))
     asked_for_rows = "show" in st.query_params
@@ -87,20 +51,21 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, DEFINITIONS)
 
 
-def _answer(facts: Facts) -> str:
+def _answer(facts: OfAType) -> str:
     of = f"{count(facts.n, 'document')} of type “{plain(words(facts.kind))}”"
     if facts.n < FEW:
         return f"{of} had the last event {facts.chosen.period.within}: too few for a percentile."
     return f"Half of {of} took {duration(facts.now['p50_s'])} from their first event to their last, 95 % at most {duration(facts.now['p95_s'])}."
 
 
-def _link(ctx: Context, facts: Facts, n: int, which: str) -> Any:
+def _link(ctx: Context, facts: OfAType, n: int, which: str) -> Any:
     return partial(ctx.link, URL_PATH, switches.show(ctx, n, "document"), type=facts.kind, show=which) if n else None
 
 
-def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
+def _figures(ctx: Context, facts: OfAType, said: Said) -> list[Figure]:
     why = Explainer(ctx, DEFINITIONS, said.sources, facts.chosen.period)
-    everything, still = _link(ctx, facts, facts.n, "all"), facts.n - facts.ended
+    ended = int(facts.now["ended"])
+    everything, still = _link(ctx, facts, facts.n, "all"), facts.n - ended
     small = ", small sample" if FEW <= facts.n < SOME else ""
     shown = [
         Figure(
@@ -113,11 +78,11 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
         for name, label in SECONDS.items()
     ]  # fmt: skip
     mean = Figure("Mean, first to last event", duration(facts.now["mean_s"]), n=f"{duration(facts.now['total_s'])} in all", link=everything, explained=why("mean", "First to last event", "sum of the durations / documents", facts.n, "document", link=everything))  # fmt: skip
-    final = Figure("At a final stage", percent(facts.ended / facts.n), n=f"{facts.ended:,} of {count(facts.n, 'document')}", link=_link(ctx, facts, facts.ended, "ended"), explained=why("ended", "At a final stage", "documents at a final stage / documents", facts.n, "document", link=_link(ctx, facts, still, "open")))  # fmt: skip
+    final = Figure("At a final stage", percent(ended / facts.n), n=f"{ended:,} of {count(facts.n, 'document')}", link=_link(ctx, facts, ended, "ended"), explained=why("ended", "At a final stage", "documents at a final stage / documents", facts.n, "document", link=_link(ctx, facts, still, "open")))  # fmt: skip
     return [*shown, mean, final]
 
 
-def _stages(ctx: Context, facts: Facts) -> None:
+def _stages(ctx: Context, facts: OfAType) -> None:
     found = ask.journey_stages(ctx.reports, facts.within, facts.kind)
     if found.empty:
         return
@@ -135,7 +100,7 @@ def _stages(ctx: Context, facts: Facts) -> None:
     frame.chart(figure, finding, drawn[["name", "documents", "share", "total_s", "p50_s", "p85_s"]], key="imported.stages", note=note, exported=exported)  # fmt: skip
 
 
-def _units(ctx: Context, facts: Facts) -> None:
+def _units(ctx: Context, facts: OfAType) -> None:
     if len(facts.units) < 2:
         return
     named = facts.units[facts.units["documents"].astype(int) >= FEW].sort_values("p50_s", ascending=False)
@@ -149,7 +114,7 @@ def _units(ctx: Context, facts: Facts) -> None:
     imported.units(ctx, shown, columns, path=URL_PATH, kind=facts.kind)
 
 
-def _rows(ctx: Context, facts: Facts) -> None:
+def _rows(ctx: Context, facts: OfAType) -> None:
     which: Any = switches.one_of("show", SHOWN) or "all"
     with frame.part("The rows"):
         rows = ask.journey_rows(ctx.reports, facts.within, facts.kind, which)
@@ -180,7 +145,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
             title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
             card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
             there=int(rows["found"].iloc[0]),
-            everything=lambda: _in_words(ctx, ask.journey_rows(ctx.reports, facts.within, facts.kind, which, most=ask.EVERY_ROW)),
+            everything=lambda: [_in_words(ctx, ask.journey_rows(ctx.reports, facts.within, facts.kind, which, most=ask.EVERY_ROW))],
             of=DEFINITIONS[0],
         )  # fmt: skip
 
@@ -190,10 +155,3 @@ def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
         trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
         again=["yes" if value else "" for value in rows["is_repeated"]],
     )
-
-
-def _empty(ctx: Context, said: Said, chosen: Filters) -> None:
-    if chosen.units is not None:
-        frame.nothing_matches("documents", ["business units"], names=("type", "show"))
-    else:
-        imported.outside(ctx, said, chosen.period)

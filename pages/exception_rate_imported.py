@@ -2,23 +2,20 @@
 a stage that holds up or ends in vain, and which documents went a path of their own.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages import charts, exporting, filters, frame, imported, switches
+from pages import charts, exporting, frame, imported, switches
 from pages.context import Context
-from pages.filters import Filters
-from pages.format import DOCUMENT_TYPES, count, percent, plain, sentence, visible, words
+from pages.format import count, percent, plain, visible, words
 from pages.frame import Definition, Explainer, Figure, Said
-from pages.switches import Switch
+from pages.imported import OfAType
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import imported as ask
-from sync_engine.insight.reports.imported import HELD, Within
+from sync_engine.insight.reports.imported import HELD
 
 QUESTION = "How often do documents of this log do something again, or come to nothing?"
 URL_PATH = "exception-rate"
@@ -40,38 +37,14 @@ DEFINITIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the page is made of."""
-
-    chosen: Filters
-    within: Within
-    kind: str
-    now: dict[str, Any]
-    units: pd.DataFrame
-
-
 def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
-    chosen = filters.row(ctx)
-    within = Within(ctx.log, chosen.period.since, chosen.period.until, chosen.units)
-    found = ask.trouble(ctx.reports, within)
-    whole = found[found["business_unit"].isna()]
-    kinds = Switch("type", "Documents", {name: visible(sentence(DOCUMENT_TYPES.get(name, name))) for name in whole["document_type"]})  # fmt: skip
-    imported.draw(ctx, *([kinds] if len(kinds.options) > 1 else []))
-    if whole.empty:
-        said.answer("There is nothing to count here.")
-        if chosen.units is not None:
-            frame.nothing_matches("documents", ["business units"], names=("type", "show", "activity"))
-        else:
-            imported.outside(ctx, said, chosen.period)
+    facts = imported.of_a_type(ctx, said, ask.trouble, SHOWN, nothing="There is nothing to count here.", names=("type", "show", "activity"))  # fmt: skip
+    if facts is None:
         return
-    switches.complain({"type": kinds.options, "show": SHOWN})
-    kind = switches.read(kinds)
-    now = whole[whole["document_type"] == kind].to_dict("records")[0]
-    facts = Facts(chosen, within, kind, now, found[found["business_unit"].notna() & (found["document_type"] == kind)])
-    of = f"{count(now['documents'], 'document')} of type “{plain(kinds.options[kind])}”"
+    now = facts.now
+    of = f"{count(now['documents'], 'document')} of type “{plain(facts.title)}”"
     said.answer(f"{percent(now['straight'] / now['documents'])} of {of} went straight through; {now['again']:,} did something again, {now['held']:,} were held up or in vain.")  # fmt: skip
     st.caption(f"An imported log carries no exceptions. Held up, or in vain means that {DEFINITIONS[1].what}.")
     frame.figures(_figures(ctx, facts, said))
@@ -83,7 +56,7 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, DEFINITIONS)
 
 
-def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
+def _figures(ctx: Context, facts: OfAType, said: Said) -> list[Figure]:
     why = Explainer(ctx, DEFINITIONS, said.sources, facts.chosen.period)
     of = facts.now["documents"]
     shown = []
@@ -94,7 +67,7 @@ def _figures(ctx: Context, facts: Facts, said: Said) -> list[Figure]:
     return shown
 
 
-def _activities(ctx: Context, facts: Facts) -> None:
+def _activities(ctx: Context, facts: OfAType) -> None:
     found = ask.trouble_activities(ctx.reports, facts.within, facts.kind)
     if found.empty:
         frame.nothing_happened(f"0 of {count(facts.now['documents'], 'document')} did an activity twice or came to a stage that holds up.")  # fmt: skip
@@ -139,7 +112,7 @@ def _activities(ctx: Context, facts: Facts) -> None:
     )
 
 
-def _units(ctx: Context, facts: Facts) -> None:
+def _units(ctx: Context, facts: OfAType) -> None:
     if len(facts.units) < 2:
         return
     shown = facts.units.assign(
@@ -155,7 +128,7 @@ def _units(ctx: Context, facts: Facts) -> None:
     imported.units(ctx, shown, columns, path=URL_PATH, kind=facts.kind)
 
 
-def _rows(ctx: Context, facts: Facts) -> None:
+def _rows(ctx: Context, facts: OfAType) -> None:
     which = switches.one_of("show", SHOWN) or "all"
     activity = st.query_params.get("activity") if which in {"again", "held"} else None
     asked = partial(ask.trouble_rows, ctx.reports, facts.within, facts.kind, which, activity)
@@ -187,7 +160,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
             title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
             card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
             there=int(rows["found"].iloc[0]),
-            everything=lambda: _in_words(ctx, asked(most=ask.EVERY_ROW)),
+            everything=lambda: [_in_words(ctx, asked(most=ask.EVERY_ROW))],
         )
 
 

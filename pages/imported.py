@@ -2,7 +2,8 @@
 the pages that live on what such a log does not carry. Never a figure of ours under its name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pandas as pd
@@ -10,13 +11,14 @@ import streamlit as st
 
 from pages import filters, frame, switches
 from pages.context import LOG, Context
-from pages.filters import Period
-from pages.format import count, day, plain, visible
+from pages.filters import Filters, Period
+from pages.format import DOCUMENT_TYPES, count, day, plain, sentence, visible
 from pages.frame import Said
 from pages.switches import Switch
 from pages.tables import Column, work_table
+from sync_engine.insight.reports.imported import Within
 from sync_engine.insight.reports.process_map import span
-from sync_engine.insight.reports.reading import OWN_LOG
+from sync_engine.insight.reports.reading import OWN_LOG, Reports
 
 
 class Answers(Protocol):
@@ -55,6 +57,63 @@ def outside(ctx: Context, said: Said, period: Period, nothing: str = "Nothing mo
     first, last = (moment.astimezone(ctx.zone).date() for moment in reaches)
     frame.nothing_happened(f"{nothing} {period.within}. What there is reaches from {day(first)} to {day(last)}.")
     ctx.link(ctx.url_path, "Show all of it", **(kept | {"period": filters.CUSTOM, "since": first.isoformat(), "until": last.isoformat()}))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OfAType:
+    """The documents of a log that a page is about: those of one type whose last event lies in the period."""
+
+    chosen: Filters
+    within: Within
+    kind: str
+    title: str
+    """The type, as a sentence names it."""
+    now: dict[str, Any]
+    """The figures of all of them."""
+    units: pd.DataFrame
+    """The figures of each business unit."""
+
+    @property
+    def n(self) -> int:
+        """How many documents."""
+        return int(self.now["documents"])
+
+
+def type_name(kind: str) -> str:
+    """What documents of a type are called: by our name where it is one of ours, else by the log's own."""
+    return sentence(DOCUMENT_TYPES.get(kind, kind))
+
+
+def of_a_type(ctx: Context, said: Said, ask: Callable[[Reports, Within], pd.DataFrame], shown: Collection[str], *, nothing: str, names: Sequence[str]) -> OfAType | None:  # fmt: skip
+    """Draw the filters and the switch between types, and `ask` for the figures by type and unit; None where there is nothing, which has been
+    said then.
+
+    Args:
+        ctx: What the page knows.
+        said: Where its answer stands.
+        ask: Answers a row per type (business_unit None) and per type and unit.
+        shown: What the parameter `show` may be.
+        nothing: What is answered where the period holds nothing.
+        names: The parameters of the address that are left out with the filters.
+    """
+    chosen = filters.row(ctx)
+    within = Within(ctx.log, chosen.period.since, chosen.period.until, chosen.units)
+    found = ask(ctx.reports, within)
+    whole = found[found["business_unit"].isna()]
+    kinds = Switch("type", "Documents", {name: visible(type_name(name)) for name in whole["document_type"]})
+    draw(ctx, *([kinds] if len(kinds.options) > 1 else []))
+    if whole.empty:
+        said.answer(nothing)
+        if chosen.units is not None:
+            frame.nothing_matches("documents", ["business units"], names=names)
+        else:
+            outside(ctx, said, chosen.period)
+        return None
+    switches.complain({"type": kinds.options, "show": shown})
+    kind = switches.read(kinds)
+    now = whole[whole["document_type"] == kind].to_dict("records")[0]
+    units = found[found["business_unit"].notna() & (found["document_type"] == kind)]
+    return OfAType(chosen, within, kind, kinds.options[kind], now, units)
 
 
 def cannot_say(ctx: Context, page: Answers, pages: Sequence[Answers]) -> None:

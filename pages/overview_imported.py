@@ -11,8 +11,9 @@ import streamlit as st
 from pages import filters, frame, imported
 from pages.context import Context
 from pages.filters import Filters
-from pages.format import DOCUMENT_TYPES, count, duration, percent, plain, sentence, visible, when
+from pages.format import count, duration, percent, plain, visible, when
 from pages.frame import Definition, Explainer, Figure, Said
+from pages.imported import type_name
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import imported as ask
 from sync_engine.insight.reports.imported import Within
@@ -55,10 +56,6 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, DEFINITIONS)
 
 
-def _kind(name: object) -> str:
-    return sentence(DOCUMENT_TYPES.get(str(name), str(name)))
-
-
 def _many(standing: pd.DataFrame, *levels: str) -> int:
     return int(standing.loc[standing["level"].isin(levels), "documents"].sum())
 
@@ -68,7 +65,7 @@ def _answer(ctx: Context, types: pd.DataFrame, standing: pd.DataFrame, chosen: F
     said = f"{count(n, 'document')} had the last event {chosen.period.within}"
     lead = types.iloc[0]
     if lead["documents"] >= FEW:
-        said += f"; half of “{plain(_kind(lead['document_type']))}” took at most {duration(lead['p50_s'])}"
+        said += f"; half of “{plain(type_name(lead['document_type']))}” took at most {duration(lead['p50_s'])}"
     if standing.empty:
         return f"{said}."
     return f"{said}. {_many(standing, 'stuck', 'watch', 'unknown', 'moving'):,} of {count(int(standing['documents'].sum()), 'document')} had not come to an end when the log did, {when(standing['as_of'].iloc[0], ctx.zone)}."
@@ -81,7 +78,7 @@ def _figures(ctx: Context, chosen: Filters, said: Said, types: pd.DataFrame, tro
     kind = str(lead["document_type"])
     slowest = partial(ctx.link, "cycle-time", f"Show {count(int(lead['documents']), 'document')}", type=kind, show="all")  # fmt: skip
     shown = [
-        Figure(f"{visible(_kind(kind))}, half within", duration(lead["p50_s"]) if lead["documents"] >= FEW else "too few", n=f"n {lead['documents']:,}, first to last event", link=slowest, explained=why("speed", "First to last event", "median of the documents' durations", int(lead["documents"]), "document", link=slowest, is_sampled=True)),
+        Figure(f"{visible(type_name(kind))}, half within", duration(lead["p50_s"]) if lead["documents"] >= FEW else "too few", n=f"n {lead['documents']:,}, first to last event", link=slowest, explained=why("speed", "First to last event", "median of the documents' durations", int(lead["documents"]), "document", link=slowest, is_sampled=True)),
         Figure("At a final stage", percent(ended / n), n=f"{ended:,} of {count(n, 'document')}", explained=why("ended", "At a final stage", "documents at a final stage / documents", n, "document")),
         Figure("Did something again", percent(again / n), n=f"{again:,} of {count(n, 'document')}", explained=why("again", "Did something again", "such documents / documents", n, "document")),
     ]  # fmt: skip
@@ -95,7 +92,7 @@ def _figures(ctx: Context, chosen: Filters, said: Said, types: pd.DataFrame, tro
 def _types(ctx: Context, types: pd.DataFrame, trouble: pd.DataFrame) -> None:
     st.subheader(f"{count(len(types), 'type')} of documents, and where each of them says more", anchor=False)
     shown = types.assign(
-        name=[visible(_kind(name)) for name in types["document_type"]],
+        name=[visible(type_name(name)) for name in types["document_type"]],
         again=[int(trouble.loc[name, "again"]) for name in types["document_type"]],
         **_percentiles(types),
         time=_open(ctx, types, "cycle-time", "all"),
@@ -123,16 +120,13 @@ def _units(ctx: Context, units: pd.DataFrame, kind: str) -> None:
     here = units[units["document_type"] == kind]
     if len(here) < 2:
         return
-    st.subheader(f"{plain(_kind(kind))} by unit", anchor=False)
-    shown = here.assign(name=[visible(code or "of no unit") for code in here["business_unit"]], **_percentiles(here))
+    st.subheader(f"{plain(type_name(kind))} by unit", anchor=False)
     columns = (
-        Column("name", "Unit"),
-        Column("documents", "Documents", "count", on_card=True),
         Column("ended", "At a final stage", "count"),
         Column("p50_s", "Half within", "elapsed", on_card=True),
         Column("p95_s", "95 % within", "elapsed"),
     )
-    work_table(ctx, shown, columns, key="overview.units", row_id="name", noun="unit", title=lambda row: f"**{plain(row['name'])}**")  # fmt: skip
+    imported.units(ctx, here.assign(**_percentiles(here)), columns, path="cycle-time", kind=kind)
 
 
 def _percentiles(found: pd.DataFrame) -> dict[str, Any]:

@@ -13,10 +13,12 @@ import streamlit as st
 from pages import charts, exporting, filters, frame, imported, switches
 from pages.context import Context
 from pages.filters import Choice, Filters
-from pages.format import DOCUMENT_TYPES, count, duration, percent, plain, sentence, visible, when, words
+from pages.format import count, duration, percent, plain, sentence, visible, when, words
 from pages.frame import Definition, Explainer, Figure, Said
+from pages.imported import type_name
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import imported as ask
+from sync_engine.insight.statistics import SOME
 
 QUESTION = "What had not come to an end when this log ended, and what was slow?"
 URL_PATH = "stuck"
@@ -62,7 +64,7 @@ def render(ctx: Context) -> None:
     """The page."""
     said = frame.begin(ctx, QUESTION)
     there = ask.standing(ctx.reports, ctx.log, None, None)
-    kinds = Choice("type", "Type", sorted(set(there["document_type"])), lambda name: visible(_kind(name)))
+    kinds = Choice("type", "Type", sorted(set(there["document_type"])), lambda name: visible(type_name(name)))
     chosen = filters.row(ctx, (kinds,), with_period=False)
     imported.draw(ctx)
     switches.complain({"level": LEVELS, "stage": set(there["state"])})
@@ -85,10 +87,6 @@ def render(ctx: Context) -> None:
     frame.explain(ctx, DEFINITIONS)
 
 
-def _kind(name: str) -> str:
-    return sentence(DOCUMENT_TYPES.get(name, name))
-
-
 def _answer(facts: Facts, as_of: str) -> str:
     still = facts.many("all")
     if not still:
@@ -103,7 +101,7 @@ def _never_ends(facts: Facts) -> None:
     never = sorted(set(facts.everything["document_type"]) - ended)
     if never:
         st.info(
-            f"No document of type {', '.join(plain(_kind(name)) for name in never)} comes to a final stage in this log. If they do end, a mapping says where: `finsync import-log FILE --guess-mapping` prints one to correct, with the final stages under `[log]`.",
+            f"No document of type {', '.join(plain(type_name(name)) for name in never)} comes to a final stage in this log. If they do end, a mapping says where: `finsync import-log FILE --guess-mapping` prints one to correct, with the final stages under `[log]`.",
             icon=":material/help:",
         )
 
@@ -151,10 +149,10 @@ def _stages(ctx: Context, facts: Facts, as_of: str) -> None:
         documents=("documents", "sum"), slow=("slow", "sum"), watch=("watch", "sum"), oldest_s=("oldest_s", "max"), peers=("peers", "max"), p50_s=("p50_s", "max"), p95_s=("p95_s", "max")
     ).reset_index().sort_values(["slow", "documents"], ascending=False, kind="stable")  # fmt: skip
     found = found.assign(
-        name=[f"{_kind(kind)}: {words(state)}" if several else sentence(words(state)) for kind, state in zip(found["document_type"], found["state"], strict=True)],
+        name=[f"{type_name(kind)}: {words(state)}" if several else sentence(words(state)) for kind, state in zip(found["document_type"], found["state"], strict=True)],
         open=[ctx.href(URL_PATH, type=kind, stage=state) for kind, state in zip(found["document_type"], found["state"], strict=True)],
-        p50_s=found["p50_s"].where(found["peers"] >= 30),
-        p95_s=found["p95_s"].where(found["peers"] >= 30),
+        p50_s=found["p50_s"].where(found["peers"] >= SOME),
+        p95_s=found["p95_s"].where(found["peers"] >= SOME),
     )  # fmt: skip
     drawn = found.assign(
         label=[switches.label(ctx, escape(visible(name))) for name in found["name"]],
@@ -230,16 +228,16 @@ def _rows(ctx: Context, facts: Facts) -> None:
             title=lambda row: f"**{plain(row['number'])}** · {plain(words(row['state']))}",
             card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
             there=int(rows["found"].iloc[0]),
-            everything=lambda: _in_words(ctx, asked(most=ask.EVERY_ROW)),
+            everything=lambda: [_in_words(ctx, asked(most=ask.EVERY_ROW))],
             of=DEFINITIONS[0],
         )  # fmt: skip
 
 
 def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
-    has_peers = rows["peers"].astype(int) >= 30
+    has_peers = rows["peers"].astype(int) >= SOME
     return rows.assign(
         trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
-        kind=[_kind(name) for name in rows["document_type"]],
+        kind=[type_name(name) for name in rows["document_type"]],
         slower=rows["pace"],
         p50_s=rows["p50_s"].where(has_peers),
         p95_s=rows["p95_s"].where(has_peers),

@@ -1,6 +1,7 @@
 """Another maker's log on every page: figures by its own times that equal the rows they open, only for those who see its units, and a
 plain sentence where such a log carries nothing; never a figure of ours under its name (R019)."""
 
+import csv
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
-from pages import PAGES
+from pages import PAGES, tables
 from sync_engine.eventlog.importing import Request, import_log
 from sync_engine.eventlog.opening import Options
 from sync_engine.eventlog.stages import Mapping
@@ -79,6 +80,21 @@ def beside(_beside, monkeypatch):
 def reports(beside):
     with asking(beside) as reports:
         yield reports
+
+
+@pytest.mark.parametrize("page", ["overview", "cycle-time", "process-map", "stuck", "exception-rate"])
+def test_every_sheet_of_a_log_can_be_saved(beside, monkeypatch, page):
+    """A sheet is written when it is asked for: until then a page says nothing of one that cannot be."""
+    offered = []
+    monkeypatch.setattr(tables.st, "download_button", lambda _label, data, **_: offered.append(data))
+    beside.look(page, person=LEADER, **({"log": LOG} if page == "stuck" else ALL_OF_IT))
+    if page in {"cycle-time", "exception-rate"}:
+        beside.look(page, person=LEADER, **ALL_OF_IT, show="all")
+    assert offered
+    for data in offered:
+        headings, *rows = csv.reader((data() if callable(data) else data).decode("utf-8-sig").splitlines())
+        assert rows, headings
+        assert {len(row) for row in rows} == {len(headings)}
 
 
 # -- what it carries nothing for ---------------------------------------------------------------------------------------------
