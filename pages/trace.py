@@ -325,7 +325,7 @@ def _names(ctx: Context, document: dict[str, Any]) -> str:
 
 
 def _family(ctx: Context, document: dict[str, Any], family: Family) -> None:
-    others = [row for row in family.documents if row["document_id"] != document["document_id"]]
+    others, names = [row for row in family.documents if row["document_id"] != document["document_id"]], family.names
     if not others:
         st.caption("Nothing is linked to it yet.")
         return
@@ -340,7 +340,7 @@ def _family(ctx: Context, document: dict[str, Any], family: Family) -> None:
         for kind in dict.fromkeys((*FLOW_ORDER, *(row["document_type"] for row in family.documents))):
             rows = sorted(
                 (row for row in family.documents if row["document_type"] == kind),
-                key=lambda row: (family.names[row["document_id"]], str(row["number"])),
+                key=lambda row: (names[row["document_id"]], str(row["number"])),
             )
             if rows:
                 with st.container(border=True, gap="xsmall"):
@@ -349,7 +349,7 @@ def _family(ctx: Context, document: dict[str, Any], family: Family) -> None:
                         _relative(
                             ctx,
                             row,
-                            family.names[row["document_id"]],
+                            names[row["document_id"]],
                             is_this=row["document_id"] == document["document_id"],
                         )
                     if len(rows) > 12:

@@ -12,7 +12,7 @@ earlier one gave, keep a row per subject as `journey` does and contribute its ol
 Everything else (days, months and years, all units together, histograms, restatements, the rebuild and its proof) is there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -100,11 +100,24 @@ def judge(connection: psycopg.Connection, *, now: datetime) -> None:
     """Say as of `now` how everything open stands and what each day's steps came to, if that was last said a while ago and nobody else
     is at it."""
     with connection.transaction():
-        if _value(connection, "fold.lock"):
-            plan_anew(connection)
-            if standing.judge(connection, now=now):
-                steps.keep(connection)
-                orders.keep(connection)
+        if not _value(connection, "fold.lock"):
+            return
+        plan_anew(connection)
+        if not standing.judge(connection, now=now):
+            return
+    # A part at a time: after an upgrade there are years of it, and what happens meanwhile has to be folded too.
+    for keep_some in (steps.keep_some, orders.keep_some):
+        while _kept(connection, keep_some):
+            pass
+
+
+def _kept(connection: psycopg.Connection, keep_some: Callable[[psycopg.Connection], int]) -> int:
+    """How much was kept in a transaction of its own; 0 where nothing is left, or somebody else is at it."""
+    with connection.transaction():
+        if not _value(connection, "fold.lock"):
+            return 0
+        plan_anew(connection)
+        return keep_some(connection)
 
 
 def add(connection: psycopg.Connection, batch: Batch, *, learned_on: date, source: str | None = None) -> None:

@@ -29,18 +29,19 @@ def told(
 
 
 def keep(connection: psycopg.Connection) -> int:
-    """Look at the orders of which something was told, in the folder's transaction. Answers how many there were."""
+    """Look at all orders of which something was told, in the folder's transaction. Answers how many there were."""
     kept = 0
-    while many := _looked_at(connection):
-        kept += many
+    while some := keep_some(connection):
+        kept += some
     return kept
+
+
+def keep_some(connection: psycopg.Connection) -> int:
+    """Look at ORDERS_AT_ONCE of them at most, in the folder's transaction. Answers how many that were; 0: nothing is left."""
+    row = connection.execute(sql("orders.keep"), {"most": ORDERS_AT_ONCE}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def forget(connection: psycopg.Connection, source: str | None) -> None:
     """Nothing is known of the orders of a log (None: of any), in the folder's transaction."""
     connection.execute(sql("orders.forget"), {"source": source})
-
-
-def _looked_at(connection: psycopg.Connection) -> int:
-    row = connection.execute(sql("orders.keep"), {"most": ORDERS_AT_ONCE}).fetchone()
-    return int(row[0]) if row else 0

@@ -32,14 +32,22 @@ def revalued(connection: psycopg.Connection, documents: list[UUID]) -> None:
 
 
 def keep(connection: psycopg.Connection) -> int:
-    """Work out the days of which something was told, in the folder's transaction. Answers how many there were."""
+    """Work out all days of which something was told, in the folder's transaction. Answers how many there were."""
     kept = 0
+    while some := keep_some(connection):
+        kept += some
+    return kept
+
+
+def keep_some(connection: psycopg.Connection) -> int:
+    """Work out a quarter of a year at most, in the folder's transaction. Answers how many days that were; 0: nothing is left."""
+    row = _next(connection)
+    if row is None:
+        return 0
     # Until the transaction ends: the sums of a quarter of a year.
     connection.execute("SELECT set_config('work_mem', '64MB', true)")
-    while (row := _next(connection)) is not None:
-        connection.execute(sql("steps.keep"), row)
-        kept += len(row["days"])
-    return kept
+    connection.execute(sql("steps.keep"), row)
+    return len(row["days"])
 
 
 def forget(connection: psycopg.Connection, source: str | None) -> None:

@@ -115,3 +115,20 @@ def test_what_is_worth_something_else_by_now_is_so_on_the_map(cell, connection, 
     connection.cursor().executemany("INSERT INTO standing_news (document_id) VALUES (%s)", revised)
     fold.fold_all(connection, now=END)
     assert_the_map_is_that_of_every_document(sessions)
+
+
+def test_years_of_days_are_kept_a_part_at_a_time(cell, connection, sessions):
+    """After an upgrade everything is told anew; in one transaction nothing could be folded for minutes. Whoever is interrupted between
+    two parts has kept the first, and the map is right all the while."""
+    company, books = told(cell, connection, 6, journeys=40)
+    books.write(company.recordings)
+    fold.fold_all(connection, now=END)
+    connection.execute("INSERT INTO step_told (source, day) SELECT 'finsync', (%s - n * interval '40 days')::date FROM generate_series(0, 20) AS n", [END])  # fmt: skip
+    with connection.transaction():
+        kept = steps.keep_some(connection)
+    assert 0 < kept < 5
+    assert connection.execute("SELECT count(*) FROM step_told").fetchone() == (21 - kept,)
+    assert_the_map_is_that_of_every_document(sessions)
+    fold.judge(connection, now=END + 2 * HOUR)
+    assert connection.execute("SELECT count(*) FROM step_told").fetchone() == (0,)
+    assert_the_map_is_that_of_every_document(sessions)
