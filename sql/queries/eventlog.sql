@@ -183,7 +183,7 @@ SELECT :log::text, s.content_hash, r.occurrence, :recording_id::uuid
  ORDER BY s.content_hash;
 
 -- name: write_documents(import_id, log, final, now)!
--- The documents as their last event left them. :final are the stages after which nothing more is expected.
+-- The documents as their last event so far left them. :final are the stages after which nothing more is expected.
 INSERT INTO document (document_id, document_type, correlation_id, number, business_unit, source_system, source, state, approval_status, posting_status,
                       state_since, version, submitted_at, source_at, created_at, updated_at, closed_at, last_event_seq, last_event_at)
 SELECT d.document_id, d.object_type, d.document_id, d.object_id, d.unit, :log::text, :log::text, coalesce(e.state_to, 'named by events only'), 'not_required', 'not_submitted',
@@ -195,8 +195,8 @@ SELECT d.document_id, d.object_type, d.document_id, d.object_id, d.unit, :log::t
   LEFT JOIN LATERAL (SELECT x.event_at FROM event x WHERE x.document_id = d.document_id ORDER BY x.seq LIMIT 1) b ON true
  WHERE d.import_id = :import_id
 ON CONFLICT (document_id) DO UPDATE
-   SET state = excluded.state, state_since = excluded.state_since, version = excluded.version, source_at = excluded.source_at, updated_at = excluded.updated_at,
-       closed_at = excluded.closed_at, last_event_seq = excluded.last_event_seq, last_event_at = excluded.last_event_at
+   SET state = excluded.state, state_since = excluded.state_since, version = excluded.version, submitted_at = coalesce(document.submitted_at, excluded.submitted_at),
+       source_at = excluded.source_at, updated_at = excluded.updated_at, closed_at = excluded.closed_at, last_event_seq = excluded.last_event_seq, last_event_at = excluded.last_event_at
  WHERE document.source = excluded.source AND excluded.last_event_seq IS DISTINCT FROM document.last_event_seq;
 
 -- name: write_identifiers(import_id, log, now)!

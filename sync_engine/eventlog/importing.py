@@ -283,6 +283,8 @@ class _Import:
         request, import_id = self._request, self._import_id
         with self._connection.transaction():
             self._connection.execute("SELECT ensure_partitions(%s, 2)", [self._now().date()])
+            # Before the first event of theirs: an engine folds what it sees while the rest is still coming in.
+            self._write_documents()
         while written < to_write:
             now = self._now()
             recording_id = self._new_id(now)
@@ -310,13 +312,17 @@ class _Import:
             self._progress("writing", written, to_write)
             self._may_stop()
 
+    def _write_documents(self) -> None:
+        """The log's documents as they stand by what is written of their events."""
+        request = self._request
+        final = list(request.mapping.final)
+        self._execute("write_documents", import_id=self._import_id, log=request.log, final=final, now=self._now())
+
     def _finish(self, counts: dict[str, Any]) -> dict[str, Any]:
         request, import_id, now = self._request, self._import_id, self._now()
         self._progress("finishing", 0, 1)
         with self._connection.transaction():
-            self._execute(
-                "write_documents", import_id=import_id, log=request.log, final=list(request.mapping.final), now=now
-            )
+            self._write_documents()
             self._execute("write_identifiers", import_id=import_id, log=request.log, now=now)
             self._execute("write_links", import_id=import_id, now=now)
             self._execute("write_values", import_id=import_id)

@@ -17,6 +17,7 @@ from sync_engine.eventlog.cycle_times import Question, cycle_times
 from sync_engine.eventlog.importing import Stopped
 from sync_engine.eventlog.records import BadLog
 from sync_engine.eventlog.stages import Mapping
+from sync_engine.insight import fold
 from tests.eventlog.conftest import contents
 
 ROOT = Path(__file__).parents[2]
@@ -326,3 +327,25 @@ def test_two_imports_into_one_log_do_not_run_at_once(database, connection, take,
     ):
         take(path)
     assert take(path)["events_new"] == 6
+
+
+def test_what_is_folded_while_the_file_is_still_coming_in_is_counted_like_the_rest(
+    database, connection, take, tmp_path, monkeypatch
+):
+    """A living engine folds every second: a log that took longer lost the paths of what was counted before its documents were there, from
+    the process map and from every page of a log, and nothing said so."""
+    monkeypatch.setattr(importing, "CHUNK_EVENTS", 16)
+    with database.connected("finsync_engine") as engine:
+
+        def fold_meanwhile(phase, *_):
+            if phase == "writing":
+                fold.fold_all(engine, now=datetime.now(UTC))
+
+        take(write(tmp_path / "log.csv", rows_of(20)), progress=fold_meanwhile)
+        fold.fold_all(engine, now=datetime.now(UTC))
+    kept = "SELECT number, activities, state, submitted_at, closed_at FROM document_path p JOIN document d USING (document_id) ORDER BY number"
+    meanwhile = values(connection, kept)
+    assert [len(row[1]) for row in meanwhile] == [3] * 20
+    assert all(row[3] is not None for row in meanwhile)
+    fold.rebuild(connection, source="theirs")
+    assert values(connection, kept) == meanwhile
