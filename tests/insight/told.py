@@ -235,6 +235,7 @@ def told(cell: Any, connection: psycopg.Connection, seed: int, **size: int) -> t
         owner.execute(f"SET search_path TO {database.cell}")
         owner.execute(f"TRUNCATE {TABLES}")
         owner.execute("UPDATE rollup_closed SET months_until = '0001-01-01', years_until = '0001-01-01'")
+        owner.execute("UPDATE standing_judged SET judged_at = '0001-01-01'")
     company, books = Company(seed, **size), Books(connection)
     books.expect(company.recordings)
     return company, books
