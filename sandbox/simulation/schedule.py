@@ -292,6 +292,8 @@ class Schedule:
         collected = actor.collect(*feed)
         if collected is None or collected.error:
             self._feed_due[feed] = self._may_be_read_at(*feed)
+            # Whoever reads it next may die of it: it is to be seen in the end that it can be read again.
+            self._told.pop(feed, None)
         else:
             self._told[feed] = revision
         return collected.records if collected is not None else 0
