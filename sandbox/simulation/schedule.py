@@ -92,6 +92,8 @@ class Schedule:
         self._busy_passes = 0
         self._feed_due: dict[tuple[str, str], datetime] = {}
         self._told: dict[tuple[str, str], int] = {}
+        self._cut_off: set[tuple[str, str]] = set()
+        """Feeds that somebody began to read and did not read to their end."""
         arena.empty()
         self.eyes = arena.connection(plan.engines)
         self.actors = [self._start(place) for place in range(plan.engines)]
@@ -288,14 +290,19 @@ class Schedule:
 
     def _collect(self, actor: Actor, feed: tuple[str, str]) -> int:
         self._feed_due[feed] = self.clock.database_now() + timedelta(days=400)
-        revision = self.landscape.revision(feed)
+        revision, was_cut_off = self.landscape.revision(feed), feed in self._cut_off
+        self._cut_off.add(feed)
         collected = actor.collect(*feed)
         if collected is None or collected.error:
             self._feed_due[feed] = self._may_be_read_at(*feed)
-            # Whoever reads it next may die of it: it is to be seen in the end that it can be read again.
-            self._told.pop(feed, None)
-        else:
+        elif not was_cut_off:
             self._told[feed] = revision
+        elif not self.faults.are_on:
+            # Whoever goes on where another failed or died does not look again at what that one had read.
+            self._feed_due[feed] = self._may_be_read_at(*feed)
+            was_cut_off = False
+        if not was_cut_off and not (collected and collected.error):
+            self._cut_off.remove(feed)
         return collected.records if collected is not None else 0
 
     def _may_be_read_at(self, system: str, feed: str) -> datetime:
@@ -389,7 +396,8 @@ class Schedule:
         is to be seen that each answers again."""
         heard = set()
         for feed in FEED_TABLES:
-            if self._told.get(feed) != self.landscape.revision(feed) or self.wire.holds_back(feed[0]):
+            is_untold = self._told.get(feed) != self.landscape.revision(feed)
+            if is_untold or feed in self._cut_off or self.wire.holds_back(feed[0]):
                 self._heed(feed)
                 heard.add(feed[0])
         for feed in FEED_TABLES:
