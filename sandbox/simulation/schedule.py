@@ -330,11 +330,13 @@ class Schedule:
 
     def _record(self, actor: Actor, lane: str) -> int:
         results = actor.results[lane]
-        lost = {
+        held = {
             result.item.work_item_id
             for result in results
-            if self.notes.newest[result.item.work_item_id] > result.item.fencing_token
+            if self.notes.newest[result.item.work_item_id] == result.item.fencing_token
         }
+        # Whoever took an item that it had lost before may write it.
+        lost = {result.item.work_item_id for result in results} - held
         before = self._work(lost)
         many = actor.record(lane)
         for work_item_id, after in self._work(lost).items():

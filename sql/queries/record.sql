@@ -223,8 +223,9 @@ UPDATE work_item w
  WHERE w.work_item_id = ANY (ARRAY(SELECT work_item_id FROM waiting UNION ALL SELECT work_item_id FROM parked));
 
 -- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
--- The document has changed in substance: its flow begins again, unless an effect outside is under way. Work that had ended long
--- ago and was removed is there again, under the id given; its fencing tokens go on above those that its intents know.
+-- The document has changed in substance: its flow begins again, unless an effect outside is under way or nobody knows what became of
+-- one. Work that had ended long ago and was removed is there again, under the id given; its fencing tokens go on above those that its
+-- intents know.
 INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at, fencing_token)
 SELECT DISTINCT ON (u.document_id, u.flow)
        u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now,
@@ -235,15 +236,19 @@ ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
    SET status = 'due', step = excluded.step, system = excluded.system, due_at = excluded.due_at, step_since = excluded.step_since,
        objective_at = excluded.objective_at, tries = 0, ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}',
        finished_at = NULL, wakes = w.wakes + 1
- WHERE w.status IN ('due', 'parked', 'done', 'cancelled');
+ WHERE w.status IN ('done', 'cancelled')
+    OR w.status IN ('due', 'parked') AND NOT EXISTS (SELECT FROM intent i WHERE i.document_id = w.document_id AND i.work_item_id = w.work_item_id AND i.step = w.step AND i.outcome IN ('open', 'unknown'));
 
--- name: restart_held_work(document_id, flow)!
--- Where an effect outside is under way, whoever comes to know its outcome lets the flow begin again: that may be another engine than
--- the one that asked, and it would not know that the document has changed since.
+-- name: restart_held_work(document_id, flow, now)!
+-- Where an effect outside is under way, or was and nobody knows what became of it, whoever comes to know its outcome lets the flow begin
+-- again: that may be another engine than the one that asked, and it would not know that the document has changed since.
 UPDATE work_item w
-   SET facts = w.facts || '{"begins_anew": true}', wakes = w.wakes + 1
+   SET facts = w.facts || '{"begins_anew": true}', wakes = w.wakes + 1, status = CASE w.status WHEN 'parked' THEN 'due' ELSE w.status END,
+       due_at = CASE w.status WHEN 'parked' THEN :now ELSE w.due_at END, ask_first = w.ask_first OR w.status <> 'in_call'
   FROM unnest(:document_id::uuid[], :flow::text[]) AS u(document_id, flow)
- WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL AND w.status = 'in_call';
+ WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL
+   AND (w.status = 'in_call'
+        OR w.status IN ('due', 'parked') AND EXISTS (SELECT FROM intent i WHERE i.document_id = w.document_id AND i.work_item_id = w.work_item_id AND i.step = w.step AND i.outcome IN ('open', 'unknown')));
 
 -- name: cancel_work(document_id, settled, now)!
 -- The document is over: nothing more is to be done for it, whatever it waited for. Only where nobody knows what became of something

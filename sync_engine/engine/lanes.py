@@ -15,7 +15,7 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.jsontext import clean
-from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
+from sync_engine.engine.outcomes import ANEW, Item, Kind, Outcome, Setup
 from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import (
     MESSAGE_CHARS,
@@ -198,6 +198,7 @@ class Lane:
         started_at, started = self._now(), self._timer()
         with self.session.tracing(item.head.correlation_id.hex) as calls:
             outcome, how, effect = self._outcome(operation, item)
+        outcome.leaves_unsure = _leaves_unsure(operation, item, outcome, effect)
         attempt = Attempt(
             operation=operation.name,
             effect=effect,
@@ -258,7 +259,7 @@ class Lane:
                         ),
                     )
                     return outcome, "absent", effect
-                if item.is_overtaken:
+                if item.is_overtaken or ANEW in item.facts:
                     return Outcome(Kind.WAIT), "absent", effect  # it never arrived, and is not wanted any more
                 effect = operation.effect.value
             self._crash_point(Moment("before_call", [item]))
@@ -318,6 +319,22 @@ class Lane:
         return item.unknown_since is not None and self._now() < item.unknown_since + timedelta(
             seconds=self.system.quiet_period_s
         )
+
+
+def _leaves_unsure(operation: Operation, item: Item, outcome: Outcome, effect: str) -> bool:
+    """Whether it is still unknown what became of something sent: by this try, or by an earlier one that could not be looked for or,
+    where nothing can be looked for, is not known to be repeated."""
+    match outcome.kind:
+        case Kind.UNKNOWN:
+            return True
+        case Kind.FAILED:
+            return operation.effect is not Effect.READ
+        case Kind.REFUSED:
+            return effect == "look_up"
+        case Kind.NOT_SENT:
+            cannot_look = operation.look_up is None and operation.effect is not Effect.READ
+            return effect == "look_up" or (cannot_look and item.is_unsure)
+    return False
 
 
 def _trouble(error: SyncError) -> Trouble:

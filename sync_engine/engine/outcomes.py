@@ -229,6 +229,8 @@ class Outcome:
     document: Document | None = None
     identifiers: tuple[Identifier, ...] = ()
     adopted: bool = False
+    leaves_unsure: bool = False
+    """Something may have been sent, by this try or by one before it, of which nobody knows what became."""
     verified: bool = True
     wait_s: float = 0.0
     waiting_for: str = ""

@@ -242,13 +242,15 @@ class Recorder:
         item = result.item
         if self._setup.systems[item.system].operations[item.step.does].effect is Effect.READ:
             return
-        outcome = _INTENT_OUTCOMES[result.attempt.outcome]
-        if result.attempt.outcome == "absent" and result.outcome.kind is not Kind.UNKNOWN:
-            outcome = "not_sent"  # looked for when it could not appear any more
+        outcome, earlier = _INTENT_OUTCOMES[result.attempt.outcome], _EARLIER_WERE.get(result.attempt.outcome)
+        if result.outcome.leaves_unsure:
+            outcome, earlier = "unknown", None
+        elif result.attempt.outcome == "absent":
+            outcome = earlier = "not_sent"  # looked for when it could not appear any more
         recording.settled_intents.add(item.head.document_id, idempotency_key(item), outcome)
-        if item.ask_first and outcome in _EARLIER_WERE:
+        if item.ask_first and earlier is not None:
             recording.earlier_intents.add(
-                idempotency_key(item), item.head.document_id, item.work_item_id, item.step.name, _EARLIER_WERE[outcome]
+                idempotency_key(item), item.head.document_id, item.work_item_id, item.step.name, earlier
             )
 
     def _note(self, recording: Recording, result: Result) -> None:
@@ -305,7 +307,7 @@ def _unrecordable(result: Result, error: Exception) -> Result:
         "unexpected", f"What {item.system} answered to {item.step.name} cannot be recorded.", "finsync", {"dump": dump}
     )
     noted = replace(attempt, outcome="failed", error_code=trouble.code, message=trouble.message, calls=[])
-    return Result(item, Outcome(Kind.FAILED, trouble=trouble), noted)
+    return Result(item, Outcome(Kind.FAILED, trouble=trouble, leaves_unsure=attempt.effect != "read"), noted)
 
 
 def note_attempt(

@@ -17,7 +17,6 @@ from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import FLOW_OF, Step, next_step
 from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
-from sync_engine.model.ports import Effect
 
 TRIES_BEFORE_CASE = 5
 """After so many tries in vain people are told; the engine goes on trying."""
@@ -26,12 +25,12 @@ TRIES_BEFORE_CASE = 5
 def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     """Write what an outcome means into `recording`."""
     is_superseded = item.is_superseded()
-    if item.is_overtaken and outcome.kind not in {Kind.UNKNOWN, Kind.FAILED}:
+    if item.is_overtaken and outcome.kind is not Kind.FAILED and not outcome.leaves_unsure:
         _settle_overtaken(recording, item, outcome, setup)
         return
     begins_anew = "changed" in LIFECYCLES[item.head.document_type].events
     if is_superseded and item.subject_id is None and begins_anew and not item.head.is_closed:
-        if outcome.kind is not Kind.UNKNOWN:
+        if not outcome.leaves_unsure:
             _restart(recording, item, setup)
             return
         item.facts[ANEW] = True  # once it is known what became of this
@@ -61,12 +60,6 @@ def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> 
 def _settle_overtaken(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
     """The document has come to its end while the step was under way: once it is known what became of the step, there is nothing more
     to do. Only what it has made and somebody would have to undo is told."""
-    effect = (
-        setup.systems[item.system].operations[item.step.does].effect if item.system in setup.systems else Effect.READ
-    )
-    if outcome.kind is Kind.NOT_SENT and item.is_unsure and effect is not Effect.READ:
-        _settle_not_sent(recording, item, outcome, setup)
-        return
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
     say_of_redrive(recording, item, "skipped", "The document has come to its end meanwhile.")
     _close_cases(recording, item, outcome, "cancelled")

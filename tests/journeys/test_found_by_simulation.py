@@ -443,3 +443,70 @@ def test_a_lost_answer_is_found_out_in_minutes_although_the_clock_has_been_set_b
     tries = "SELECT outcome, count(*) FROM attempt WHERE step = 'request_approval' GROUP BY outcome ORDER BY outcome"
     assert house.connection.execute(tries).fetchall() == [("absent", 1), ("done", 1), ("unknown", 1)]
     assert open_intents(house) == []
+
+
+def loses_the_last_part(house, *, arrives):
+    """No answer to the last of the three calls that a request for approval is made of. Answers the calls that were made, and those lost."""
+    parts = []
+
+    def is_the_last_part(request):
+        if (
+            request.method == "POST"
+            and request.url.path.startswith("/api/now/")
+            and b"Approve requisition" in request.content
+        ):
+            parts.append(request)
+        return len(parts) == 3
+
+    return parts, loses_answers(house, is_the_last_part, 1, arrives=arrives)
+
+
+def edit(house, requisition):
+    """Somebody changes the requisition, and we hear of it."""
+    house.clock.advance(5)
+    house.coupa.edit_requisition(requisition_id=requisition, by="planner.de-south", lines=[house.line(quantity="501")])
+    read_and_apply(house, "coupa", "requisitions")
+
+
+def assert_each_version_was_asked_about_once(house, parts):
+    """And nothing is left open."""
+    assert (open_intents(house), house.cases()) == ([], [])
+    assert house.documents("requisition")[0][1] == "awaiting_approval"
+    assert [b"10020.00" in request.content for request in parts] == [False] * 3 + [True] * 3
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("status", [503, 403])
+def test_what_nobody_knows_of_is_found_out_before_a_changed_requisition_begins_anew(house, arrives, status):
+    """Seed 60360 (P1, R082, F1, F7): looking for it was in vain as well, the flow began again, and what had been sent was never looked
+    for again."""
+    parts, lost = loses_the_last_part(house, arrives=arrives)
+    requisition = house.submit(house.line(quantity="500"))
+    wait_for(house, lost)
+    lane = house.engine.lanes["servicenow"]
+    while not (held := lane.claim(house.connection, 10)):
+        house.clock.advance(10)
+    real, house.transport.handle_request = house.transport.handle_request, lambda request: httpx2.Response(status, request=request)  # fmt: skip
+    results = [lane.ask(item) for item in held]
+    house.transport.handle_request = real
+    edit(house, requisition)
+    lane.record(house.connection, results)
+    assert open_intents(house) == [("request_approval", "unknown")]
+    if status == 403:
+        assert [case[0] for case in house.cases()] == ["access_refused"]
+        ask_to_reprocess(house, house.put_person("support.1", Role.FINANCE_OPERATIONS))
+    house.run(hours=2)
+    assert_each_version_was_asked_about_once(house, parts)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_what_nobody_knows_of_is_looked_for_although_a_requisition_is_changed_before_anybody_has(house, arrives):
+    """Found beside seed 60360 (P1, R082): the flow began again at once, and with that it was forgotten that something was sent."""
+    parts, lost = loses_the_last_part(house, arrives=arrives)
+    requisition = house.submit(house.line(quantity="500"))
+    wait_for(house, lost)
+    house.run(seconds=1)
+    edit(house, requisition)
+    assert open_intents(house) == [("request_approval", "unknown")]
+    house.run(hours=2)
+    assert_each_version_was_asked_about_once(house, parts)
