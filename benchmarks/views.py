@@ -31,7 +31,7 @@ from sync_engine.database.statements import names, sql
 from sync_engine.engine import promote
 from sync_engine.insight import fold
 from sync_engine.insight.reports.exception_rate import ATTRIBUTES_COMPARED, MOST_NEW
-from sync_engine.insight.reports.first_pass import AS_INTENDED, TOUCHES
+from sync_engine.insight.reports.first_pass import TOUCHES
 from sync_engine.insight.reports.process_map import EXACT_TO
 from sync_engine.insight.standing import JUDGED_AGAIN_AFTER_S, SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S
 
@@ -232,7 +232,7 @@ def _values(connection: psycopg.Connection, ends_at: datetime, period: timedelta
     document_id, case_id, objective, recording_id = sample or (None,) * 4
     since = ends_at - period
     nothing = dict.fromkeys(
-        ("units", "categories", "codes", "owner_teams", "fingerprint", "redrive_id", "statuses", "stage", "parts", "step", "reported_on", "systems", "operation", "types", "suppliers", "week", "control")
+        ("units", "categories", "codes", "owner_teams", "fingerprint", "redrive_id", "statuses", "stage", "parts", "step", "reported_on", "systems", "operation", "types", "suppliers", "week", "control", "log")
     )  # fmt: skip
     return nothing | {
         "since": since, "until": ends_at, "before": since - period, "as_of": ends_at, "at_least": ends_at - timedelta(days=1), "at_most": ends_at - timedelta(days=14), "peers_since": since, "since_on": since.date(), "until_on": ends_at.date(), "before_on": (since - period).date(),
