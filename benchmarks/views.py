@@ -31,7 +31,7 @@ from sync_engine.database.statements import names, sql
 from sync_engine.engine import promote
 from sync_engine.insight import fold
 from sync_engine.insight.reports.exception_rate import ATTRIBUTES_COMPARED, MOST_NEW
-from sync_engine.insight.reports.first_pass import AS_INTENDED, TOUCHES
+from sync_engine.insight.reports.first_pass import TOUCHES
 from sync_engine.insight.reports.process_map import EXACT_TO
 from sync_engine.insight.standing import JUDGED_AGAIN_AFTER_S, SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S
 
@@ -232,16 +232,16 @@ def _values(connection: psycopg.Connection, ends_at: datetime, period: timedelta
     document_id, case_id, objective, recording_id = sample or (None,) * 4
     since = ends_at - period
     nothing = dict.fromkeys(
-        ("units", "categories", "codes", "owner_teams", "fingerprint", "redrive_id", "statuses", "stage", "parts", "step", "reported_on", "systems", "operation", "types", "suppliers", "week", "control")
+        ("units", "categories", "codes", "owner_teams", "fingerprint", "redrive_id", "statuses", "stage", "parts", "step", "reported_on", "systems", "operation", "types", "suppliers", "week", "control", "log")
     )  # fmt: skip
     return nothing | {
         "since": since, "until": ends_at, "before": since - period, "as_of": ends_at, "at_least": ends_at - timedelta(days=1), "at_most": ends_at - timedelta(days=14), "peers_since": since, "since_on": since.date(), "until_on": ends_at.date(), "before_on": (since - period).date(),
         "first_on": since.date(), "last_on": ends_at.date(),
         "evening": (ends_at - timedelta(days=7)).date(), "clock": "business", "zone": "Europe/Berlin", "which": "ordered", "stop": "ordered", "days": 30, "limit": 200, "most": 200,
         "document_types": ["requisition", "purchase_order", "invoice"], "document_id": document_id, "case_id": case_id, "objective": objective, "recording_id": recording_id, "source": "finsync",
-        "measures": ["ordered_business", "posted_business"], "measure": "ordered_business", "part": "", "by": ["unit"], "shares": [0.5, 0.85, 0.95], "exact_to": 4000, "system": "s4hana", "origin": since, "bucket_s": 86400, "text": "123", "prefix": "123%", "newest": 20_000, "fewest": 10, "silent_s": 7 * 86400, "revisions": ["changed"],
+        "measures": ["ordered_business", "posted_business"], "measure": "ordered_business", "part": "", "by": ["unit"], "shares": [0.5, 0.85, 0.95], "exact_to": 4000, "system": "s4hana", "origin": since, "bucket_s": 86400, "text": "123", "newest": 20_000, "fewest": 10, "silent_s": 7 * 86400, "revisions": ["changed"],
         "document_type": "requisition", "from_activity": "validated", "activity": "budget_confirmed", "approval_status": "approved", "posting_status": "not_submitted", "named": True, "share": 0.05, "calendars": ["DE-SOUTH", "DE-NORTH"],
-        "intended": [f"{kind}:{state}" for kind, state in AS_INTENDED.items()], "touches": list(TOUCHES), "is_first": False, "in_time": False, "evening_until": ends_at - timedelta(days=7),
+        "touches": list(TOUCHES), "is_first": False, "in_time": False, "evening_until": ends_at - timedelta(days=7),
         "document_ids": [document_id], "activities": ["requisition_received", "validated", "budget_confirmed"], "verdict": "objected", "rule": "", "alert_id": document_id, "attempt_id": document_id,
     }  # fmt: skip
 

@@ -11,12 +11,12 @@ SELECT set_config('statement_timeout', :limit_ms::text, true), set_config('trans
 
 -- name: documents_called(document_type, text, prefix, document_id)
 -- Documents of one type by any number of any system: whole, without the year after the slash, or an invoice by its supplier's
--- own number or by the accounting document that books it. :text in lower case, :prefix as a LIKE pattern of it. At most 21.
+-- own number or by the accounting document that books it. :text in lower case, :prefix with what comes before the year. At most 21.
 WITH named AS (
-    SELECT document_id FROM document_identifier WHERE lower(external_id) = :text
-    UNION SELECT document_id FROM document_identifier WHERE lower(external_id) LIKE :prefix AND kind <> 'invoice_number'
-    UNION SELECT document_id FROM document_identifier WHERE kind = 'invoice_number' AND lower(substr(external_id, strpos(external_id, '/') + 1)) = :text
-    UNION SELECT document_id FROM document WHERE lower(number) = :text
+    SELECT document_id FROM document_identifier WHERE external_key = :text
+    UNION SELECT document_id FROM document_identifier WHERE external_key ^@ :prefix AND kind <> 'invoice_number'
+    UNION SELECT document_id FROM document_identifier WHERE reference_key = :text
+    UNION SELECT document_id FROM document WHERE number_key = :text
     UNION SELECT document_id FROM document WHERE document_id = :document_id::uuid
 ), meant AS (
     SELECT document_id FROM named

@@ -248,20 +248,21 @@ SELECT r.job_id, r.planned_at, r.engine_id, r.started_at, r.finished_at,
   LEFT JOIN planned p USING (job_id)
  ORDER BY r.started_at DESC LIMIT :limit;
 
--- name: search(text, prefix, log)
--- Documents by any number of any system: exact ones first, then those that begin so. :text and :prefix in lower case. The number a
--- supplier gave an invoice is kept behind the supplier's, for two suppliers may use the same one. Of one :log alone, or of all (NULL).
+-- name: search(text, log)
+-- Documents by any number of any system: exact ones first, then those that begin so. :text in lower case. The number a supplier gave
+-- an invoice is kept behind the supplier's, for two suppliers may use the same one. Of one :log alone, or of all (NULL).
 SELECT * FROM (
     SELECT DISTINCT ON (d.document_id) d.document_id, d.document_type, d.number, d.title, d.business_unit, d.supplier_name, d.currency, d.amount, d.state, d.submitted_at,
            h.system AS found_as_system, h.kind AS found_as_kind, h.external_id AS found_as, h.exact
-      FROM (SELECT document_id, system, kind, external_id, lower(external_id) = :text AS exact FROM document_identifier WHERE lower(external_id) LIKE :prefix
+      FROM (SELECT document_id, system, kind, external_id, external_key = :text AS exact FROM document_identifier WHERE external_key ^@ :text
             UNION ALL
-            SELECT document_id, system, kind, external_id, lower(substr(external_id, strpos(external_id, '/') + 1)) = :text
-              FROM document_identifier WHERE kind = 'invoice_number' AND lower(substr(external_id, strpos(external_id, '/') + 1)) LIKE :prefix
+            SELECT document_id, system, kind, external_id, reference_key = :text FROM document_identifier WHERE reference_key ^@ :text
             UNION ALL
-            SELECT document_id, 'finsync', 'number', number, lower(number) = :text FROM document WHERE lower(number) LIKE :prefix
+            SELECT document_id, 'finsync', 'number', number, number_key = :text FROM document WHERE number_key ^@ :text
             UNION ALL
-            SELECT document_id, 'finsync', 'correlation id', correlation_id::text, true FROM document WHERE correlation_id::text = :text OR document_id::text = :text) h
+            SELECT f.document_id, 'finsync', 'correlation id', f.correlation_id::text, true
+              FROM (SELECT CASE WHEN :text ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN :text::uuid END AS id) whole
+              JOIN document f ON f.correlation_id = whole.id OR f.document_id = whole.id) h
       JOIN document d USING (document_id)
      WHERE :log::text IS NULL OR d.source = :log
      ORDER BY d.document_id, h.exact DESC) found
@@ -378,9 +379,9 @@ SELECT c.command_id, c.actor, array_to_string(c.roles, ', ') AS roles, c.action,
 -- the system it came from, and under which numbers it stands in the ERP. With :text (lower case) the period does not count: any
 -- number of the document or its family, or, for whoever may know it, a part of who decided.
 WITH wanted AS (
-    SELECT f.document_id FROM document_identifier i JOIN document n USING (document_id) JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(i.external_id) = :text::text
+    SELECT f.document_id FROM document_identifier i JOIN document n USING (document_id) JOIN document f ON f.correlation_id = n.correlation_id WHERE i.external_key = :text::text
     UNION
-    SELECT f.document_id FROM document n JOIN document f ON f.correlation_id = n.correlation_id WHERE lower(n.number) = :text::text
+    SELECT f.document_id FROM document n JOIN document f ON f.correlation_id = n.correlation_id WHERE n.number_key = :text::text
 ), decision AS MATERIALIZED (
     -- One branch per way of asking, each with an index of its own; a decision found by two of them is one. By name the newest are read
     -- first, until there are enough.

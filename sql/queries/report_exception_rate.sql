@@ -100,45 +100,48 @@ SELECT c.fingerprint, min(c.code) AS code, min(c.category) AS category, count(*)
    AND NOT EXISTS (SELECT FROM document d WHERE d.document_id = c.document_id AND d.is_test)
  GROUP BY c.fingerprint ORDER BY documents DESC, first_seen, c.fingerprint LIMIT :most;
 
--- name: first_pass(units, before, since, until, document_types, intended, categories, touches, zone)
--- Documents that ended as intended (in one of the states :intended, "type:state") between :before and :until: how many, how many of them
--- went through in the first pass (no exception of the :categories ever, none of the steps :touches), how many met an exception, how many
--- were touched without one, and beside them those that ended otherwise. In the period (from :since on) and in the one before it; in all,
--- by type, by unit, and by type and week of the :zone in which they ended.
-WITH met AS MATERIALIZED (
-    SELECT DISTINCT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))
-), week AS MATERIALIZED (
+-- name: first_pass(units, before, since, until, document_types, categories, zone)
+-- Documents that ended as intended between :before and :until: how many, how many of them went through in the first pass (no exception
+-- of the :categories ever, none of the steps that are a touch), how many met an exception, how many were touched without one, and beside
+-- them those that ended otherwise. In the period (from :since on) and in the one before it; in all, by type, by unit, and by type and
+-- week of the :zone in which they ended.
+WITH week AS MATERIALIZED (
     SELECT array_agg(w::date ORDER BY w) AS weeks, array_agg(w AT TIME ZONE :zone ORDER BY w) AS begins
       FROM generate_series(date_trunc('week', :before::timestamptz AT TIME ZONE :zone), :until::timestamptz AT TIME ZONE :zone, interval '1 week') AS w
 ), counted AS MATERIALIZED (
     -- Counted once by all that it is divided by, and added up from there.
-    SELECT d.business_unit, d.document_type, d.closed_at >= :since AS in_period, width_bucket(d.closed_at, w.begins) AS nth, d.document_type || ':' || d.state = ANY (:intended::text[]) AS is_intended,
-           m.document_id IS NOT NULL AS met, coalesce(h.activities && :touches::text[], false) AS touched, count(*) AS n
-      FROM document d CROSS JOIN week w LEFT JOIN met m USING (document_id) LEFT JOIN document_path h USING (document_id)
+    SELECT d.business_unit, d.document_type, d.closed_at >= :since AS in_period, width_bucket(d.closed_at, w.begins) AS nth, d.is_as_intended,
+           d.document_id IN (SELECT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS met,
+           d.document_id IN (SELECT h.document_id FROM document_path h WHERE h.is_touched AND (h.ended_at >= :before OR h.ended_at IS NULL)) AS touched, count(*) AS n
+      FROM document d CROSS JOIN week w
      WHERE d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice') AND d.document_type = ANY (:document_types::text[])
        AND d.closed_at >= :before AND d.closed_at < :until AND d.source = 'finsync' AND NOT d.is_test AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
      GROUP BY 1, 2, 3, 4, 5, 6, 7
 )
-SELECT in_period, business_unit, document_type, week, coalesce(sum(n) FILTER (WHERE is_intended), 0)::bigint AS ended, coalesce(sum(n) FILTER (WHERE is_intended AND NOT met AND NOT touched), 0)::bigint AS first_pass,
-       coalesce(sum(n) FILTER (WHERE is_intended AND met), 0)::bigint AS met, coalesce(sum(n) FILTER (WHERE is_intended AND touched AND NOT met), 0)::bigint AS touched,
-       coalesce(sum(n) FILTER (WHERE NOT is_intended), 0)::bigint AS otherwise
+SELECT in_period, business_unit, document_type, week, coalesce(sum(n) FILTER (WHERE is_as_intended), 0)::bigint AS ended, coalesce(sum(n) FILTER (WHERE is_as_intended AND NOT met AND NOT touched), 0)::bigint AS first_pass,
+       coalesce(sum(n) FILTER (WHERE is_as_intended AND met), 0)::bigint AS met, coalesce(sum(n) FILTER (WHERE is_as_intended AND touched AND NOT met), 0)::bigint AS touched,
+       coalesce(sum(n) FILTER (WHERE NOT is_as_intended), 0)::bigint AS otherwise
   FROM (SELECT c.*, w.weeks[c.nth] AS week FROM counted c CROSS JOIN week w) ended
  GROUP BY GROUPING SETS ((in_period), (in_period, business_unit), (in_period, document_type), (in_period, document_type, week))
  ORDER BY in_period, week NULLS FIRST, document_type NULLS FIRST, business_unit NULLS FIRST;
 
--- name: first_pass_rows(units, since, until, document_types, intended, categories, touches, zone, is_first, week, most)
+-- name: first_pass_rows(units, since, until, document_types, categories, touches, zone, is_first, week, most)
 -- The documents behind it: those of the period that went through in the first pass (:is_first) or did not, of one :week (NULL: all), with
 -- the kinds of exception they met and the steps that make the difference; at most :most of `there`, most money first.
-WITH ended AS MATERIALIZED (
-    SELECT d.*, (SELECT coalesce(array_agg(DISTINCT x.code ORDER BY x.code), '{}') FROM exception_case x
-                  WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS codes,
-           coalesce((SELECT array_agg(DISTINCT a ORDER BY a) FROM document_path h CROSS JOIN LATERAL unnest(h.activities) AS a WHERE h.document_id = d.document_id AND a = ANY (:touches::text[])), '{}') AS steps
+WITH chosen AS MATERIALIZED (
+    SELECT d.document_id, count(*) OVER () AS there
       FROM document d
      WHERE d.document_type IN ('requisition', 'purchase_order', 'change_order', 'invoice') AND d.document_type = ANY (:document_types::text[])
        AND d.closed_at >= :since AND d.closed_at < :until AND d.source = 'finsync' AND NOT d.is_test AND (:units::text[] IS NULL OR d.business_unit = ANY (:units::text[]))
-       AND d.document_type || ':' || d.state = ANY (:intended::text[])
+       AND d.is_as_intended
+       AND (d.document_id IN (SELECT x.document_id FROM exception_case x WHERE x.document_id IS NOT NULL AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[])))
+            OR d.document_id IN (SELECT h.document_id FROM document_path h WHERE h.is_touched AND (h.ended_at >= :since OR h.ended_at IS NULL))) <> :is_first::boolean
        AND (:week::date IS NULL OR date_trunc('week', d.closed_at AT TIME ZONE :zone)::date = :week::date)
+     ORDER BY d.group_amount DESC NULLS LAST, d.document_id LIMIT :most
 )
-SELECT document_id, document_type, number, business_unit, supplier_name, currency, amount, group_amount, submitted_at, closed_at, codes, steps, count(*) OVER () AS there
-  FROM ended WHERE (codes = '{}' AND steps = '{}') = :is_first::boolean
- ORDER BY group_amount DESC NULLS LAST, document_id LIMIT :most;
+SELECT d.document_id, d.document_type, d.number, d.business_unit, d.supplier_name, d.currency, d.amount, d.group_amount, d.submitted_at, d.closed_at,
+       (SELECT coalesce(array_agg(DISTINCT x.code ORDER BY x.code), '{}') FROM exception_case x
+         WHERE x.document_id = d.document_id AND (:categories::text[] IS NULL OR x.category = ANY (:categories::text[]))) AS codes,
+       coalesce((SELECT array_agg(DISTINCT a ORDER BY a) FROM document_path h CROSS JOIN LATERAL unnest(h.activities) AS a WHERE h.document_id = d.document_id AND a = ANY (:touches::text[])), '{}') AS steps, c.there
+  FROM chosen c JOIN document d USING (document_id)
+ ORDER BY d.group_amount DESC NULLS LAST, d.document_id;

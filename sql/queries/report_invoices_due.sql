@@ -138,25 +138,20 @@ SELECT *, count(*) OVER () AS there, sum(group_amount) OVER () AS all_value, cou
 -- reference and amount. What was last said of the pair. said: by pattern, of how many pairs somebody said what they are, and of how many of
 -- these that they are duplicates, by the newest verdict of each pair.
 WITH unpaid AS MATERIALIZED (
-    SELECT document_id, supplier, supplier_name, amount, currency, submitted_at, number, business_unit, group_amount, due_on, state, payload_version
+    SELECT document_id, supplier, supplier_name, amount, currency, submitted_at, number, business_unit, group_amount, due_on, state, payload_version, number_key, bill_key
       FROM document
      WHERE document_type = 'invoice' AND source = 'finsync' AND closed_at IS NULL AND NOT is_test AND state <> 'cleared' AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
        AND (:suppliers::text[] IS NULL OR supplier = ANY (:suppliers::text[]))
-), earlier AS (
-    SELECT document_id, supplier, amount, currency, number, submitted_at FROM document
-     WHERE document_type = 'invoice' AND source = 'finsync' AND NOT is_test AND state <> 'rejected'
 ), alike AS (
-    -- Three joins by equality instead of one by conditions: a supplier's invoices are not all compared with each other.
+    -- By what is kept to be compared, each by an index of its own: not each invoice there ever was is compared with each.
     SELECT r.document_id, o.document_id AS other_id, r.group_amount, r.submitted_at, o.submitted_at AS other_at
-      FROM unpaid r JOIN earlier o ON o.supplier = r.supplier AND o.currency = r.currency AND o.amount = r.amount
+      FROM unpaid r JOIN document o ON o.bill_key = r.bill_key
+     WHERE o.document_type = 'invoice' AND o.source = 'finsync' AND NOT o.is_test AND o.state <> 'rejected'
     UNION ALL
     SELECT r.document_id, o.document_id, r.group_amount, r.submitted_at, o.submitted_at
-      FROM unpaid r JOIN earlier o ON o.supplier = r.supplier AND o.currency = r.currency AND o.number = r.number
-     WHERE o.amount <> r.amount AND abs(o.amount - r.amount) * 100 <= greatest(abs(o.amount), abs(r.amount))
-    UNION ALL
-    SELECT r.document_id, o.document_id, r.group_amount, r.submitted_at, o.submitted_at
-      FROM unpaid r JOIN earlier o ON o.amount = r.amount AND o.currency = r.currency AND o.number = r.number
-     WHERE o.supplier <> r.supplier
+      FROM unpaid r JOIN document o ON o.number_key = r.number_key AND o.number = r.number AND o.currency = r.currency
+     WHERE o.document_type = 'invoice' AND o.source = 'finsync' AND NOT o.is_test AND o.state <> 'rejected'
+       AND CASE WHEN o.supplier = r.supplier THEN o.amount <> r.amount AND abs(o.amount - r.amount) * 100 <= greatest(abs(o.amount), abs(r.amount)) ELSE o.amount = r.amount END
 ), pair AS MATERIALIZED (
     SELECT document_id, other_id FROM alike
      WHERE (other_at, other_id) < (submitted_at, document_id) AND other_at >= submitted_at - make_interval(days => :days)

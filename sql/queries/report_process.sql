@@ -122,27 +122,40 @@ SELECT a.document_type AS from_type, s.activity AS from_activity, b.document_typ
 -- name: behind(source, units, document_type, from_activity, activity, since, until)
 -- The documents of one type behind an activity (:from_activity NULL) or a step, most often first, then newest: how often (n), the seconds
 -- since the step before (s; the longest), and when it last happened.
-SELECT p.document_id, d.number, p.document_type, p.business_unit, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, w.n, w.s::float8 AS s, w.last_at
-  FROM document_path p
-  JOIN document d USING (document_id)
- CROSS JOIN LATERAL (
-     SELECT count(*) AS n, max(x.s) AS s, max(x.at) AS last_at
-       FROM (SELECT u.activity, u.at, coalesce(lag(u.activity) OVER steps, '') AS before, extract(epoch FROM u.at - lag(u.at) OVER steps) AS s
-               FROM unnest(p.activities, p.times) WITH ORDINALITY AS u(activity, at, nth) WINDOW steps AS (ORDER BY u.nth)) x
-      WHERE x.activity = :activity AND (:from_activity::text IS NULL OR x.before = :from_activity) AND x.at >= :since AND x.at < :until) w
- WHERE p.source = :source AND p.document_type = :document_type AND p.last_at >= :since AND p.first_at < :until AND :activity = ANY (p.activities) AND w.n > 0
-   AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
- ORDER BY w.n DESC, w.last_at DESC, p.document_id;
+WITH path AS MATERIALIZED (
+    SELECT p.document_id, p.business_unit, p.activities, p.times, p.is_repeated
+      FROM document_path p
+     WHERE p.source = :source AND p.document_type = :document_type AND p.last_at >= :since AND p.first_at < :until AND :activity = ANY (p.activities)
+       AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
+), found AS (
+    -- Most did nothing twice: there is one place to look at.
+    SELECT p.document_id, p.business_unit, 1 AS n, extract(epoch FROM p.times[p.nth] - p.times[p.nth - 1]) AS s, p.times[p.nth] AS last_at
+      FROM (SELECT *, array_position(activities, :activity) AS nth FROM path WHERE NOT is_repeated OFFSET 0) p
+     WHERE p.times[p.nth] >= :since AND p.times[p.nth] < :until AND (:from_activity::text IS NULL OR coalesce(p.activities[p.nth - 1], '') = :from_activity)
+    UNION ALL
+    SELECT p.document_id, p.business_unit, w.n, w.s, w.last_at
+      FROM path p
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS n, max(x.s) AS s, max(x.at) AS last_at
+           FROM path_steps(p.activities, p.times, false) x
+          WHERE x.activity = :activity AND (:from_activity::text IS NULL OR x.from_activity = :from_activity) AND x.at >= :since AND x.at < :until) w
+     WHERE p.is_repeated AND w.n > 0
+)
+SELECT f.document_id, d.number, :document_type::text AS document_type, f.business_unit, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, f.n, f.s::float8 AS s, f.last_at
+  FROM found f JOIN document d USING (document_id)
+ ORDER BY f.n DESC, f.last_at DESC, f.document_id;
 
 -- name: between(source, units, document_type, from_activity, activity, since, until)
 -- Seconds from the first time a document did one activity to the first time after it that it did the other, in the period.
-SELECT p.document_id, extract(epoch FROM b.at - a.at)::float8 AS s
-  FROM document_path p
- CROSS JOIN LATERAL (SELECT u.at, u.nth FROM unnest(p.activities, p.times) WITH ORDINALITY AS u(activity, at, nth) WHERE u.activity = :from_activity ORDER BY u.nth LIMIT 1) a
- CROSS JOIN LATERAL (SELECT u.at FROM unnest(p.activities, p.times) WITH ORDINALITY AS u(activity, at, nth) WHERE u.activity = :activity AND u.nth > a.nth ORDER BY u.nth LIMIT 1) b
- WHERE p.source = :source AND p.document_type = :document_type AND p.last_at >= :since AND p.first_at < :until AND b.at >= :since AND b.at < :until
-   AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
- ORDER BY s, p.document_id;
+SELECT document_id, extract(epoch FROM times[till] - times[nth])::float8 AS s
+  FROM (SELECT f.*, CASE WHEN f.nth IS NOT NULL THEN array_position(f.activities, :activity, f.nth + 1) END AS till
+          FROM (SELECT document_id, activities, times, array_position(activities, :from_activity) AS nth
+                  FROM document_path
+                 WHERE source = :source AND document_type = :document_type AND last_at >= :since AND first_at < :until AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
+                OFFSET 0) f
+        OFFSET 0) b
+ WHERE times[till] >= :since AND times[till] < :until
+ ORDER BY s, document_id;
 
 -- name: variants(source, units, types, since, until)
 -- Paths of the documents that ended in the period, most frequent first: how many of how many (of, distinct), the median of their whole

@@ -6,20 +6,32 @@
 -- left, the same share in the window before and in this calendar month (UTC), and for every window that alerts look at how many were
 -- due and bad and how fast that burns the budget. No documents: NULL, not 100 %. left_out, left_out_good: deadlines of the window that
 -- do not count. The last five are those of the window and the one before.
-WITH e AS MATERIALIZED (
-    -- Counted once by all that the figures divide by. older: how many of the shortest windows a deadline lies before; part: 0 in the
-    -- objective's window, 1 in the one before, 2 before both.
-    SELECT o.name AS objective, width_bucket(:as_of::timestamptz - t.deadline_at, ARRAY['5 minutes', '30 minutes', '1 hour', '2 hours', '6 hours', '1 day', '3 days']::interval[]) AS older,
-           CASE WHEN t.deadline_at > :as_of::timestamptz - w.length THEN 0 WHEN t.deadline_at > :as_of::timestamptz - 2 * w.length THEN 1 ELSE 2 END AS part,
-           t.deadline_at >= date_trunc('month', :as_of::timestamptz, 'UTC') AS this_month, t.is_good AS good, t.is_excluded, count(*) AS n
+WITH edge AS MATERIALIZED (
+    -- The moments at which what a deadline counts for changes.
+    SELECT o.name, w.length, w.month, array_agg(m.at ORDER BY m.at) AS moments
       FROM objective o
-     CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length) w
+     CROSS JOIN LATERAL (SELECT make_interval(days => o.window_days) AS length, date_trunc('month', :as_of::timestamptz, 'UTC') AS month) w
+     CROSS JOIN LATERAL (
+         SELECT w.month AS at
+         UNION ALL
+         -- A deadline so long ago lies before the window: what is in it comes later, if by a microsecond.
+         SELECT :as_of::timestamptz - u.length + interval '1 microsecond'
+           FROM unnest(ARRAY['5 minutes', '30 minutes', '1 hour', '2 hours', '6 hours', '1 day', '3 days']::interval[] || w.length || 2 * w.length) AS u(length)) m
+     GROUP BY o.name, w.length, w.month
+), e AS MATERIALIZED (
+    -- Deadlines between two such moments count for the same: they are counted together, and one of them is looked at. older: how many of
+    -- the shortest windows it lies before; part: 0 in the objective's window, 1 in the one before, 2 before both.
+    SELECT d.name AS objective, width_bucket(:as_of::timestamptz - t.deadline_at, ARRAY['5 minutes', '30 minutes', '1 hour', '2 hours', '6 hours', '1 day', '3 days']::interval[]) AS older,
+           CASE WHEN t.deadline_at > :as_of::timestamptz - d.length THEN 0 WHEN t.deadline_at > :as_of::timestamptz - 2 * d.length THEN 1 ELSE 2 END AS part,
+           t.deadline_at >= d.month AS this_month, t.good, t.is_excluded, t.n
+      FROM objective o JOIN edge d USING (name)
      -- Each by itself: otherwise the planner reads the deadlines of all years and leaves out most of them.
      CROSS JOIN LATERAL (
-         SELECT n.deadline_at, n.is_good, n.is_excluded FROM objective_outcome n
-          WHERE n.objective = o.name AND n.source = :source AND n.deadline_at <= :as_of AND n.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
-            AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[])) OFFSET 0) t
-     GROUP BY 1, 2, 3, 4, 5, 6
+         SELECT min(n.deadline_at) AS deadline_at, n.good, n.is_excluded, count(*) AS n
+           FROM (SELECT n.deadline_at, width_bucket(n.deadline_at, d.moments) AS nth, n.is_good AS good, n.is_excluded FROM objective_outcome n
+                  WHERE n.objective = o.name AND n.source = :source AND n.deadline_at <= :as_of AND n.deadline_at > :as_of::timestamptz - make_interval(days => greatest(2 * o.window_days, 32))
+                    AND (:units::text[] IS NULL OR n.business_unit = ANY (:units::text[])) OFFSET 0) n
+          GROUP BY n.nth, n.good, n.is_excluded) t
 ), counted AS (
     SELECT o.name, coalesce(sum(e.n) FILTER (WHERE part = 0), 0)::bigint AS due, coalesce(sum(e.n) FILTER (WHERE part = 0 AND e.good), 0)::bigint AS good,
            coalesce(sum(e.n) FILTER (WHERE part = 1), 0)::bigint AS due_before, coalesce(sum(e.n) FILTER (WHERE part = 1 AND e.good), 0)::bigint AS good_before,

@@ -12,10 +12,10 @@ SELECT n.name, j.document_id
   LEFT JOIN LATERAL (
        SELECT d.document_id FROM document d
         WHERE d.correlation_id IN (
-              SELECT k.correlation_id FROM document k WHERE lower(k.number) = lower(n.name)
+              SELECT k.correlation_id FROM document k WHERE k.number_key = lower(n.name)
               UNION
               SELECT k.correlation_id FROM document_identifier i JOIN document k ON k.document_id = i.document_id
-               WHERE lower(i.external_id) = lower(n.name))) j ON true;
+               WHERE i.external_key = lower(n.name))) j ON true;
 
 -- name: unknown_units(units)
 -- Those of the business units that there are none of.

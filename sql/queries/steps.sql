@@ -51,24 +51,43 @@ WITH known AS (
     SELECT p.document_id, p.document_type, p.business_unit, (w.at AT TIME ZONE 'UTC')::date AS day, w.from_activity, w.activity, w.nth, w.s, w.is_first, w.is_first_way, p.group_amount
       FROM document_path p CROSS JOIN LATERAL path_steps(p.activities, p.times, p.is_repeated) w
      WHERE p.source = :source AND p.last_at >= :since AND p.first_at < :until AND w.at >= :since AND w.at < :until AND (w.at AT TIME ZONE 'UTC')::date = ANY (:days::date[])
+), what AS MATERIALIZED (
+    -- By number, not by name: there is a row for every bucket of every day, and numbers are compared and sorted in a fraction of the time.
+    SELECT document_type, from_activity, activity, (row_number() OVER ())::integer AS what FROM step GROUP BY 1, 2, 3
+), unit AS MATERIALIZED (
+    SELECT business_unit, (row_number() OVER ())::integer AS unit FROM step GROUP BY 1
+), numbered AS MATERIALIZED (
+    SELECT u.unit, s.day, k.what, s.document_id, CASE WHEN s.s >= 0 THEN rollup_bucket(s.s) END AS bucket, s.nth::integer AS nth, s.s, s.is_first, s.is_first_way, s.group_amount
+      FROM step s JOIN what k USING (document_type, from_activity, activity) JOIN unit u USING (business_unit)
 ), counted AS MATERIALIZED (
-    SELECT document_type, business_unit, day, from_activity, activity, CASE WHEN s >= 0 THEN rollup_bucket(s) END AS bucket, count(*) AS n,
-           count(*) FILTER (WHERE is_first) AS firsts, sum(group_amount) FILTER (WHERE is_first) AS first_value, count(*) FILTER (WHERE is_first_way) AS ways,
+    SELECT unit, day, what, count(*) AS n, count(*) FILTER (WHERE is_first) AS firsts, sum(group_amount) FILTER (WHERE is_first) AS first_value, count(*) FILTER (WHERE is_first_way) AS ways,
            sum(group_amount) FILTER (WHERE is_first_way) AS way_value, sum(nth) AS places, count(*) FILTER (WHERE s < 0) AS negative, sum(s) FILTER (WHERE s >= 0) AS total_s
-      FROM step GROUP BY 1, 2, 3, 4, 5, 6
+      FROM numbered GROUP BY 1, 2, 3
+), held AS MATERIALIZED (
+    SELECT unit, day, what, bucket, count(*)::integer AS held FROM numbered WHERE bucket IS NOT NULL GROUP BY 1, 2, 3, 4
 ), every AS (
-    SELECT * FROM counted
+    -- Unit 0: all of them. Sums and buckets are put together and grouped, never joined, so that no guess of a size can do harm.
+    SELECT unit, day, what, NULL::smallint AS bucket, NULL::integer AS held, n, firsts, first_value, ways, way_value, places, negative, total_s FROM counted
     UNION ALL
-    SELECT document_type, '*', day, from_activity, activity, bucket, sum(n), sum(firsts), sum(first_value), sum(ways), sum(way_value), sum(places), sum(negative), sum(total_s)
-      FROM counted GROUP BY 1, 3, 4, 5, 6
+    SELECT 0, day, what, NULL, NULL, sum(n)::bigint, sum(firsts)::bigint, sum(first_value), sum(ways)::bigint, sum(way_value), sum(places)::bigint, sum(negative)::bigint, sum(total_s) FROM counted GROUP BY day, what
+    UNION ALL
+    SELECT unit, day, what, bucket, held, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM held
+    UNION ALL
+    SELECT 0, day, what, bucket, sum(held)::integer, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM held GROUP BY day, what, bucket
+), added AS (
+    SELECT unit, day, what, max(n) AS n, max(firsts) AS firsts, max(first_value) AS first_value, max(ways) AS ways, max(way_value) AS way_value, max(places) AS places, max(negative) AS negative,
+           coalesce(max(total_s), 0) AS total_s, coalesce(array_agg(bucket ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), '{}') AS buckets,
+           coalesce(array_agg(held ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), '{}') AS counts
+      FROM every GROUP BY unit, day, what
 ), summed AS MATERIALIZED (
-    SELECT :source::text AS source, business_unit, day, document_type, from_activity, activity, sum(n)::bigint AS n, sum(firsts)::bigint AS firsts, sum(first_value) AS first_value,
-           sum(ways)::bigint AS ways, sum(way_value) AS way_value, sum(places)::bigint AS places, sum(negative)::bigint AS negative, coalesce(sum(total_s), 0) AS total_s,
-           coalesce(array_agg(bucket ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), '{}') AS buckets, coalesce(array_agg(n::integer ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), '{}') AS counts
-      FROM every GROUP BY business_unit, day, document_type, from_activity, activity
+    SELECT :source::text AS source, coalesce(u.business_unit, '*') AS business_unit, a.day, k.document_type, k.from_activity, k.activity, a.n, a.firsts, a.first_value, a.ways, a.way_value, a.places,
+           a.negative, a.total_s, a.buckets, a.counts
+      FROM added a JOIN what k USING (what) LEFT JOIN unit u USING (unit)
 ), named AS MATERIALIZED (
-    SELECT business_unit, day, array_agg(document_id ORDER BY document_id) AS document_ids
-      FROM (SELECT DISTINCT business_unit, day, document_id FROM step) one GROUP BY 1, 2
+    SELECT u.business_unit, one.day, one.document_ids
+      FROM (SELECT unit, day, array_agg(document_id ORDER BY document_id) AS document_ids
+              FROM (SELECT DISTINCT unit, day, document_id FROM numbered) two GROUP BY 1, 2) one
+      JOIN unit u USING (unit)
 ), unnamed AS (
     DELETE FROM step_document k WHERE k.source = :source AND k.day = ANY (:days::date[]) AND NOT EXISTS (SELECT FROM named n WHERE (n.business_unit, n.day) = (k.business_unit, k.day))
 ), names AS (

@@ -27,7 +27,7 @@ def find_one(asked: Asked, document_type: DocumentType, number: str) -> Row:
             "documents_called",
             document_type=document_type.value,
             text=text,
-            prefix=_beginning(text),
+            prefix=f"{text}/",
             document_id=_as_id(text),
         )
     if not found:
@@ -46,11 +46,6 @@ def find_one(asked: Asked, document_type: DocumentType, number: str) -> Row:
             candidates=_candidates(found),
         )
     return found[0]
-
-
-def _beginning(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"{escaped}/%"
 
 
 def _as_id(text: str) -> UUID | None:

@@ -25,8 +25,9 @@ from sync_engine.database.statements import sql
 from sync_engine.insight import orders, standing, steps
 from sync_engine.model.lifecycles import LIFECYCLES
 
-EVENTS_A_BATCH = 20_000
-"""Enough that a batch's fixed costs do not count, few enough that a backlog becomes visible piece by piece."""
+EVENTS_A_BATCH = 50_000
+"""Enough that a batch's fixed costs do not count and that few days are in two of them, each of which writes the day's sums anew; few
+enough that a backlog becomes visible every few seconds."""
 
 RECORDINGS_A_BATCH = 5_000
 

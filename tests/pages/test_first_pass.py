@@ -1,5 +1,6 @@
 """First-pass yield on the page of the exception rate (PRODUCT.md 4.3): what needed nobody and nothing twice, of what came to its end."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -151,3 +152,15 @@ def test_on_a_phone_it_draws(books, monkeypatch):
     assert not books.look(PAGE, person=LEADER, period="90d", **{"yield": "not"}).exception
     assert seen["rate.yield"].layout.showlegend
     assert not seen["rate.yield"].layout.annotations, "the names stand in the legend, and would lie on the lines"
+
+
+def test_the_ends_and_touches_that_are_kept_of_each_document_are_those_the_page_speaks_of(books):
+    """The columns have the lists from a migration: a change of one needs another of these."""
+    said = dict(
+        books.connection.execute(
+            "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a ON (a.attrelid, a.attnum) = (d.adrelid, d.adnum) WHERE a.attname IN ('is_as_intended', 'is_touched')"
+            " AND a.attrelid IN ('document'::regclass, 'document_path'::regclass)"
+        ).fetchall()
+    )
+    assert set(re.findall(r"'(\w+:\w+)'", said["is_as_intended"])) == {f"{kind}:{state}" for kind, state in AS_INTENDED.items()}  # fmt: skip
+    assert set(re.findall(r"'(\w+)'", said["is_touched"])) == set(TOUCHES)

@@ -4,6 +4,11 @@ from uuid import uuid4
 
 import pytest
 
+from sync_engine.control import access
+from sync_engine.control.access import acting
+from sync_engine.database.statements import sql
+from sync_engine.insight.reports.trace import search
+from tests.pages.asking import asking
 from tests.pages.conftest import ANALYST, LEADER, OPERATIONS, words_of
 
 
@@ -120,3 +125,31 @@ def test_what_differs_between_two_versions_is_named_field_by_field():
         ("l[1]", {"q": "2"}, None),
         ("n", None, True),
     ]
+
+
+@pytest.mark.parametrize("person", [LEADER, ANALYST])
+def test_a_search_goes_by_the_indexes_whoever_asks(world, person):
+    """Row-level security forbids an index to every comparison that could give away what it compares: then a search reads every document."""
+    gate, app = (world.database.engine(role, pool_size=1) for role in ("finsync_gate", "finsync_app"))
+    try:
+        token = access.open_session(gate, person, hours=1).token
+        with acting(app, token) as connection:
+            connection.execute("SET LOCAL enable_seqscan = off")
+            plan = [
+                line
+                for text in ("re-4711", str(uuid4()))
+                for (line,) in connection.execute(f"EXPLAIN {sql('report.search')}", {"text": text, "log": None})
+            ]
+    finally:
+        gate.dispose()
+        app.dispose()
+    for index in ("document_by_number_key", "identifier_by_key", "identifier_by_reference", "document_of_journey"):
+        assert any(index in line for line in plan), plan
+    assert not any("Seq Scan" in line for line in plan)
+
+
+def test_a_search_takes_every_character_as_it_is(world):
+    with asking(world) as reports:
+        assert len(search(reports, "RE-471")) == 1
+        for text in ("RE_471", "RE%", "%", "\\"):
+            assert len(search(reports, text)) == 0, text

@@ -14,10 +14,11 @@ from sync_engine.insight.reports.process_map import REVISIONS
 from sync_engine.insight.reports.reading import Reports
 
 AS_INTENDED = {"requisition": "ordered", "purchase_order": "closed", "change_order": "returned", "invoice": "paid"}
-"""The end each type of document is meant to come to; refused, withdrawn and given up is another one."""
+"""The end each type of document is meant to come to; refused, withdrawn and given up is another one. The column is_as_intended says so of each."""
 
 TOUCHES = (*REVISIONS, "review_requested", "review_approved", "cancellation_asked", "cancellation_begun", "reprocessing_asked", "answer_lost")  # fmt: skip
-"""Steps that show that somebody had to act, or something had to be done again, beside the process's own steps of people."""
+"""Steps that show that somebody had to act, or something had to be done again, beside the process's own steps of people. The column
+is_touched says so of each path."""
 
 OWN_STEPS = ("requisition_received", "order_drafted", "approval_completed", "approval_granted", "approval_denied", "change_received", "change_approved", "invoice_received", "goods_received", "goods_received_in_full")  # fmt: skip
 """Steps in which people do what the process asks of them: submit, approve, receive."""
@@ -48,9 +49,7 @@ class Ended:
             "until": self.until,
             "units": list(self.units) if self.units else None,
             "document_types": list(self.types),
-            "intended": [f"{kind}:{state}" for kind, state in AS_INTENDED.items()],
             "categories": list(self.categories) if self.categories else None,
-            "touches": list(TOUCHES),
         }
 
 
@@ -116,4 +115,4 @@ def yields(reports: Reports, wanted: Ended, *, before: datetime, zone: str) -> Y
 
 def rows(reports: Reports, wanted: Ended, *, is_first: bool, zone: str, week: date | None = None) -> pd.DataFrame:
     """The documents that went through in the first pass, or those that did not, of the period or of one week of it; `there` in all."""
-    return reports.frame("report_exception_rate.first_pass_rows", ROW_COLUMNS, is_first=is_first, zone=zone, week=week, most=MOST_ROWS, **wanted.arguments())  # fmt: skip
+    return reports.frame("report_exception_rate.first_pass_rows", ROW_COLUMNS, is_first=is_first, zone=zone, week=week, touches=list(TOUCHES), most=MOST_ROWS, **wanted.arguments())  # fmt: skip

@@ -47,8 +47,7 @@ def search(reports: Reports, text: str, log: str | None = None) -> pd.DataFrame:
     """Documents by any number of any system, of one log or of all (None): exact hits first, then those that begin so; at most
     SEARCH_LIMIT."""
     wanted = text.strip().lower()
-    escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    rows = reports.rows("search", text=wanted, prefix=f"{escaped}%", log=log) if wanted else []
+    rows = reports.rows("search", text=wanted, log=log) if wanted else []
     return table(rows, FOUND_COLUMNS)
 
 
