@@ -200,25 +200,20 @@ def _write_ocel_xml(path: Path, events: int) -> None:
 def _write_ocel_sqlite(path: Path, events: int) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.executescript(_OCEL_TABLES)
-        for scope, kinds in (("object", _KINDS), ("event", _STEPS)):
-            for kind in kinds:
-                short = kind.replace(" ", "")
-                columns = "ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER"
-                columns += ", ocel_changed_field TEXT" if scope == "object" else ", by TEXT"
-                database.execute(f"CREATE TABLE {scope}_{short} ({columns})")
-                mapping = f"INSERT INTO {scope}_map_type VALUES (?, ?)"  # noqa: S608 - our own words
-                database.execute(mapping, [kind, short])
+        short = [(activity, activity.replace(" ", "")) for activity in _STEPS]
+        database.executemany("INSERT INTO event_map_type VALUES (?, ?)", short)
+        database.executemany("INSERT INTO object_map_type VALUES (?, ?)", [(kind, kind) for kind in _KINDS])
         before = ""
         for case, number, activity, moment, who, amount in _made(events):
             if case != before:
                 for object_id, kind in zip((case, f"I{case}"), _KINDS, strict=True):
                     database.execute("INSERT INTO object VALUES (?, ?)", [object_id, kind])
                     row = [object_id, "1970-01-01T00:00:00Z", amount, None]
-                    database.execute(f"INSERT INTO object_{kind} VALUES (?, ?, ?, ?)", row)  # noqa: S608
+                    database.execute(_OCEL_ROWS[kind], row)
                 before = case
             database.execute("INSERT INTO event VALUES (?, ?)", [f"e{number}", activity])
             row = [f"e{number}", moment.isoformat(), amount, who]
-            database.execute(f"INSERT INTO event_{activity.replace(' ', '')} VALUES (?, ?, ?, ?)", row)  # noqa: S608
+            database.execute(_OCEL_ROWS[activity], row)
             related = [(f"e{number}", case, ""), (f"e{number}", f"I{case}", "with")]
             database.executemany("INSERT INTO event_object VALUES (?, ?, ?)", related)
 
@@ -230,7 +225,25 @@ CREATE TABLE event (ocel_id TEXT PRIMARY KEY, ocel_type TEXT);
 CREATE TABLE object (ocel_id TEXT PRIMARY KEY, ocel_type TEXT);
 CREATE TABLE event_object (ocel_event_id TEXT, ocel_object_id TEXT, ocel_qualifier TEXT, PRIMARY KEY (ocel_event_id, ocel_object_id, ocel_qualifier));
 CREATE TABLE object_object (ocel_source_id TEXT, ocel_target_id TEXT, ocel_qualifier TEXT, PRIMARY KEY (ocel_source_id, ocel_target_id, ocel_qualifier));
+CREATE TABLE event_CreatePurchaseRequisition (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, by TEXT);
+CREATE TABLE event_ApprovePurchaseRequisition (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, by TEXT);
+CREATE TABLE event_CreatePurchaseOrder (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, by TEXT);
+CREATE TABLE event_RecordGoodsReceipt (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, by TEXT);
+CREATE TABLE event_RecordInvoiceReceipt (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, by TEXT);
+CREATE TABLE event_ClearInvoice (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, by TEXT);
+CREATE TABLE object_order (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, ocel_changed_field TEXT);
+CREATE TABLE object_invoice (ocel_id TEXT PRIMARY KEY, ocel_time TIMESTAMP, amount INTEGER, ocel_changed_field TEXT);
 """
+_OCEL_ROWS = {
+    "order": "INSERT INTO object_order VALUES (?, ?, ?, ?)",
+    "invoice": "INSERT INTO object_invoice VALUES (?, ?, ?, ?)",
+    "Create Purchase Requisition": "INSERT INTO event_CreatePurchaseRequisition VALUES (?, ?, ?, ?)",
+    "Approve Purchase Requisition": "INSERT INTO event_ApprovePurchaseRequisition VALUES (?, ?, ?, ?)",
+    "Create Purchase Order": "INSERT INTO event_CreatePurchaseOrder VALUES (?, ?, ?, ?)",
+    "Record Goods Receipt": "INSERT INTO event_RecordGoodsReceipt VALUES (?, ?, ?, ?)",
+    "Record Invoice Receipt": "INSERT INTO event_RecordInvoiceReceipt VALUES (?, ?, ?, ?)",
+    "Clear Invoice": "INSERT INTO event_ClearInvoice VALUES (?, ?, ?, ?)",
+}
 _WRITE = {
     "csv": _write_csv,
     "xes": _write_xes,

@@ -48,6 +48,7 @@ def render(ctx: Context) -> None:
     if any(level.began for level in levels):
         frame.figures([_figure(ctx, said, level, chosen) for level in levels if level.began][:6])
         opened = _opened(levels)
+        _clock(opened)
         if "show" in st.query_params:
             _rows(ctx, within, opened)
         _table(ctx, levels)
@@ -83,14 +84,14 @@ def _answer(levels: tuple[Kept, ...], chosen: Filters) -> str:
     return f"{of}: {percent(first.attained)} ({percent(low)} to {percent(high)}), where {percent(first.promise.target)} was promised, so it would be {verdict}."
 
 
-def _link(ctx: Context, level: Kept, which: str, n: int) -> Any:
-    return partial(ctx.link, URL_PATH, switches.show(ctx, n, "document"), objective=level.promise.name, show=which) if n else None  # fmt: skip
+def _link(ctx: Context, level: Kept, which: str, n: int, what: str = "due") -> Any:
+    return partial(ctx.link, URL_PATH, f"Show {n:,} {what}", objective=level.promise.name, show=which) if n else None  # fmt: skip
 
 
 def _figure(ctx: Context, said: Said, level: Kept, chosen: Filters) -> Figure:
     low, high = level.interval or (None, None)
     why = Explainer(ctx, DEFINITIONS, said.sources, chosen.period)
-    link = _link(ctx, level, "missed", level.missed) or _link(ctx, level, "due", level.due)
+    link = _link(ctx, level, "missed", level.missed, "missed") or _link(ctx, level, "due", level.due)
     return Figure(
         plain(level.promise.title),
         percent(level.attained),
@@ -100,6 +101,12 @@ def _figure(ctx: Context, said: Said, level: Kept, chosen: Filters) -> Figure:
         explained=why(level.promise.name, "Attained", f"in time / due = {level.good:,} / {level.due:,}; promise: {_promise(level.promise)}", level.due, "document", link=link),
         help=f"From {_ends(level.promise.starts)} to {_ends(level.promise.goods)}.",
     )  # fmt: skip
+
+
+def _clock(level: Kept) -> None:
+    """By which clock the deadlines of working time were: not everybody's calendar is known."""
+    if level.promise.clock == "business" and level.by_wall:
+        st.caption(f"{level.by_wall:,} of {count(level.due, 'deadline')} are by the wall clock, {duration(level.promise.wall_s)} for {working_time(level.promise.threshold_s)}: no working calendar of ours covers them.")  # fmt: skip
 
 
 def _opened(levels: tuple[Kept, ...]) -> Kept:

@@ -122,6 +122,7 @@ def test_the_page_on_service_levels_says_what_a_log_can_tell_and_what_not(beside
     )
     assert "cannot be told from a log like this" in said
     assert "Approval propagation" in said
+    assert "18 of 18 deadlines are by the wall clock, 5 d for 5.0 working days" in said
     assert "1100" not in said, "a requisition of our own"
     opened = beside.look("service-levels", person=LEADER, objective="requisition-to-order", show="missed", **period)
     assert not opened.exception
