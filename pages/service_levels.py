@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages import filters, frame, service_levels_detail
+from pages import filters, frame, imported, service_levels_detail, service_levels_imported
 from pages.context import Context
 from pages.explaining import Explained, LeftOut, Reported
 from pages.format import count, day, duration, percent, plain
@@ -26,7 +26,7 @@ URL_PATH = "service-levels"
 ROLES = frozenset(Role)
 SECTION = "Today"
 ICON = ":material/target:"
-LACKS = "the activities that our objectives begin and end with, nor working calendars, so no deadline can be said"
+LACKS = ""
 
 SOURCES = {
     "requisition": ("coupa", "servicenow"),
@@ -78,8 +78,12 @@ DEFINITIONS = (
 
 def render(ctx: Context) -> None:
     """The page."""
+    if ctx.is_imported:
+        service_levels_imported.render(ctx)
+        return
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx, with_period=False)
+    imported.draw(ctx)
     levels = ask.service_levels(ctx.reports, chosen.units, as_of=ctx.moment.as_of)
     if not levels:
         said.answer("No objective is in force.")

@@ -91,7 +91,8 @@ SELECT :import_id, n.object_id, coalesce(d.document_type, n.object_type), n.docu
 -- name: order_events(import_id, log, case_type)!
 -- The events that are not in yet, in the order of time, each as a step of the document it moves: where that document stood before,
 -- since when, and where it stands afterwards. A document that has events already goes on from the last of them.
-INSERT INTO ready_event (import_id, place, position, occurrence, object_id, led_by, qualifier, seq, state_from, state_to, state_from_since)
+INSERT INTO ready_event (import_id, place, position, occurrence, led_by, seq, state_from, state_to, state_from_since, document_id, document_type, unit, content_hash,
+                         activity, event_at, actor, attributes, began_at, is_last)
 WITH fresh AS (
     SELECT s.position, s.occurrence, s.case_id, s.activity, s.event_at
       FROM (SELECT e.position, e.content_hash, e.case_id, e.activity, e.event_at,
@@ -113,91 +114,86 @@ WITH fresh AS (
     SELECT l.*, coalesce(g.stage, l.activity) AS stage
       FROM led l LEFT JOIN staged_stage g ON g.import_id = :import_id AND g.activity = l.activity AND g.object_type = l.object_type
 ), before AS (
-    SELECT d.object_id, e.seq, e.state_to, CASE WHEN e.state_from IS DISTINCT FROM e.state_to THEN e.event_at ELSE e.state_from_since END AS since
+    SELECT d.document_id, e.seq, e.state_to, CASE WHEN e.state_from IS DISTINCT FROM e.state_to THEN e.event_at ELSE e.state_from_since END AS since
       FROM ready_document d
      CROSS JOIN LATERAL (SELECT seq, state_to, state_from, event_at, state_from_since FROM event
                           WHERE document_id = d.document_id ORDER BY seq DESC LIMIT 1) e
      WHERE d.import_id = :import_id AND EXISTS (SELECT 1 FROM imported_event WHERE log = :log)
 ), stepped AS (
     SELECT s.*, row_number() OVER w AS step, lag(s.stage) OVER w AS stage_before,
-           lag(s.stage) OVER w IS DISTINCT FROM s.stage AS is_move
+           lag(s.stage) OVER w IS DISTINCT FROM s.stage AS is_move, first_value(s.event_at) OVER w AS began_at, lead(s.position) OVER w IS NULL AS is_last
       FROM staged s WINDOW w AS (PARTITION BY s.object_id ORDER BY s.event_at, s.position)
 ), timed AS (
     SELECT s.*, max(s.event_at) FILTER (WHERE s.is_move) OVER (PARTITION BY s.object_id ORDER BY s.event_at, s.position
                                                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS entered_at
       FROM stepped s
 )
-SELECT :import_id, row_number() OVER (ORDER BY t.event_at, t.position), t.position, t.occurrence, t.object_id, t.led_by, t.qualifier,
+SELECT :import_id, row_number() OVER (ORDER BY t.event_at, t.position), t.position, t.occurrence, t.led_by,
        t.step + coalesce(b.seq, 0), CASE WHEN t.step = 1 THEN b.state_to ELSE t.stage_before END, t.stage,
-       CASE WHEN t.step = 1 THEN b.since ELSE t.entered_at END
-  FROM timed t LEFT JOIN before b USING (object_id);
+       CASE WHEN t.step = 1 THEN b.since ELSE t.entered_at END, d.document_id, d.object_type, d.unit, e.content_hash, e.activity, e.event_at, e.actor,
+       CASE WHEN t.qualifier = '' THEN e.attributes ELSE e.attributes || jsonb_build_object('qualifier', t.qualifier) END, t.began_at, t.is_last
+  FROM timed t
+  JOIN ready_document d ON d.import_id = :import_id AND d.object_id = t.object_id
+  JOIN staged_event e ON e.import_id = :import_id AND e.position = t.position
+  LEFT JOIN before b ON b.document_id = d.document_id;
 
 -- name: note_ordered(import_id)^
 -- How many events are to be written, of how many staged ones, and how many of them are older than one that is in already.
 UPDATE staged_progress p SET to_write = (SELECT count(*) FROM ready_event WHERE import_id = :import_id), written = 0
  WHERE p.import_id = :import_id
 RETURNING to_write, (SELECT count(*) FROM staged_event WHERE import_id = :import_id) AS staged,
-    (SELECT count(*) FROM ready_event r JOIN staged_event s USING (import_id, position)
-      WHERE r.import_id = :import_id AND r.seq > 1 AND r.state_from_since > s.event_at) AS late;
+    (SELECT count(*) FROM ready_event r WHERE r.import_id = :import_id AND r.seq > 1 AND r.state_from_since > r.event_at) AS late;
 
--- name: leaves_of_events(import_id, first, last)
--- What the leaf of each event says that is not the same in all of them, in their order.
-SELECT d.document_id::text, s.activity, s.event_at, s.actor, r.state_from, r.state_to, r.seq,
-       (CASE WHEN r.qualifier = '' THEN s.attributes ELSE s.attributes || jsonb_build_object('qualifier', r.qualifier) END)::text AS attributes
-  FROM ready_event r
-  JOIN staged_event s ON s.import_id = r.import_id AND s.position = r.position
-  JOIN ready_document d ON d.import_id = r.import_id AND d.object_id = r.object_id
- WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last
- ORDER BY r.place;
-
--- name: write_events(import_id, recording_id, first, last, log, now)!
--- One recording's events.
+-- name: write_events(import_id, recording_id, first, last, log, now)
+-- One recording's events; answers what the leaf of each says that is not the same in all of them, in their order.
 INSERT INTO event (recording_id, ordinal, recorded_at, document_id, seq, document_type, correlation_id, business_unit, source,
                    activity, event_at, observed_at, system, actor, state_from, state_to, state_from_since,
                    approval_status, posting_status, document_version, attributes)
-SELECT :recording_id::uuid, r.place - :first::bigint, :now::timestamptz, d.document_id, r.seq, d.object_type, d.document_id, d.unit, :log::text,
-       s.activity, s.event_at, :now::timestamptz, :log::text, s.actor, r.state_from, r.state_to, r.state_from_since,
-       'not_required', 'not_submitted', r.seq,
-       CASE WHEN r.qualifier = '' THEN s.attributes ELSE s.attributes || jsonb_build_object('qualifier', r.qualifier) END
+SELECT :recording_id::uuid, r.place - :first::bigint, :now::timestamptz, r.document_id, r.seq, r.document_type, r.document_id, r.unit, :log::text,
+       r.activity, r.event_at, :now::timestamptz, :log::text, r.actor, r.state_from, r.state_to, r.state_from_since,
+       'not_required', 'not_submitted', r.seq, r.attributes
   FROM ready_event r
-  JOIN staged_event s ON s.import_id = r.import_id AND s.position = r.position
-  JOIN ready_document d ON d.import_id = r.import_id AND d.object_id = r.object_id
- WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last;
+ WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last
+ ORDER BY r.place
+RETURNING ordinal, document_id::text, activity, event_at, actor, state_from, state_to, seq, attributes::text;
 
 -- name: write_event_objects(import_id, recording_id, first, last, now)!
 -- What else these events are about. A relation said twice is one.
 INSERT INTO event_object (recording_id, ordinal, recorded_at, document_id, qualifier, business_unit)
-SELECT :recording_id::uuid, r.place - :first::bigint, :now::timestamptz, d.document_id, n.qualifier, d.unit
+SELECT DISTINCT :recording_id::uuid, r.place - :first::bigint, :now::timestamptz, d.document_id, n.qualifier, d.unit
   FROM ready_event r
   JOIN staged_relation n ON n.import_id = r.import_id AND n.position = r.position AND n.ordinal IS DISTINCT FROM r.led_by
   JOIN ready_document d ON d.import_id = r.import_id AND d.object_id = n.object_id
- WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last
-ON CONFLICT DO NOTHING;
+ WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last;
 
 -- name: write_identities(import_id, recording_id, first, last, log)!
 -- By what these events are known again.
 INSERT INTO imported_event (log, content_hash, occurrence, recording_id)
-SELECT :log::text, s.content_hash, r.occurrence, :recording_id::uuid
-  FROM ready_event r JOIN staged_event s ON s.import_id = r.import_id AND s.position = r.position
- WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last
- ORDER BY s.content_hash;
+SELECT :log::text, r.content_hash, r.occurrence, :recording_id::uuid
+  FROM ready_event r WHERE r.import_id = :import_id AND r.place BETWEEN :first AND :last
+ ORDER BY r.content_hash;
 
--- name: write_documents(import_id, log, final, now)!
--- The documents as their last event so far left them. :final are the stages after which nothing more is expected.
+-- name: begin_documents(import_id, log, final, now)!
+-- The documents that are new, as they will stand when their last event of this file is in: it is known by now, and what is not changed any
+-- more need not be put into every index a second time. Until then they name no last event. :final are the stages after which nothing more is expected.
 INSERT INTO document (document_id, document_type, correlation_id, number, business_unit, source_system, source, state, approval_status, posting_status,
-                      state_since, version, submitted_at, source_at, created_at, updated_at, closed_at, last_event_seq, last_event_at)
-SELECT d.document_id, d.object_type, d.document_id, d.object_id, d.unit, :log::text, :log::text, coalesce(e.state_to, 'named by events only'), 'not_required', 'not_submitted',
-       coalesce(e.since, :now), coalesce(e.seq, 1), b.event_at, e.event_at, :now, :now,
-       CASE WHEN e.state_to = ANY (:final::text[]) THEN e.event_at END, e.seq, e.recorded_at
+                      state_since, version, submitted_at, source_at, created_at, updated_at, closed_at)
+SELECT d.document_id, d.object_type, d.document_id, d.object_id, d.unit, :log::text, :log::text, coalesce(r.state_to, 'named by events only'), 'not_required', 'not_submitted',
+       coalesce(CASE WHEN r.state_from IS DISTINCT FROM r.state_to THEN r.event_at ELSE r.state_from_since END, :now), coalesce(r.seq, 1), r.began_at, r.event_at, :now, :now,
+       CASE WHEN r.state_to = ANY (:final::text[]) THEN r.event_at END
   FROM ready_document d
-  LEFT JOIN LATERAL (SELECT x.seq, x.state_to, x.event_at, x.recorded_at, CASE WHEN x.state_from IS DISTINCT FROM x.state_to THEN x.event_at ELSE x.state_from_since END AS since
-                       FROM event x WHERE x.document_id = d.document_id ORDER BY x.seq DESC LIMIT 1) e ON true
-  LEFT JOIN LATERAL (SELECT x.event_at FROM event x WHERE x.document_id = d.document_id ORDER BY x.seq LIMIT 1) b ON true
+  LEFT JOIN ready_event r ON r.import_id = :import_id AND r.document_id = d.document_id AND r.is_last
  WHERE d.import_id = :import_id
-ON CONFLICT (document_id) DO UPDATE
-   SET state = excluded.state, state_since = excluded.state_since, version = excluded.version, submitted_at = coalesce(document.submitted_at, excluded.submitted_at),
-       source_at = excluded.source_at, updated_at = excluded.updated_at, closed_at = excluded.closed_at, last_event_seq = excluded.last_event_seq, last_event_at = excluded.last_event_at
- WHERE document.source = excluded.source AND excluded.last_event_seq IS DISTINCT FROM document.last_event_seq;
+ON CONFLICT DO NOTHING;
+
+-- name: finish_documents(import_id, log, final, now)!
+-- Those that had events in this file, as their last one left them.
+UPDATE document d
+   SET state = r.state_to, state_since = CASE WHEN r.state_from IS DISTINCT FROM r.state_to THEN r.event_at ELSE r.state_from_since END, version = r.seq,
+       submitted_at = coalesce(d.submitted_at, r.began_at), source_at = r.event_at, updated_at = :now,
+       closed_at = CASE WHEN r.state_to = ANY (:final::text[]) THEN r.event_at END, last_event_seq = r.seq, last_event_at = e.recorded_at
+  FROM ready_event r CROSS JOIN LATERAL (SELECT x.recorded_at FROM event x WHERE x.document_id = r.document_id AND x.seq = r.seq LIMIT 1) e
+ WHERE r.import_id = :import_id AND r.is_last AND d.document_id = r.document_id AND d.source = :log;
 
 -- name: write_identifiers(import_id, log, now)!
 -- By their own ids they are found; those of two logs never meet.

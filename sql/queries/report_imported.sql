@@ -141,3 +141,32 @@ SELECT p.document_id, d.number, p.business_unit, d.state, cardinality(p.activiti
                    WHEN 'alone' THEN p.is_alone WHEN 'straight' THEN NOT p.is_repeated AND h.document_id IS NULL ELSE true END
  ORDER BY events DESC, s DESC, p.document_id
  LIMIT :most;
+
+-- name: objectives()
+-- What is promised of our own documents, to be asked of a log as far as its stages can say.
+SELECT name, title, owner_team, start_activity, good_activities, threshold_s::float8 AS threshold_s, clock, target::float8 AS target FROM objective ORDER BY name;
+
+-- name: promises(source, units, since, until, promises)
+-- Of each of :promises (name, starts, goods, threshold_s, wall_s, clock), and of each unit (business_unit NULL: all): how many documents began in the
+-- log at all, had their deadline in the period and in the log (due), were done by it (good), and how many of the due were timed by the wall clock.
+SELECT o.name, p.business_unit, count(*) AS began, count(*) FILTER (WHERE is_due) AS due, count(*) FILTER (WHERE is_due AND p.good_at <= p.deadline_at) AS good,
+       count(*) FILTER (WHERE is_due AND p.is_wall) AS by_wall, count(*) FILTER (WHERE p.deadline_at > p.as_of) AS ahead
+  FROM jsonb_to_recordset(:promises::jsonb) AS o(name text, starts text[], goods text[], threshold_s float8, wall_s float8, clock text)
+ CROSS JOIN LATERAL imported_promise(:source, o.starts, o.goods, o.threshold_s, o.wall_s, o.clock) p
+ CROSS JOIN LATERAL (SELECT p.deadline_at >= :since AND p.deadline_at < :until AND p.deadline_at <= p.as_of AS is_due) d
+ WHERE :units::text[] IS NULL OR p.business_unit = ANY (:units::text[])
+ GROUP BY GROUPING SETS ((o.name), (o.name, p.business_unit))
+ ORDER BY o.name, p.business_unit NULLS FIRST;
+
+-- name: promise_rows(source, units, since, until, promises, which, most)
+-- The documents behind one of them, latest done first, at most :most; `found` says how many there are. which: missed, kept, due (both), ahead (their
+-- deadline lies after the log's end). late_s: wall seconds past the deadline, up to the log's end where it is still open; negative: before it.
+SELECT p.document_id, p.document_type, p.number, p.business_unit, p.state, p.started_at, p.deadline_at, p.good_at, p.is_wall,
+       extract(epoch FROM coalesce(p.good_at, p.as_of) - p.deadline_at)::float8 AS late_s, count(*) OVER () AS found
+  FROM jsonb_to_recordset(:promises::jsonb) AS o(name text, starts text[], goods text[], threshold_s float8, wall_s float8, clock text)
+ CROSS JOIN LATERAL imported_promise(:source, o.starts, o.goods, o.threshold_s, o.wall_s, o.clock) p
+ CROSS JOIN LATERAL (SELECT p.deadline_at >= :since AND p.deadline_at < :until AND p.deadline_at <= p.as_of AS is_due, coalesce(p.good_at <= p.deadline_at, false) AS is_good) d
+ WHERE (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
+   AND CASE :which WHEN 'ahead' THEN p.deadline_at > p.as_of WHEN 'missed' THEN is_due AND NOT is_good WHEN 'kept' THEN is_due AND is_good ELSE is_due END
+ ORDER BY late_s DESC, p.document_id
+ LIMIT :most;

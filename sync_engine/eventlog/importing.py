@@ -284,17 +284,19 @@ class _Import:
         with self._connection.transaction():
             self._connection.execute("SELECT ensure_partitions(%s, 2)", [self._now().date()])
             # Before the first event of theirs: an engine folds what it sees while the rest is still coming in.
-            self._write_documents()
+            self._write_documents("begin_documents")
+            # From here on only short stretches are looked up.
+            self._connection.execute("SELECT set_config('enable_seqscan', 'off', false)")
         while written < to_write:
             now = self._now()
             recording_id = self._new_id(now)
             chunk = {"import_id": import_id, "first": written + 1, "last": min(written + CHUNK_EVENTS, to_write)}
             recording = {**chunk, "recording_id": recording_id}
             with self._connection.transaction():
-                rows = self._connection.execute(sql("eventlog.leaves_of_events"), chunk, binary=True).fetchall()
-                # In a pipeline the server writes the events while their root is computed here.
+                events = {**recording, "log": request.log, "now": now}
+                rows = self._connection.execute(sql("eventlog.write_events"), events, binary=True).fetchall()
+                # In a pipeline the server writes the rest while the root of the events is computed here.
                 with self._connection.pipeline():
-                    self._execute("write_events", **recording, log=request.log, now=now)
                     self._execute("write_event_objects", **recording, now=now)
                     self._execute("write_identities", **recording, log=request.log)
                     self._connection.execute(
@@ -311,18 +313,19 @@ class _Import:
                     self._execute("note_written", import_id=import_id, written=written)
             self._progress("writing", written, to_write)
             self._may_stop()
+        self._connection.execute("SELECT set_config('enable_seqscan', 'on', false)")
 
-    def _write_documents(self) -> None:
-        """The log's documents as they stand by what is written of their events."""
+    def _write_documents(self, statement: str) -> None:
+        """The log's documents, before their events (`begin_documents`) or after them (`finish_documents`)."""
         request = self._request
         final = list(request.mapping.final)
-        self._execute("write_documents", import_id=self._import_id, log=request.log, final=final, now=self._now())
+        self._execute(statement, import_id=self._import_id, log=request.log, final=final, now=self._now())
 
     def _finish(self, counts: dict[str, Any]) -> dict[str, Any]:
         request, import_id, now = self._request, self._import_id, self._now()
         self._progress("finishing", 0, 1)
         with self._connection.transaction():
-            self._write_documents()
+            self._write_documents("finish_documents")
             self._execute("write_identifiers", import_id=import_id, log=request.log, now=now)
             self._execute("write_links", import_id=import_id, now=now)
             self._execute("write_values", import_id=import_id)

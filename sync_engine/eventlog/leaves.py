@@ -18,10 +18,10 @@ _sha256 = hashlib.sha256
 
 
 def root_of(rows: Iterable[tuple[Any, ...]], log: str, now: datetime) -> bytes:
-    """The root over rows of `eventlog.leaves_of_events`, in their order."""
+    """The root over what `eventlog.write_events` answers, in whichever order."""
     observed = f'"{now.astimezone(UTC).isoformat(timespec="microseconds")}",{encode_basestring(log)}'
     leaves = []
-    for ordinal, (document_id, activity, event_at, actor, state_from, state_to, seq, attributes) in enumerate(rows):
+    for ordinal, document_id, activity, event_at, actor, state_from, state_to, seq, attributes in sorted(rows):
         before = "null" if state_from is None else encode_basestring(state_from)
         said = (
             f'[{ordinal},"{document_id}",{encode_basestring(activity)},'

@@ -61,8 +61,10 @@ class Batch:
                 self._flush()
             for name, rows in self._others.items():
                 if rows:
+                    # What PostgreSQL's text cannot hold is replaced and visible as such: an object is never dropped for one sign of it.
+                    said = _clean("".join(rows)).replace("\\\\u0000", "\ufffd")
                     with cursor.copy(_COPY_OTHERS[name]) as copy:
-                        copy.write("".join(rows))
+                        copy.write(said)
             if self._rejects:
                 names = ("position", "line", "reason", "value", "raw")
                 columns = dict(zip(names, map(list, zip(*self._rejects, strict=True)), strict=True))
@@ -144,8 +146,7 @@ class Batch:
             self._put("links", f"{self._id}\t{position}\t{ordinal}\t{object_id}\t{_text(target)}\t{_text(qualifier)}\n")
 
     def _put(self, table: str, line: str) -> None:
-        # What PostgreSQL's text cannot hold is replaced and visible as such: an object is never dropped for one sign of it.
-        self._others[table].append(_clean(line).replace("\\\\u0000", "\ufffd"))
+        self._others[table].append(line)
 
     def _reject(self, position: int, reject: Reject) -> None:
         said = (_clean(reject.reason), _clean(reject.value), _clean(reject.raw[:_RAW_SIGNS]))

@@ -13,7 +13,8 @@ from xml.parsers import expat
 from sync_engine.eventlog.opening import unpacked
 from sync_engine.eventlog.records import BadLog
 
-_BLOCK = 65_536
+BLOCK = 65_536
+"""Bytes read at once."""
 
 
 class _SeenEnough(Exception):
@@ -37,7 +38,7 @@ def refuse_definitions(path: Path) -> None:
     parser.StartDoctypeDeclHandler, parser.StartElementHandler = doctype, root
     with unpacked(path) as (content, _):
         try:
-            while block := content.read(_BLOCK):
+            while block := content.read(BLOCK):
                 parser.Parse(block)
         except _SeenEnough:
             return
@@ -56,7 +57,7 @@ def elements(path: Path, tell: Callable[[int], None], *, deepest: int) -> Iterat
     with unpacked(path) as (content, raw):
         parser: Any = ET.XMLPullParser(("start", "end"))
         try:
-            while block := content.read(_BLOCK):
+            while block := content.read(BLOCK):
                 parser.feed(block)
                 tell(raw.tell())
                 for what, element in parser.read_events():

@@ -1,7 +1,10 @@
 """Readers find out what nobody said, say what they took, and ask where two readings are possible (issue 4 section 1)."""
 
 import json
+import sqlite3
+import time
 import tracemalloc
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -247,3 +250,40 @@ def test_objects_come_with_values_and_their_time(tmp_path):
     )
     [seen] = reader_of(Request(path, "theirs")).records(lambda _: None)
     assert seen == SeenObject("1", "T", (("a", datetime(2026, 1, 1, tzinfo=UTC), "x"),), ())
+
+
+def test_an_ocel_database_without_any_index_is_read_once_and_not_searched_for_each_event(tmp_path):
+    """As data frames write it: 20,000 events with two objects each were 800 million rows to look at, now they are 60,000."""
+    path, events_made = tmp_path / "log.sqlite", 20_000
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(
+            """
+            CREATE TABLE event_map_type (ocel_type, ocel_type_map); CREATE TABLE object_map_type (ocel_type, ocel_type_map);
+            CREATE TABLE event (ocel_id, ocel_type); CREATE TABLE object (ocel_id, ocel_type);
+            CREATE TABLE event_object (ocel_event_id, ocel_object_id, ocel_qualifier);
+            CREATE TABLE object_object (ocel_source_id, ocel_target_id, ocel_qualifier);
+            CREATE TABLE event_ask (ocel_id, ocel_time, by TEXT); CREATE TABLE object_order (ocel_id, ocel_time, ocel_changed_field, price REAL);
+            INSERT INTO event_map_type VALUES ('ask', 'ask'); INSERT INTO object_map_type VALUES ('order', 'order');
+            """
+        )
+        count = range(events_made)
+        database.executemany(
+            "INSERT INTO event_ask VALUES (?, '2026-03-01T08:00:00Z', 'Ann')", [(f"e{n}",) for n in count]
+        )
+        database.executemany("INSERT INTO event_object VALUES (?, ?, ?)", [(f"e{n}", f"o{n}", None) for n in count])
+        database.executemany("INSERT INTO event_object VALUES (?, 'all', 'with')", [(f"e{n}",) for n in count])
+        database.executemany("INSERT INTO object VALUES (?, 'order')", [(f"o{n}",) for n in count])
+        database.executemany("INSERT INTO object_order VALUES (?, '', '', 1.5)", [(f"o{n}",) for n in count if n % 2])
+        database.executemany("INSERT INTO object_object VALUES (?, 'all', 'in')", [(f"o{n}",) for n in count])
+    reader, began = reader_of(Request(path, "theirs")), time.process_time()
+    found = list(reader.records(lambda _: None))
+    assert time.process_time() - began < 10
+    seen = [one for one in found if isinstance(one, SeenEvent)]
+    objects = [one for one in found if isinstance(one, SeenObject)]
+    assert [(one.external_id, one.relations) for one in seen] == [
+        (f"e{n}", ((f"o{n}", ""), ("all", "with"))) for n in count
+    ]
+    assert {one.object_id: one.values for one in objects} == {
+        f"o{n}": (("price", None, 1.5),) if n % 2 else () for n in count
+    }
+    assert all(one.links == (("all", "in"),) for one in objects)
