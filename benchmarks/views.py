@@ -232,7 +232,7 @@ def _values(connection: psycopg.Connection, ends_at: datetime, period: timedelta
     document_id, case_id, objective, recording_id = sample or (None,) * 4
     since = ends_at - period
     nothing = dict.fromkeys(
-        ("units", "categories", "codes", "owner_teams", "fingerprint", "redrive_id", "statuses", "stage", "parts", "step", "reported_on", "systems", "operation", "types", "suppliers", "week", "control", "log")
+        ("units", "categories", "codes", "owner_teams", "fingerprint", "redrive_id", "statuses", "stage", "parts", "step", "reported_on", "systems", "operation", "types", "suppliers", "week", "control", "log", "after_s", "after_at", "after_id")
     )  # fmt: skip
     return nothing | {
         "since": since, "until": ends_at, "before": since - period, "as_of": ends_at, "at_least": ends_at - timedelta(days=1), "at_most": ends_at - timedelta(days=14), "peers_since": since, "since_on": since.date(), "until_on": ends_at.date(), "before_on": (since - period).date(),

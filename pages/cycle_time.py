@@ -2,6 +2,8 @@
 figures count everything that began.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -20,6 +22,7 @@ from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.reports.cycle_time import STAGES, Surroundings
+from sync_engine.insight.reports.reading import in_parts
 from sync_engine.insight.statistics import FEW
 
 TITLE = "Cycle time"
@@ -173,8 +176,12 @@ def _rows(ctx: Context, facts: Facts) -> None:
         there=there,
         everything=None
         if is_narrowed
-        else lambda: [_in_words(ctx, ask.rows(ctx.reports, facts.chosen.units, **asked, most=ask.EVERY_ROW))],
+        else lambda: _everything(ctx, partial(ask.rows, ctx.reports, facts.chosen.units, **asked, remember=False)),
     )
+
+
+def _everything(ctx: Context, ask_for: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    return (_in_words(ctx, part) for part in in_parts(ask_for, ask.place_of, most=ask.EXPORT_ROWS))
 
 
 def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:

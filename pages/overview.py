@@ -22,6 +22,7 @@ from pages.tables import MAX_ROWS, Column, work_table
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import audit, cycle_time, service_levels, stuck
 from sync_engine.insight.reports import overview as ask
+from sync_engine.insight.reports.reading import in_parts
 
 TITLE = "Overview"
 QUESTION = "Does the money flow, and where does it stand still?"
@@ -232,9 +233,8 @@ def _rows(ctx: Context, facts: Facts) -> None:
 
 
 def _all_stuck(ctx: Context, asked: stuck.Asked) -> Iterator[pd.DataFrame]:
-    return stuck.in_parts(
-        partial(stuck.rows, ctx.reports, asked, level="stuck", remember=False), most=stuck.EXPORT_ROWS
-    )
+    all_stuck = partial(stuck.rows, ctx.reports, asked, level="stuck", remember=False)
+    return in_parts(all_stuck, stuck.place_of, most=stuck.EXPORT_ROWS)
 
 
 def _ledger(ctx: Context) -> tuple[pd.DataFrame | None, tuple[Column, ...], str]:

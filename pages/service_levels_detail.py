@@ -1,5 +1,7 @@
 """One objective on the service level page: its days, its budget, the documents that missed and why, its alerts and units."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,7 @@ from pages.context import Context
 from pages.format import count, day, duration, percent, plain, system, visible, working_time
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import service_levels as ask
+from sync_engine.insight.reports.reading import in_parts
 from sync_engine.insight.reports.service_levels import WINDOWS, ServiceLevel
 from sync_engine.model.exceptions import kind_of
 
@@ -204,8 +207,12 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     work_table(
         ctx, rows, MISSED, key="service_levels.missed", row_id="document_id", noun="document", title=_card_title,
         card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])), there=there,
-        everything=lambda: [_reasoned(ctx, ask.missed(ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=ask.EVERY_ROW)) if there > len(rows) else rows],
+        everything=lambda: _everything(ctx, partial(ask.missed, ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, remember=False)) if there > len(rows) else [rows],
     )  # fmt: skip
+
+
+def _everything(ctx: Context, ask_for: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    return (_reasoned(ctx, part) for part in in_parts(ask_for, ask.place_of, most=ask.EXPORT_ROWS))
 
 
 def _pareto(ctx: Context, level: ServiceLevel, rows: pd.DataFrame) -> None:

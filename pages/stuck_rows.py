@@ -19,6 +19,7 @@ from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
 from sync_engine.insight.reports import stuck as ask
+from sync_engine.insight.reports.reading import in_parts
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
 from sync_engine.insight.standing import PEERS_DAYS
 
@@ -139,7 +140,7 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
 
 def _everything(ctx: Context, narrowed: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Every row, as the columns show it, a part at a time."""
-    return (_told(ctx, part) for part in ask.in_parts(narrowed, most=ask.EXPORT_ROWS))
+    return (_told(ctx, part) for part in in_parts(narrowed, ask.place_of, most=ask.EXPORT_ROWS))
 
 
 def place_of(after: str | None) -> ask.Place:

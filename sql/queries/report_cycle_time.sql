@@ -130,12 +130,12 @@ SELECT stage, CASE WHEN :stage::text IS NOT NULL THEN document_id END AS documen
  WHERE :stage::text IS NULL OR stage = :stage
  GROUP BY 1, 2 ORDER BY total_s DESC, document_id;
 
--- name: rows(units, since, until, as_of, which, clock, source, most)
--- Requisitions, slowest first, at most :most of them; `found` says how many there are. which: ordered, posted, approved_to_ordered
--- (reached that stop in the period); submitted (in the period, not ended otherwise, clocks that agree), under_way, ended (of those
--- submitted in the period); contradicting (a stop in the period lies before the submit). s: the duration in question in seconds of
--- the :clock, with the longest of its stages.
-WITH c AS MATERIALIZED (
+-- name: rows(units, since, until, as_of, which, clock, source, after_s, after_id, most)
+-- Requisitions, slowest first, at most :most of those after the place (:after_s as text, :after_id; NULL: from the first on); `found` says
+-- how many there are in all. which: ordered, posted, approved_to_ordered (reached that stop in the period); submitted (in the period, not
+-- ended otherwise, clocks that agree), under_way, ended (of those submitted in the period); contradicting (a stop in the period lies
+-- before the submit). s: the duration in question in seconds of the :clock, with the longest of its stages.
+WITH every AS MATERIALIZED (
     SELECT j.*, count(*) OVER () AS found,
            CASE WHEN :which = 'posted' THEN CASE :clock WHEN 'wall' THEN to_posted_s ELSE to_posted_business_s END
                 WHEN :which = 'approved_to_ordered' THEN CASE :clock WHEN 'wall' THEN approved_to_ordered_s ELSE approved_to_ordered_business_s END
@@ -151,17 +151,20 @@ WITH c AS MATERIALIZED (
                                WHEN 'under_way' THEN ordered_at IS NULL AND closed_at IS NULL ELSE ordered_at IS NULL AND closed_at IS NOT NULL END
             OR :which = 'contradicting' AND ordered_at >= :since AND ordered_at < :until AND (to_ordered_s < 0 OR approved_to_ordered_s < 0)
             OR :which = 'contradicting' AND posted_at >= :since AND posted_at < :until AND to_posted_s < 0)
-     ORDER BY s DESC NULLS LAST, document_id
+), c AS MATERIALIZED (
+    SELECT * FROM every
+     WHERE :after_id::uuid IS NULL OR (coalesce(s, '-infinity'), document_id) < (coalesce(:after_s::numeric, '-infinity'), :after_id::uuid)
+     ORDER BY s DESC NULLS LAST, document_id DESC
      LIMIT :most
 )
 SELECT c.document_id, d.number, c.business_unit, d.requester, d.supplier_name, d.state, d.currency, d.amount, d.group_amount, c.submitted_at, c.approved_at, c.ordered_at, c.posted_at, c.closed_at,
-       c.s, c.found, longest.stage AS longest_stage, longest.s AS longest_s, longest.went_back, (SELECT count(*) FROM exception_case x WHERE x.document_id = c.document_id) AS exceptions
+       c.s, c.s::text AS place, c.found, longest.stage AS longest_stage, longest.s AS longest_s, longest.went_back, (SELECT count(*) FROM exception_case x WHERE x.document_id = c.document_id) AS exceptions
   FROM c
   JOIN document d USING (document_id)
   LEFT JOIN LATERAL (
       SELECT t.stage, CASE :clock WHEN 'wall' THEN t.wall_s ELSE t.business_s END AS s, bool_or(t.stays > 1) OVER () AS went_back
         FROM journey_stage t WHERE t.document_id = c.document_id ORDER BY s DESC, t.stage LIMIT 1) longest ON true
- ORDER BY c.s DESC NULLS LAST, c.document_id;
+ ORDER BY c.s DESC NULLS LAST, c.document_id DESC;
 
 -- name: spread(units, since, until, stop, clock, source)
 -- How the durations of what reached the :stop in the period spread: documents per log bucket (rollup_bucket), ascending.

@@ -80,15 +80,18 @@ SELECT objective, (began_at AT TIME ZONE :zone::text)::date AS day, coalesce(sum
          GROUP BY 1, 2, 3, 4) quarter
  GROUP BY 1, 2 ORDER BY 1, 2;
 
--- name: missed(objective, units, since, until, source, most)
--- Documents that missed an objective, deadlines in (:since, :until], latest first, at most :most; `found` says how many there are. Late
--- in wall seconds, so far where they are still open. Why: the first exception that was open between start and finish, else the system
+-- name: missed(objective, units, since, until, source, after_at, after_id, most)
+-- Documents that missed an objective, deadlines in (:since, :until], latest first, at most :most of those after the place (:after_at,
+-- :after_id; NULL: from the first on); `found` says how many there are in all. Late in wall seconds, so far where they are still open. Why: the first exception that was open between start and finish, else the system
 -- whose call failed then, else nothing known.
-WITH s AS MATERIALIZED (
+WITH every AS MATERIALIZED (
     SELECT *, count(*) OVER () AS found FROM objective_outcome
      WHERE objective = :objective AND source = :source AND deadline_at > :since AND deadline_at <= :until AND NOT is_good AND NOT is_excluded
        AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]))
-     ORDER BY deadline_at DESC, document_id
+), s AS MATERIALIZED (
+    SELECT * FROM every
+     WHERE :after_id::uuid IS NULL OR (deadline_at, document_id) < (:after_at::timestamptz, :after_id::uuid)
+     ORDER BY deadline_at DESC, document_id DESC
      LIMIT :most
 )
 SELECT s.document_id, d.document_type, d.number, s.business_unit, d.supplier_name, d.state, d.group_amount, s.started_at, s.deadline_at, s.good_at, s.found,
@@ -104,7 +107,7 @@ SELECT s.document_id, d.document_type, d.number, s.business_unit, d.supplier_nam
        WHERE x.case_id IS NULL AND t.document_id = s.document_id AND t.outcome IN ('not_sent', 'unknown', 'failed')
          AND t.started_at >= s.started_at AND t.started_at < least(s.good_at, :until)
        ORDER BY t.started_at DESC LIMIT 1) a ON true
- ORDER BY s.deadline_at DESC, s.document_id;
+ ORDER BY s.deadline_at DESC, s.document_id DESC;
 
 -- name: by_unit(objective, units, since, until, source)
 -- One objective by business unit, deadlines in (:since, :until], most missed first.

@@ -3,11 +3,13 @@ nothing that began left out of the picture."""
 
 import re
 from datetime import timedelta
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from sync_engine.insight.reports import cycle_time as ask
+from sync_engine.insight.reports.reading import in_parts
 from tests.pages.asking import asking
 from tests.pages.books import NOW
 from tests.pages.conftest import ANALYST, LEADER, numbers_in, words_of
@@ -46,6 +48,19 @@ def test_a_weekend_is_in_calendar_time_and_not_in_working_time(reports, books):
     """Trap 9: the same requisition took two hours and nearly three days; a figure says which of the two it means."""
     assert rows(reports, "ordered", "wall").set_index("document_id")["s"][books.weekend] == 65 * 3600
     assert rows(reports, "ordered", "business").set_index("document_id")["s"][books.weekend] == 2 * 3600
+
+
+@CLOCKS
+@pytest.mark.parametrize("which", ["ordered", "submitted", "under_way"])
+@pytest.mark.parametrize("most", [1, 2, 1000])
+def test_an_export_in_parts_has_every_row_once_and_in_order(reports, which, clock, most):
+    """Trap 19: what is exported is what was counted, however it is asked for; also of those that took the same time."""
+    asked = {"as_of": NOW, "which": which, "clock": clock, **PERIOD}
+    whole = ask.rows(reports, None, **asked)
+    parts = list(in_parts(partial(ask.rows, reports, None, **asked, remember=False), ask.place_of, most=most))
+    assert len(whole) > 1
+    assert [len(part) for part in parts[:-1]] == [most] * (len(parts) - 1)
+    assert str([row for part in parts for row in part.to_dict("records")]) == str(whole.to_dict("records"))
 
 
 @CLOCKS

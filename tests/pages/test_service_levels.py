@@ -2,11 +2,13 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from sync_engine.insight.reports import service_levels as ask
+from sync_engine.insight.reports.reading import in_parts
 from tests.pages.asking import asking
 from tests.pages.conftest import ANALYST, LEADER, SUPPORT, words_of
 
@@ -42,6 +44,17 @@ def test_every_figure_is_the_share_of_the_rows_that_missed(asked):
                 len(ask.missed(reports, level.objective, None, since=level.until - length, until=level.until))
                 == level.windows[name].bad
             )
+
+
+@pytest.mark.parametrize("most", [1, 2, 1000])
+def test_an_export_in_parts_has_every_miss_once_and_in_order(asked, most):
+    """Trap 19: what is exported is what was counted, however it is asked for."""
+    reports, levels = asked
+    level = next(level for level in levels if level.objective == "order-creation")
+    wanted = partial(ask.missed, reports, level.objective, None, since=level.since, until=level.until)
+    parts = list(in_parts(partial(wanted, remember=False), ask.place_of, most=most))
+    assert level.bad > 2
+    assert str([row for part in parts for row in part.to_dict("records")]) == str(wanted().to_dict("records"))
 
 
 def test_days_and_units_add_up_to_the_window(asked, world):

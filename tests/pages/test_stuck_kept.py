@@ -15,6 +15,7 @@ from sync_engine.database.statements import sql
 from sync_engine.engine import promote
 from sync_engine.insight import fold
 from sync_engine.insight.reports import stuck as ask
+from sync_engine.insight.reports.reading import in_parts
 from tests.conftest import _server
 from tests.house import House, VirtualClock
 from tests.insight.kept import JUDGED, KEPT, SUMS, assert_kept_as_it_stands, folded
@@ -104,7 +105,7 @@ def test_an_export_in_parts_has_every_row_once_and_in_order(books, most):
     """Trap 19: what is exported is what was counted, however it is asked for."""
     with asking(books) as reports:
         whole = ask.rows(reports, ask.Asked(NOW))
-        parts = list(ask.in_parts(partial(ask.rows, reports, ask.Asked(NOW), remember=False), most=most))
+        parts = list(in_parts(partial(ask.rows, reports, ask.Asked(NOW), remember=False), ask.place_of, most=most))
     assert [len(part) for part in parts[:-1]] == [most] * (len(parts) - 1)
     together = [row for part in parts for row in part.drop(columns="before").itertuples(index=False, name=None)]
     assert str(together) == str(list(whole.drop(columns="before").itertuples(index=False, name=None)))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 import pandas as pd
 
@@ -121,7 +122,7 @@ STAGE_COLUMNS = (
 )  # fmt: skip
 ROW_COLUMNS = (
     "document_id", "number", "business_unit", "requester", "supplier_name", "state", "currency", "amount", "group_amount", "submitted_at", "approved_at",
-    "ordered_at", "posted_at", "closed_at", "s", "found", "longest_stage", "longest_s", "went_back", "exceptions",
+    "ordered_at", "posted_at", "closed_at", "s", "place", "found", "longest_stage", "longest_s", "went_back", "exceptions",
 )  # fmt: skip
 
 
@@ -216,15 +217,27 @@ MOST_ROWS = 2000
 
 EVERY_ROW = 2**31 - 1
 
+EXPORT_ROWS = 10_000
+"""So many rows are asked for at once when all of them are exported."""
+
 
 def rows(
-    reports: Reports, units: Units, *, since: datetime, until: datetime, as_of: datetime, which: Which, clock: Clock, source: str = OWN_LOG, most: int = MOST_ROWS,
+    reports: Reports, units: Units, *, since: datetime, until: datetime, as_of: datetime, which: Which, clock: Clock, source: str = OWN_LOG,
+    after: tuple[str | None, UUID] | None = None, most: int = MOST_ROWS, remember: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
-    """Requisitions, slowest first, at most so many; `found` says how many there are. s and longest_s in seconds of the clock."""
+    """Requisitions, slowest first, at most so many after the place of one (`place_of`); `found` says how many there are in all. s and
+    longest_s in seconds of the clock. Not to `remember` is for what is asked for once and is large."""
+    after_s, after_id = after or (None, None)
     frame = reports.frame(
-        "report_cycle_time.rows", ROW_COLUMNS, units=_list(units), since=since, until=until, as_of=as_of, which=which, clock=clock, source=source, most=most,
+        "report_cycle_time.rows", ROW_COLUMNS, remember=remember, units=_list(units), since=since, until=until, as_of=as_of, which=which, clock=clock, source=source,
+        after_s=after_s, after_id=after_id, most=most,
     )  # fmt: skip
     return _numbers(frame, "s", "longest_s")
+
+
+def place_of(row: "pd.Series[Any]") -> tuple[str | None, UUID]:
+    """Where a row of `rows` stands."""
+    return row["place"], row["document_id"]
 
 
 MOST_MARKS = 1500

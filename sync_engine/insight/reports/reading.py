@@ -227,9 +227,10 @@ class Reports:
             self.cache.put(key, watermark, made, weight)
         return made
 
-    def frame(self, question: str, columns: Sequence[str], **arguments: Any) -> pd.DataFrame:
-        """As `remembered`, as a table."""
-        return table(self.remembered(question, **arguments), columns)
+    def frame(self, question: str, columns: Sequence[str], *, remember: bool = True, **arguments: Any) -> pd.DataFrame:
+        """As `remembered`, as a table; not to `remember` is for what is asked for once and is large."""
+        ask = self.remembered if remember else self.rows
+        return table(ask(question, **arguments), columns)
 
     def _sight(self, with_names: bool) -> tuple[object, ...]:
         """What the database shows a session by: its business units and, where that matters, whether it is told who decided."""
@@ -265,6 +266,26 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
     """Rows as a DataFrame that has its columns even without rows, values as the database gave them: Decimal stays Decimal, and
     what is not there is None in every column, never a float's NaN."""
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in columns})
+
+
+def in_parts(
+    ask_for: Callable[..., pd.DataFrame], place_of: Callable[["pd.Series[Any]"], Any], *, most: int
+) -> Iterator[pd.DataFrame]:
+    """All that a list has, `most` rows at a time: no question takes longer than one may, and whoever writes them down need not hold them
+    all.
+
+    Args:
+        ask_for: The list, with everything but `after` (None: from the first row on) and `most`.
+        place_of: Where a row stands in it.
+        most: So many rows a part has, but the last.
+    """
+    after = None
+    while True:
+        part = ask_for(after=after, most=most)
+        yield part
+        if len(part) < most:
+            return
+        after = place_of(part.iloc[-1])
 
 
 def rounded(moment: datetime) -> datetime:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -229,15 +230,27 @@ MOST_ROWS = 2000
 
 EVERY_ROW = 2**31 - 1
 
+EXPORT_ROWS = 10_000
+"""So many rows are asked for at once when all of them are exported."""
+
 
 def missed(
-    reports: Reports, objective: str, units: Units, *, since: datetime, until: datetime, source: str = OWN_LOG, most: int = MOST_ROWS,
+    reports: Reports, objective: str, units: Units, *, since: datetime, until: datetime, source: str = OWN_LOG,
+    after: tuple[datetime, UUID] | None = None, most: int = MOST_ROWS, remember: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
-    """Documents whose deadline fell in (since, until] and was missed, latest first, at most so many; `found` says how many there are.
-    good_at None: still open. Wall seconds."""
+    """Documents whose deadline fell in (since, until] and was missed, latest first, at most so many after the place of one (`place_of`);
+    `found` says how many there are in all. good_at None: still open. Wall seconds. Not to `remember` is for what is asked for once and is
+    large."""
+    after_at, after_id = after or (None, None)
     return reports.frame(
-        "report_service_levels.missed", MISSED_COLUMNS, objective=objective, units=_list(units), since=since, until=until, source=source, most=most,
+        "report_service_levels.missed", MISSED_COLUMNS, remember=remember, units=_list(units), objective=objective, since=since, until=until, source=source,
+        after_at=after_at, after_id=after_id, most=most,
     )  # fmt: skip
+
+
+def place_of(row: "pd.Series[Any]") -> tuple[datetime, UUID]:
+    """Where a row of `missed` stands."""
+    return row["deadline_at"], row["document_id"]
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -1,6 +1,6 @@
 """What the page on stuck orders asks: what is not moving, since when, against whom it is slow, and who moves it next."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import Reports, table
+from sync_engine.insight.reports.reading import Reports
 from sync_engine.insight.standing import SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S, peers_since
 from sync_engine.model.exceptions import kind_of
 
@@ -207,18 +207,9 @@ def rows(
     )
 
 
-def in_parts(ask_for: Callable[..., pd.DataFrame], *, most: int) -> Iterator[pd.DataFrame]:
-    """All that `rows` has, `most` at a time (`ask_for` is `rows` with everything but `after` and `most`): no question takes longer than
-    one may, and whoever writes them down need not hold them all.
-    """
-    after: Place = None
-    while True:
-        part = ask_for(after=after, most=most)
-        yield part
-        if len(part) < most:
-            return
-        last = part.iloc[-1]
-        after = (Decimal(-1) if pd.isna(last["group_amount"]) else last["group_amount"], last["document_id"])
+def place_of(row: "pd.Series[Any]") -> tuple[Decimal, UUID]:
+    """Where a row of `rows` stands."""
+    return (Decimal(-1) if pd.isna(row["group_amount"]) else row["group_amount"], row["document_id"])
 
 
 def aged(reports: Reports, asked: Asked, *, stages: Sequence[str], most: int) -> pd.DataFrame:
@@ -237,7 +228,7 @@ def _rows(reports: Reports, asked: Asked, place: Place, *, remember: bool = True
     about = asked.everything()
     values = {"limits": _limits(reports, about), **about, **asked.rows(place, **more)}
     question = "report_stuck.rows"
-    frame = reports.frame(question, COLUMNS, **values) if remember else table(reports.rows(question, **values), COLUMNS)
+    frame = reports.frame(question, COLUMNS, remember=remember, **values)
     frame = _moved_by(frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS}))
     frame["band"] = [band_of(amount) for amount in frame["group_amount"]]
     frame["waits_on"] = [_waits_on(row) for row in frame.to_dict("records")]
