@@ -116,8 +116,9 @@ def _statement(connection: psycopg.Connection, table: str) -> Composed:
 
 
 def _columns(connection: psycopg.Connection, table: str) -> list[Column]:
+    """But those that the database works out itself."""
     rows = connection.execute(
-        "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
         [table],
     )
     return [Column(name, kind) for name, kind in rows]
