@@ -70,6 +70,11 @@ class Process:
                 self.kill()
 
     @property
+    def has_started(self) -> bool:
+        """Whether an engine has found its database and begun to work, at any time."""
+        return "engine started" in self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
     def bugs(self) -> list[str]:
         """What it has logged of things nobody planned for."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
@@ -227,11 +232,16 @@ class Stage:
             time.sleep(0.05)
 
     def await_engines(self) -> float:
-        """Wait until every engine is at work on this server. Answers the seconds that took."""
+        """Wait until every engine is at work on this server. Answers the seconds that took. The connections of an engine that was
+        killed may outlive it for a moment, so they are not enough to know that another has taken its place."""
         wanted = LOOPS * len(self.engines)
         query = """SELECT count(*) FROM pg_stat_activity WHERE application_name = 'finsync_engine' AND query <> ''
                       AND client_port IS NOT NULL"""
-        return self.until("every engine is connected", lambda: self.ask(query)[0][0] >= wanted, 60)
+        return self.until(
+            "every engine is connected",
+            lambda: all(engine.has_started for engine in self.engines) and self.ask(query)[0][0] >= wanted,
+            60,
+        )
 
     def reconnected(self) -> None:
         """The database is back: all engines find it by themselves, soon, and record again."""
