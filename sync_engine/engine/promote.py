@@ -82,6 +82,11 @@ def _objective(path: Path) -> Objective:
         spec = content["spec"]
         if content["apiVersion"] != "openslo/v1" or content["kind"] != "SLO":
             raise BadConfiguration(f"{path} is not an openslo/v1 SLO.")
+        target = float(spec["objectives"][0]["target"])
+        if not 0 < target < 1:
+            raise BadConfiguration(
+                f"{path}: the target is {target:g}, which leaves no error budget or asks for nothing; it has to lie between 0 and 1."
+            )
         return Objective(
             name=content["metadata"]["name"],
             title=content["metadata"]["displayName"],
@@ -91,7 +96,7 @@ def _objective(path: Path) -> Objective:
             good_activities=tuple(notes["good"].split(",")),
             threshold_s=float(notes["threshold-seconds"]),
             clock=notes["clock"],
-            target=float(spec["objectives"][0]["target"]),
+            target=target,
             window_days=int(str(spec["timeWindow"][0]["duration"]).removesuffix("d")),
         )
     except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError) as error:

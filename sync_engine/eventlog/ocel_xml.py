@@ -83,11 +83,11 @@ class _Meeting:
         self._depth -= 1
         if self._depth == _ITEM_DEPTH - 1:
             self.done.append(self._item)
-        elif self._depth >= _ITEM_DEPTH and self._text and self._names.get(tag) == "attribute":
-            said = self._item.said
-            said[-1] = (said[-1][0], "".join(self._text))
-            self._text = []
-            self._parser.CharacterDataHandler = None
+        elif self._depth >= _ITEM_DEPTH and self._names.get(tag) == "attribute":
+            self._item.said[-1] = (self._item.said[-1][0], "".join(self._text))
+            self._parser.CharacterDataHandler = (
+                None  # what stands between elements is nobody's, and there is much of it
+            )
 
 
 class OcelXmlReader:

@@ -1,10 +1,14 @@
 """Putting the configuration in force: every engine's start and a job every night do it, so it has to be repeatable."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, time, timedelta
 
+import pytest
+
 from config import FOLDER
+from sync_engine.configuration import BadConfiguration
 from sync_engine.database.connections import borrowed
 from sync_engine.engine import promote, store
 
@@ -78,3 +82,14 @@ def test_an_engine_that_starts_reads_its_feeds_at_once_whenever_they_would_have_
         noon + timedelta(minutes=1),
         {"place": 7},
     )
+
+
+@pytest.mark.parametrize("target", ["1", "0", "95", "-0.1", "nan"])
+def test_a_target_without_an_error_budget_is_refused_with_the_place(tmp_path, target):
+    """A share of a budget of nothing cannot be said."""
+    folder = tmp_path / "config"
+    shutil.copytree(FOLDER, folder)
+    path = folder / "objectives" / "order-creation.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("target: 0.95", f"target: {target}"), encoding="utf-8")
+    with pytest.raises(BadConfiguration, match=rf"order-creation.yaml: the target is {float(target):g}"):
+        promote.load(folder)

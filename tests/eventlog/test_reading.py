@@ -185,6 +185,22 @@ def test_memory_does_not_grow_with_the_file(tmp_path, kind):
     assert peaks[1] < peaks[0] * 2 + 1_000_000
 
 
+def test_what_stands_between_the_elements_of_an_xml_file_is_not_kept(tmp_path):
+    """Trap: after an attribute without a value everything between elements was kept until the next one."""
+    event = '<event id="{n}" type="x" time="2026-01-01T00:00:00Z">{said}<objects><relationship object-id="o" qualifier=""/></objects></event>'
+    first = event.format(n=0, said='<attributes><attribute name="a"/><attribute name="b">B</attribute><attribute name="c"></attribute></attributes>')  # fmt: skip
+    later = (event.format(n=n, said="") + "\n" * 100_000 for n in range(1, 100))
+    path = tmp_path / "log.xmlocel"
+    path.write_text(f"<log><events>{first}{''.join(later)}</events></log>", encoding="utf-8")
+    tracemalloc.start()
+    values = [one.values for one in events(reader_of(Request(path, "theirs")))]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert values[:2] == [{"a": "", "b": "B", "c": ""}, {}]
+    assert len(values) == 100
+    assert peak < 3_000_000
+
+
 def test_a_mapping_that_was_guessed_is_read_as_it_was_printed(tmp_path):
     log = {
         "ocel:events": {"1": {"ocel:activity": 'Create "Purchase" Order', "ocel:timestamp": "2026-03-01T08:00:00Z", "ocel:omap": ["R", "O"], "ocel:vmap": {}}},

@@ -15,6 +15,7 @@ import pandas as pd
 from sync_engine.insight.reports.imported import MOST_ROWS, Within
 from sync_engine.insight.reports.reading import Reports
 from sync_engine.insight.reports.service_levels import LOW_BUDGET, MEASURABLE
+from sync_engine.insight.standing import WORKING_DAY_S
 from sync_engine.insight.statistics import wilson
 
 MILESTONES = {
@@ -36,7 +37,7 @@ MILESTONES = {
     "payment_cleared": ("paid",),
 }
 """The stages by which a log shows that it came to what an activity of ours means."""
-_WORKING_DAY_S, _DAY_S = 8 * 3600.0, 24 * 3600.0
+_DAY_S = 24 * 3600.0
 
 COUNTS = ("name", "business_unit", "began", "due", "good", "by_wall", "ahead")
 ROWS = ("document_id", "document_type", "number", "business_unit", "state", "started_at", "deadline_at", "good_at", "is_wall", "late_s", "found")  # fmt: skip
@@ -63,8 +64,8 @@ class Promise:
     @property
     def wall_s(self) -> float:
         """The time by the wall clock where no calendar says what working time is: a working day is then a day."""
-        is_days = self.clock == "business" and self.threshold_s >= _WORKING_DAY_S
-        return self.threshold_s / _WORKING_DAY_S * _DAY_S if is_days else self.threshold_s
+        is_days = self.clock == "business" and self.threshold_s >= WORKING_DAY_S
+        return self.threshold_s / WORKING_DAY_S * _DAY_S if is_days else self.threshold_s
 
 
 @dataclass(frozen=True, slots=True)
