@@ -14,7 +14,7 @@ from pages.context import Context
 from pages.format import count, duration, percent, plain, visible, words
 from pages.frame import Definition, Explainer, Figure, Said
 from pages.imported import OfAType
-from pages.tables import Column, work_table
+from pages.tables import Column
 from sync_engine.insight.reports import imported as ask
 from sync_engine.insight.statistics import FEW, SOME
 
@@ -116,42 +116,21 @@ def _units(ctx: Context, facts: OfAType) -> None:
 
 def _rows(ctx: Context, facts: OfAType) -> None:
     which: Any = switches.one_of("show", SHOWN) or "all"
-    with frame.part("The rows"):
-        rows = ask.journey_rows(ctx.reports, facts.within, facts.kind, which)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(SHOWN[which], anchor=False, width="content")
-            if "show" in st.query_params:
-                ctx.link(URL_PATH, "Close the list", icon=":material/close:", type=facts.kind)
-        if rows.empty:
-            frame.nothing_happened("There is no such document.")
-            return
-        work_table(
-            ctx,
-            _in_words(ctx, rows),
-            (
-                Column("number", "Document", "id"),
-                Column("business_unit", "Unit"),
-                Column("s", "First to last event", "elapsed", on_card=True),
-                Column("events", "Events", "count", help="Of its own, and those that name it beside another document."),
-                Column("again", "Repeats", help="It did one activity more than once."),
-                Column("state", "Stands at", "words"),
-                Column("first_at", "First event", "time"),
-                Column("last_at", "Last event", "time"),
-                Column("trace", "", "link", display="Trace"),
-            ),
-            key="imported.rows",
-            row_id="document_id",
-            noun="document",
-            title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
-            card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
-            there=int(rows["found"].iloc[0]),
-            everything=lambda: [_in_words(ctx, ask.journey_rows(ctx.reports, facts.within, facts.kind, which, most=ask.EVERY_ROW))],
-            of=DEFINITIONS[0],
-        )  # fmt: skip
+    imported.rows(
+        ctx, SHOWN[which], partial(ask.journey_rows, ctx.reports, facts.within, facts.kind, which), _in_words,
+        lambda _: (
+            Column("number", "Document", "id"),
+            Column("business_unit", "Unit"),
+            Column("s", "First to last event", "elapsed", on_card=True),
+            Column("events", "Events", "count", help="Of its own, and those that name it beside another document."),
+            Column("again", "Repeats", help="It did one activity more than once."),
+            Column("state", "Stands at", "words"),
+            Column("first_at", "First event", "time"),
+            Column("last_at", "Last event", "time"),
+        ),
+        key="imported.rows", of=DEFINITIONS[0], closes={"type": facts.kind} if "show" in st.query_params else None,
+    )  # fmt: skip
 
 
-def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
-        again=["yes" if value else "" for value in rows["is_repeated"]],
-    )
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(again=["yes" if value else "" for value in rows["is_repeated"]])

@@ -5,7 +5,6 @@ a stage that holds up or ends in vain, and which documents went a path of their 
 from functools import partial
 from html import escape
 
-import pandas as pd
 import streamlit as st
 
 from pages import charts, exporting, frame, imported, switches
@@ -131,38 +130,18 @@ def _units(ctx: Context, facts: OfAType) -> None:
 def _rows(ctx: Context, facts: OfAType) -> None:
     which = switches.one_of("show", SHOWN) or "all"
     activity = st.query_params.get("activity") if which in {"again", "held"} else None
-    asked = partial(ask.trouble_rows, ctx.reports, facts.within, facts.kind, which, activity)
-    with frame.part("The rows"):
-        rows = asked()
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(f"{SHOWN[which]}{f': “{plain(words(activity))}”' if activity else ''}", anchor=False, width="content")  # fmt: skip
-            ctx.link(URL_PATH, "Close the list", icon=":material/close:", type=facts.kind)
-        if rows.empty:
-            frame.nothing_happened("There is no such document.")
-            return
-        work_table(
-            ctx,
-            _in_words(ctx, rows),
-            (
-                Column("number", "Document", "id"),
-                Column("business_unit", "Unit"),
-                Column("again", "Done again", "count", on_card=True, help="Activities beyond the first time of each."),
-                Column("held", "Held up", "count", help=f"Times it came to one of the stages {STAGES}."),
-                Column("events", "Events", "count"),
-                Column("s", "First to last event", "elapsed", on_card=True),
-                Column("state", "Stands at", "words"),
-                Column("last_at", "Last event", "time"),
-                Column("trace", "", "link", display="Trace"),
-            ),
-            key="rate.imported.rows",
-            row_id="document_id",
-            noun="document",
-            title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
-            card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
-            there=int(rows["found"].iloc[0]),
-            everything=lambda: [_in_words(ctx, asked(most=ask.EVERY_ROW))],
-        )
-
-
-def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]])
+    imported.rows(
+        ctx, f"{SHOWN[which]}{f': “{plain(words(activity))}”' if activity else ''}", partial(ask.trouble_rows, ctx.reports, facts.within, facts.kind, which, activity),
+        lambda rows: rows,
+        lambda _: (
+            Column("number", "Document", "id"),
+            Column("business_unit", "Unit"),
+            Column("again", "Done again", "count", on_card=True, help="Activities beyond the first time of each."),
+            Column("held", "Held up", "count", help=f"Times it came to one of the stages {STAGES}."),
+            Column("events", "Events", "count"),
+            Column("s", "First to last event", "elapsed", on_card=True),
+            Column("state", "Stands at", "words"),
+            Column("last_at", "Last event", "time"),
+        ),
+        key="rate.imported.rows", of=DEFINITIONS[0], closes={"type": facts.kind},
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 the pages that live on what such a log does not carry. Never a figure of ours under its name.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,10 +13,10 @@ from pages import filters, frame, switches
 from pages.context import LOG, Context
 from pages.filters import Filters, Period
 from pages.format import DOCUMENT_TYPES, count, day, plain, sentence, visible
-from pages.frame import Said
+from pages.frame import Definition, Said
 from pages.switches import Switch
 from pages.tables import Column, work_table
-from sync_engine.insight.reports.imported import Within
+from sync_engine.insight.reports.imported import EVERY_ROW, Within
 from sync_engine.insight.reports.process_map import span
 from sync_engine.insight.reports.reading import OWN_LOG, Reports
 
@@ -114,6 +114,51 @@ def of_a_type(ctx: Context, said: Said, ask: Callable[[Reports, Within], pd.Data
     now = whole[whole["document_type"] == kind].to_dict("records")[0]
     units = found[found["business_unit"].notna() & (found["document_type"] == kind)]
     return OfAType(chosen, within, kind, kinds.options[kind], now, units)
+
+
+def rows(
+    ctx: Context, heading: str, asked: Callable[..., pd.DataFrame], in_words: Callable[[pd.DataFrame], pd.DataFrame],
+    columns: Callable[[pd.DataFrame], Sequence[Column]], *, key: str, of: Definition, closes: Mapping[str, Any] | None, title: Callable[[dict[str, Any]], str] | None = None,
+) -> None:  # fmt: skip
+    """The documents that a figure of the page opens, each with the way to its trace.
+
+    Args:
+        ctx: What the page knows.
+        heading: What they are.
+        asked: Asks for them, `most` at most; `found` says how many there are, and business_unit and number are among the columns.
+        in_words: Makes of what was asked what is shown.
+        columns: What is shown of each, by what was asked.
+        key: Of the table.
+        of: What they are counted by, for the sheet.
+        closes: Where the link "Close the list" leads; None: there is nothing to close.
+        title: Of a card; by default the number and the unit.
+    """
+    with frame.part("The rows"):
+        found = asked()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(heading, anchor=False, width="content")
+            if closes is not None:
+                ctx.link(ctx.url_path, "Close the list", icon=":material/close:", **closes)
+        if found.empty:
+            frame.nothing_happened("There is no such document.")
+            return
+
+        def told(some: pd.DataFrame) -> pd.DataFrame:
+            return in_words(some).assign(trace=[ctx.href("trace", document=str(one)) for one in some["document_id"]])
+
+        work_table(
+            ctx,
+            told(found),
+            (*columns(found), Column("trace", "", "link", display="Trace")),
+            key=key,
+            row_id="document_id",
+            noun="document",
+            title=title or (lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}"),
+            card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
+            there=int(found["found"].iloc[0]),
+            everything=lambda: [told(asked(most=EVERY_ROW))],
+            of=of,
+        )
 
 
 def cannot_say(ctx: Context, page: Answers, pages: Sequence[Answers]) -> None:

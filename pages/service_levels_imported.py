@@ -15,7 +15,7 @@ from pages.format import count, duration, percent, plain, visible, words, workin
 from pages.frame import Definition, Explainer, Figure, Said
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import imported_promises as ask
-from sync_engine.insight.reports.imported import EVERY_ROW, Within
+from sync_engine.insight.reports.imported import Within
 from sync_engine.insight.reports.imported_promises import Kept, Promise
 from sync_engine.insight.reports.service_levels import LOW_BUDGET, MEASURABLE
 from sync_engine.insight.statistics import wilson
@@ -184,44 +184,25 @@ def _units(ctx: Context, level: Kept, units: pd.DataFrame) -> None:
 
 def _rows(ctx: Context, within: Within, level: Kept) -> None:
     which = switches.one_of("show", SHOWN) or "missed"
-    asked = partial(ask.rows, ctx.reports, within, level.promise, which)
-    with frame.part("The rows"):
-        rows = asked()
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(f"{plain(level.promise.title)}: {SHOWN[which].lower()}", anchor=False, width="content")
-            ctx.link(URL_PATH, "Close the list", icon=":material/close:", objective=level.promise.name)
-        if rows.empty:
-            frame.nothing_happened("There is no such document.")
-            return
-        work_table(
-            ctx,
-            _in_words(ctx, rows),
-            (
-                Column("number", "Document", "id"),
-                Column("document_type", "Type", "words"),
-                Column("business_unit", "Unit"),
-                Column("late", "Late by", "elapsed", on_card=True, help="Wall time past the deadline; up to the log's end, where it was still open. Empty: in time."),
-                Column("started_at", "Began", "time"),
-                Column("deadline_at", "Deadline", "time", on_card=True),
-                Column("good_at", "Done", "time", help="Empty: not in this log."),
-                Column("clock", "Timed by"),
-                Column("state", "Stands at", "words"),
-                Column("trace", "", "link", display="Trace"),
-            ),
-            key="service_levels.imported.rows",
-            row_id="document_id",
-            noun="document",
-            title=lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}",
-            card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
-            there=int(rows["found"].iloc[0]),
-            everything=lambda: [_in_words(ctx, asked(most=EVERY_ROW))],
-            of=DEFINITIONS[0],
-        )  # fmt: skip
+    imported.rows(
+        ctx, f"{plain(level.promise.title)}: {SHOWN[which].lower()}", partial(ask.rows, ctx.reports, within, level.promise, which), _in_words,
+        lambda _: (
+            Column("number", "Document", "id"),
+            Column("document_type", "Type", "words"),
+            Column("business_unit", "Unit"),
+            Column("late", "Late by", "elapsed", on_card=True, help="Wall time past the deadline; up to the log's end, where it was still open. Empty: in time."),
+            Column("started_at", "Began", "time"),
+            Column("deadline_at", "Deadline", "time", on_card=True),
+            Column("good_at", "Done", "time", help="Empty: not in this log."),
+            Column("clock", "Timed by"),
+            Column("state", "Stands at", "words"),
+        ),
+        key="service_levels.imported.rows", of=DEFINITIONS[0], closes={"objective": level.promise.name},
+    )  # fmt: skip
 
 
-def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
         late=[late if late > 0 else None for late in rows["late_s"]],
         clock=["wall clock" if is_wall else "working hours" for is_wall in rows["is_wall"]],
     )

@@ -195,48 +195,33 @@ def _rows(ctx: Context, facts: Facts) -> None:
     asked = partial(
         ask.standing_rows, ctx.reports, ctx.log, facts.chosen.units, facts.chosen.of("type"), level=None if level == "all" else level, stage=stage
     )  # fmt: skip
-    with frame.part("The rows"):
-        rows = asked()
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(f"{LEVELS[level]}{f', at “{plain(words(stage))}”' if stage else ''}: slowest first", anchor=False, width="content")  # fmt: skip
-            if any(name in st.query_params for name in ("level", "stage")):
-                ctx.link(URL_PATH, "Close the list", icon=":material/close:", **_kept(facts))
-        if rows.empty:
-            frame.nothing_happened("There is no such document.")
-            return
-        named = sorted({name for name in rows["value_name"] if name})
-        value = [Column("value", "Value", "rate", help=f"As the log says it, without a currency: {', '.join(map(visible, named))}.")] if named else []  # fmt: skip
-        work_table(
-            ctx,
-            _in_words(ctx, rows),
-            (
-                Column("number", "Document", "id"),
-                Column("kind", "Type", on_card=True),
-                Column("business_unit", "Unit"),
-                Column("state", "Stands at", "words"),
-                Column("age_s", "In this stage", "elapsed", on_card=True, help="Until the log's last event, wall clock."),
-                Column("slower", "Slower than", "share", on_card=True, help=f"Of its peers: {PEERS}."),
-                Column("p50_s", "Peers: half within", "elapsed"),
-                Column("p95_s", "Peers: 95 % within", "elapsed"),
-                *value,
-                Column("state_since", "Since", "time"),
-                Column("trace", "", "link", display="Trace"),
-            ),
-            key="stuck.imported.rows",
-            row_id="document_id",
-            noun="document",
-            title=lambda row: f"**{plain(row['number'])}** · {plain(words(row['state']))}",
-            card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
-            there=int(rows["found"].iloc[0]),
-            everything=lambda: [_in_words(ctx, asked(most=ask.EVERY_ROW))],
-            of=DEFINITIONS[0],
-        )  # fmt: skip
+    imported.rows(
+        ctx, f"{LEVELS[level]}{f', at “{plain(words(stage))}”' if stage else ''}: slowest first", asked, _in_words, _columns, key="stuck.imported.rows", of=DEFINITIONS[0],
+        closes=_kept(facts) if any(name in st.query_params for name in ("level", "stage")) else None,
+        title=lambda row: f"**{plain(row['number'])}** · {plain(words(row['state']))}",
+    )  # fmt: skip
 
 
-def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+def _columns(rows: pd.DataFrame) -> tuple[Column, ...]:
+    named = sorted({name for name in rows["value_name"] if name})
+    value = [Column("value", "Value", "rate", help=f"As the log says it, without a currency: {', '.join(map(visible, named))}.")] if named else []  # fmt: skip
+    return (
+        Column("number", "Document", "id"),
+        Column("kind", "Type", on_card=True),
+        Column("business_unit", "Unit"),
+        Column("state", "Stands at", "words"),
+        Column("age_s", "In this stage", "elapsed", on_card=True, help="Until the log's last event, wall clock."),
+        Column("slower", "Slower than", "share", on_card=True, help=f"Of its peers: {PEERS}."),
+        Column("p50_s", "Peers: half within", "elapsed"),
+        Column("p95_s", "Peers: 95 % within", "elapsed"),
+        *value,
+        Column("state_since", "Since", "time"),
+    )
+
+
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
     has_peers = rows["peers"].astype(int) >= SOME
     return rows.assign(
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
         kind=[type_name(name) for name in rows["document_type"]],
         slower=rows["pace"],
         p50_s=rows["p50_s"].where(has_peers),
