@@ -80,6 +80,18 @@ def test_a_file_is_put_in_order_by_how_much_there_is_and_not_by_what_was_there_b
     assert told["writing"] == {"staged_event": 60, "ready_document": 20, "ready_event": 60}
 
 
+def test_what_is_in_order_is_not_read_anew_for_every_document(connection, database, take, tmp_path):
+    """Beside many other documents the planner takes those of a new log for few: closing a log of 12,000 cases took ten minutes."""
+    take(write(tmp_path / "before.csv", rows_of(6_000, events=1)), log="before")
+    with database.connect_owner() as owner:
+        owner.execute(f"ANALYZE {database.cell}.document")
+    rows = rows_of(300, events=10)
+    take(write(tmp_path / "log.csv", rows))
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    [(read,)] = values(connection, "SELECT pg_stat_get_tuples_returned(c) + pg_stat_get_tuples_fetched(c) + coalesce((SELECT sum(pg_stat_get_tuples_returned(indexrelid)) FROM pg_index WHERE indrelid = c), 0) FROM (SELECT 'ready_event'::regclass AS c) r")  # fmt: skip
+    assert len(rows) < read < 30 * len(rows)
+
+
 def test_a_longer_export_of_the_same_log_adds_what_is_new(connection, take, tmp_path):
     take(write(tmp_path / "monday.csv", rows_of(20)[:30]))
     done = take(write(tmp_path / "tuesday.csv", rows_of(20)))
