@@ -71,6 +71,11 @@ INSERT INTO config_version (kind, version, content, sha256, promoted_at, promote
 VALUES (:kind, :version, :content::jsonb, :sha256, :now, :promoted_by)
 ON CONFLICT DO NOTHING;
 
+-- name: present_intervals()
+-- What is filled of each calendar, summed up as `calendars.fill` sums up what should be.
+SELECT calendar, sha256(convert_to(string_agg(extract(epoch FROM opens_at)::bigint || ' ' || extract(epoch FROM closes_at)::bigint || ' ' || worked_before_s, ',' ORDER BY opens_at), 'UTF8'))
+  FROM calendar_interval GROUP BY calendar;
+
 -- name: put_intervals(calendar, opens_at, closes_at, worked_before_s)!
 -- Working intervals of one calendar, replacing what was filled before. If that changes any, what stands open in its units is looked at
 -- again: its working time is kept.

@@ -4,8 +4,11 @@ Zone-aware: an interval is what the clock on the wall of its zone says, so the 2
 out right. Public holidays come from the `holidays` package, by country and region.
 """
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -38,16 +41,35 @@ def intervals(calendar: Calendar, first: date, last: date) -> Iterator[Interval]
 
 
 def fill(connection: psycopg.Connection, calendars: dict[str, Calendar], *, first: date, last: date) -> int:
-    """Put the intervals of every calendar into the database. Returns how many there are."""
+    """Put the intervals of every calendar into the database; those that stand there as they should are left alone, so that every
+    engine may begin with it. Returns how many there are."""
+    present: dict[str, bytes] = dict(connection.execute(sql("engine.present_intervals")).fetchall())
     count = 0
     for name, calendar in calendars.items():
-        rows = list(intervals(calendar, first, last))
-        opens, closes, before = zip(*rows, strict=True)
-        values = {
-            "opens_at": array_literal(opens),
-            "closes_at": array_literal(closes),
-            "worked_before_s": array_literal(before),
-        }
-        connection.execute(sql("engine.put_intervals"), {"calendar": name, **values})
-        count += len(rows)
+        filling = _filling(calendar, first, last)
+        count += filling.count
+        if present.get(name) != filling.digest:
+            connection.execute(sql("engine.put_intervals"), {"calendar": name, **filling.columns})
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """A calendar as it is sent, and how the database would sum it up."""
+
+    count: int
+    columns: dict[str, str]
+    digest: bytes
+
+
+@lru_cache(maxsize=64)
+def _filling(calendar: Calendar, first: date, last: date) -> _Filling:
+    rows = list(intervals(calendar, first, last))
+    opens, closes, before = zip(*rows, strict=True)
+    columns = {
+        "opens_at": array_literal(opens),
+        "closes_at": array_literal(closes),
+        "worked_before_s": array_literal(before),
+    }
+    summed = ",".join(f"{int(begin.timestamp())} {int(end.timestamp())} {worked}" for begin, end, worked in rows)
+    return _Filling(len(rows), columns, hashlib.sha256(summed.encode()).digest())

@@ -151,7 +151,7 @@ def test_an_event_is_a_cloud_event_with_both_statuses(house, client, bearer):
         if event["subject"].startswith("requisition/") and event["data"]["previous_state"] is None
     )
     assert begun["specversion"] == "1.0"
-    assert begun["source"].startswith("/finsync/cell_")
+    assert begun["source"].startswith("/finsync/cell")
     assert begun["type"].startswith("finsync.requisition.")
     assert begun["data"]["business_unit"] == "DE-SOUTH"
     assert (begun["data"]["approval_status"], begun["data"]["posting_status"]) == ("pending", "not_submitted")

@@ -23,7 +23,7 @@ from sync_engine.api.service import make_api, make_pool
 from sync_engine.configuration import load_systems
 from sync_engine.database.connections import Database
 from sync_engine.database.migrate import migrate
-from tests.conftest import new_cell
+from tests.conftest import migrated_cell
 
 ROOT = Path(__file__).parents[2]
 VENDORS = {
@@ -255,7 +255,7 @@ def test_the_token_command_prints_one_that_opens_the_api_for_somebody_known(serv
 
     from sync_engine.cli.commands import app
 
-    database = new_cell(server)
+    database = migrated_cell(server)
     monkeypatch.setenv("FINSYNC_CELL", database.cell)
     monkeypatch.setenv("FINSYNC_HOME", str(server.data.parent.parent))
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -276,7 +276,7 @@ def test_the_process_serves_on_its_port_until_it_is_told_to_stop_and_then_ends_i
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    database = new_cell(server)
+    database = migrated_cell(server)
     settings = {
         "FINSYNC_HOME": str(server.data.parent.parent),
         "FINSYNC_CELL": database.cell,

@@ -20,7 +20,7 @@ from sync_engine.control.roles import Action, Role
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.outcomes import Setup
-from tests.conftest import _server, new_cell
+from tests.conftest import _server, drop_cell, new_cell
 from tests.toy import NOON, ToyErp, toy_engine
 
 
@@ -219,9 +219,11 @@ _MADE_OF = (
 
 
 @pytest.fixture(scope="module")
-def database(_servers: dict[str, Any]) -> Database:
+def database(_servers: dict[str, Any]) -> Iterator[Database]:
     """One cell for all tests of a module; each finds it empty."""
-    return new_cell(_server(_servers, "embedded", None))
+    made = new_cell(_server(_servers, "embedded", None))
+    yield made
+    drop_cell(made)
 
 
 @pytest.fixture(scope="module")

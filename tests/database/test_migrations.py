@@ -17,7 +17,7 @@ from sync_engine.database import migrate as migrating
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.database.migrate import EditedMigration, migrate, pending
 from sync_engine.engine.clock import VirtualClock
-from tests.conftest import new_cell
+from tests.conftest import migrated_cell
 from tests.house import TUESDAY, House
 
 _names = count(1)
@@ -212,7 +212,7 @@ def test_two_cells_in_one_database_share_nothing(server):
     with ExitStack() as stack:
         houses = []
         for seed in (1, 2):
-            database = new_cell(server)
+            database = migrated_cell(server)
             pool = database.engine("finsync_engine", pool_size=1)
             stack.callback(pool.dispose)
             connection = stack.enter_context(borrowed(pool))
@@ -230,7 +230,7 @@ def test_two_cells_in_one_database_share_nothing(server):
 
 
 def test_a_session_of_one_cell_opens_nothing_in_another(server):
-    here, there = new_cell(server), new_cell(server)
+    here, there = migrated_cell(server), migrated_cell(server)
     for database in (here, there):
         with database.connected("finsync_engine") as connection:
             put_people(connection, [Person("leader", "Leader", frozenset({Role.FINANCE_LEADER}), ("*",))], now=TUESDAY)

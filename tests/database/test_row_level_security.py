@@ -50,7 +50,7 @@ NOBODYS = {
 @pytest.fixture(scope="module")
 def world(_servers):
     """A cell with a row per unit in every table, and engines as the application and the gate."""
-    from tests.conftest import _server, new_cell
+    from tests.conftest import _server, drop_cell, new_cell
 
     database = new_cell(_server(_servers, "embedded", None))
     with database.connect_owner() as owner:
@@ -62,6 +62,7 @@ def world(_servers):
     yield database, engine, app, gate
     for pool in (engine, app, gate):
         pool.dispose()
+    drop_cell(database)
 
 
 @pytest.fixture

@@ -17,6 +17,13 @@ def _intervals(connection):
     return connection.execute("SELECT count(*), max(closes_at), sum(worked_before_s) FROM calendar_interval").fetchone()
 
 
+@pytest.fixture
+def connection(connection):
+    """A cell without calendars: filling them is what is looked at."""
+    connection.execute("DELETE FROM calendar_interval")
+    return connection
+
+
 def test_the_same_configuration_put_in_force_again_changes_nothing(connection, noon):
     configuration = promote.load(FOLDER)
     promote.put_in_force(connection, configuration, today=noon.date(), now=noon, by="engine-1")
@@ -24,7 +31,19 @@ def test_the_same_configuration_put_in_force_again_changes_nothing(connection, n
     promote.put_in_force(connection, configuration, today=noon.date(), now=noon, by="engine-2")
     assert _intervals(connection) == once
     assert once[0] > 1000
+    assert connection.execute("SELECT count(*) FROM calendar_interval WHERE xmax <> 0").fetchone() == (0,), "left alone"
     assert {by for (by,) in connection.execute("SELECT promoted_by FROM config_version")} == {"engine-1"}
+
+
+def test_an_interval_that_is_not_as_it_should_be_is_put_right(connection, noon):
+    configuration = promote.load(FOLDER)
+    promote.put_in_force(connection, configuration, today=noon.date(), now=noon, by="engine-1")
+    right = connection.execute("SELECT * FROM calendar_interval ORDER BY calendar, opens_at").fetchall()
+    for wrong in ("UPDATE calendar_interval SET worked_before_s = worked_before_s + 1 WHERE opens_at = (SELECT max(opens_at) FROM calendar_interval)",
+                  "DELETE FROM calendar_interval WHERE opens_at = (SELECT min(opens_at) FROM calendar_interval)"):  # fmt: skip
+        connection.execute(wrong)
+        promote.put_in_force(connection, configuration, today=noon.date(), now=noon, by="engine-2")
+        assert connection.execute("SELECT * FROM calendar_interval ORDER BY calendar, opens_at").fetchall() == right
 
 
 def test_another_year_and_other_hours_replace_what_was_filled(connection, noon):
@@ -48,14 +67,14 @@ def test_another_year_and_other_hours_replace_what_was_filled(connection, noon):
     assert (first.year, last.year) == (2027 - promote.CALENDAR_YEARS_BEHIND, 2027 + promote.CALENDAR_YEARS_AHEAD)
 
 
-def test_engines_that_start_together_put_it_in_force_one_after_the_other(database, noon):
+def test_engines_that_start_together_put_it_in_force_one_after_the_other(database, connection, noon):
     configuration = promote.load(FOLDER)
     pool = database.engine("finsync_engine", pool_size=4)
 
     def start(number):
-        with borrowed(pool) as connection:
-            promote.put_in_force(connection, configuration, today=noon.date(), now=noon, by=f"engine-{number}")
-            return _intervals(connection)
+        with borrowed(pool) as own:
+            promote.put_in_force(own, configuration, today=noon.date(), now=noon, by=f"engine-{number}")
+            return _intervals(own)
 
     with ThreadPoolExecutor(4) as engines:
         seen = set(engines.map(start, range(4)))

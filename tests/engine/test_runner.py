@@ -17,7 +17,7 @@ from sync_engine.database.connections import Database
 from sync_engine.engine import backoff, calls, lanes, runner, store
 from sync_engine.engine.runner import Runner
 from sync_engine.model.errors import TransientError
-from tests.conftest import new_cell
+from tests.conftest import migrated_cell
 from tests.engine.workshop import Ledger, Workshop
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def own_server() -> Iterator[postgres.Embedded]:
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_database_that_stops_and_starts_again_stops_nobody_for_long(own_server, mode):
-    shop = Workshop(new_cell(own_server))
+    shop = Workshop(migrated_cell(own_server))
     for habits in shop.habits.values():
         habits.delay_s = 0.005
     shop.draft(*numbers(200))
@@ -251,7 +251,7 @@ def test_an_engine_told_to_stop_finishes_its_calls_and_hands_back_the_rest(shop)
 
 
 def test_engines_of_two_cells_do_not_see_each_others_work(server):
-    shops = [Workshop(new_cell(server)), Workshop(new_cell(server))]
+    shops = [Workshop(migrated_cell(server)), Workshop(migrated_cell(server))]
     shops[0].draft(*numbers(30))
     shops[1].draft(*[f"M{i}" for i in range(20)])
     with shops[0].running("engine-1"), shops[1].running("engine-1"):

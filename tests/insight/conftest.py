@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from config import FOLDER
 from sync_engine.database.connections import Database, borrowed
 from sync_engine.engine import promote
-from tests.conftest import _server, new_cell
+from tests.conftest import _server, drop_cell, new_cell
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +23,4 @@ def cell(_servers) -> Iterator[tuple[Database, sa.Engine]]:
         )
     yield database, pool
     pool.dispose()
+    drop_cell(database)

@@ -21,7 +21,7 @@ from sync_engine.database.connections import Database, borrowed
 from sync_engine.database.postgres import Embedded
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.insight import fold
-from tests.conftest import new_cell
+from tests.conftest import drop_cell, new_cell
 from tests.house import TUESDAY, House
 
 LEADER, OPERATIONS, ANALYST, SUPPORT, AUDITOR = (
@@ -70,6 +70,7 @@ class World:
         """Let go of the database."""
         self._borrowed.__exit__(None, None, None)
         self._pool.dispose()
+        drop_cell(self.database)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
