@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 from sync_engine.insight import fold
+from tests.conftest import migrated_cell
 
 ROOT = Path(__file__).parents[2]
 ROWS = "case,activity,timestamp\nA,Create Purchase Order,2026-03-01T08:00:00Z\nA,Pay invoice,2026-03-02T09:30:00.25Z\nB,Pay invoice,soon\n"
 ROLLED_OF_THEIRS = "SELECT (SELECT count(*) FROM rolled_up WHERE source = 'theirs') + (SELECT count(*) FROM document_milestone WHERE source = 'theirs')"
+
+
+@pytest.fixture
+def database(server):
+    """A cell of the database that the command line finds by itself."""
+    return migrated_cell(server)
 
 
 @pytest.fixture
