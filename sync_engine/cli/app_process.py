@@ -1,7 +1,6 @@
 """The dashboard as a process: Streamlit behind security headers, with the identity provider where one is configured."""
 
 import os
-import socket
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,17 +74,6 @@ def script() -> Path:
     if found is None or found.origin is None:
         raise FileNotFoundError("app.py is not beside sync_engine; install the project or start from its folder.")
     return Path(found.origin)
-
-
-def is_taken(host: str, port: int) -> bool:
-    """Whether somebody listens on a port already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-        return False
 
 
 def run_app(settings: Settings) -> None:

@@ -123,7 +123,8 @@ def engine(
 @app.command(name="app")
 def run_application() -> None:
     """Serve the dashboard until it is told to stop."""
-    from sync_engine.cli.app_process import is_taken, run_app
+    from sync_engine.cli.app_process import run_app
+    from sync_engine.cli.listening import is_taken
     from sync_engine.cli.logs import set_up_logs
 
     settings = _settings()
@@ -139,7 +140,7 @@ def run_application() -> None:
 def run_canonical_api() -> None:
     """Serve the canonical API until it is told to stop."""
     from sync_engine.cli.api_process import run_api
-    from sync_engine.cli.app_process import is_taken
+    from sync_engine.cli.listening import is_taken
     from sync_engine.cli.logs import set_up_logs
 
     settings = _settings()

@@ -13,8 +13,8 @@ import httpx2
 from rich.console import Console
 
 from sync_engine.cli import sandbox_remote
-from sync_engine.cli.app_process import is_taken
 from sync_engine.cli.demo import Past, begin_anew, only_one, past_of, produce
+from sync_engine.cli.listening import is_taken
 from sync_engine.cli.progress import console, days_bar
 from sync_engine.cli.stopping import told_to_stop
 from sync_engine.cli.supervisor import Child, Supervisor

@@ -14,9 +14,7 @@ from typing import Any
 
 import httpx2
 
-from sandbox.company import CLIENT
-from sandbox.living import LivingCompany
-from sync_engine.cli.app_process import is_taken
+from sync_engine.cli.listening import is_taken
 from sync_engine.cli.speaking import Told
 from sync_engine.configuration import Systems, load_mappings, load_systems
 from sync_engine.model.ports import Access
@@ -56,6 +54,8 @@ def free_first_port() -> int:
 
 def serve_company(home: Path, first_port: int, stop: threading.Event, *, seed: int) -> None:
     """Let the company live on loopback ports until `stop` is set."""
+    from sandbox.living import LivingCompany  # takes longer to load than anybody wants to wait who only pulls a lever
+
     ports = {name: first_port + n for n, name in enumerate(NAMES)}
     company = LivingCompany(folder(home), ports, seed=seed).start()
     path = _whereabouts(home)
@@ -125,6 +125,8 @@ def sandbox_systems(settings: Settings) -> tuple[Systems, Callable[[str], Access
     Raises:
         NotThere: no company is running.
     """
+    from sandbox.company import CLIENT
+
     bases = {name: url for name, url in urls(settings.home).items() if name != "control"}
     systems = load_systems(settings.config, bases, poll_s=POLL_S)
     return systems, lambda name: replace(systems.access(name), credentials=lambda: CLIENT)
