@@ -8,14 +8,20 @@ after, and the younger of two is withdrawn.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from collectors.http import ClientCredentials, Session, excerpt, record_body
-from collectors.servicenow_api import NAME, OURS, age, check_ours, moment, plain, row_of, select, where, write
-from collectors.servicenow_papers import TEXT_CHARS, Paper, approval_paper, request_body, review_paper
+from collectors.servicenow_api import DECIDED_STATES, NAME, OURS, moment, select, where
+from collectors.servicenow_requests import (
+    cancel_approval,
+    find_approval,
+    find_match_review,
+    request_approval,
+    request_match_review,
+)
 from collectors.servicenow_tasks import close_remediation_task, create_remediation_task, find_remediation_task
 from sync_engine.model.documents import Approval, Decision, DocumentType, read
 from sync_engine.model.errors import MappingError
@@ -23,8 +29,6 @@ from sync_engine.model.flows import Role
 from sync_engine.model.mappings import Mappings
 from sync_engine.model.ports import (
     Access,
-    Answer,
-    Ask,
     Effect,
     Feed,
     Identifier,
@@ -68,14 +72,11 @@ APPROVAL_STATES = {
     "skipped":       Word(Decision.NOT_REQUIRED, ("approval_cancelled",)),
 }
 # fmt: on
-OPEN_STATES = ("requested", "not requested")
-DECIDED_STATES = ("approved", "rejected")
 
 APPROVER_COLUMNS = (
     "sys_id,state,approver.user_name,approver.name,approver.email,sysapproval,sysapproval.number,"
     "group.assignment_group.name,comments,sys_created_on,sys_updated_by,sys_mod_count"
 )
-REQUEST_COLUMNS = "sys_id,number,correlation_display,approval,request_state,sys_created_on"
 
 
 # Raw to canonical
@@ -264,145 +265,6 @@ def _record(row: Json) -> Record:
         source_at = None
     # Two changes in one second differ in the modification count.
     return Record("approval", sys_id, f"{row['sys_updated_on']}/{row.get('sys_mod_count')}", source_at, body)
-
-
-# Operations
-
-
-def request_approval(session: Session, ask: Ask) -> Answer:
-    """Ask the region's finance and procurement approvers; resumes where an earlier try broke off."""
-    return _request(session, ask, approval_paper(ask))
-
-
-def find_approval(session: Session, ask: Ask) -> Answer | None:
-    """The approval request under our reference, once all its parts exist."""
-    return _requested(session, ask, approval_paper(ask))
-
-
-def request_match_review(session: Session, ask: Ask) -> Answer:
-    """Ask the region's finance approvers to review an invoice; resumes where an earlier try broke off."""
-    return _request(session, ask, review_paper(ask))
-
-
-def find_match_review(session: Session, ask: Ask) -> Answer | None:
-    """The review under our reference, once all its parts exist."""
-    return _requested(session, ask, review_paper(ask))
-
-
-def _reference(ask: Ask) -> str:
-    assert ask.idempotency_key, "a request without a key could be mistaken for any other"
-    return OURS + ask.idempotency_key[:32]
-
-
-def _request(session: Session, ask: Ask, paper: Paper) -> Answer:
-    reference = _reference(ask)
-    assignees = _groups_by_name(session, paper.groups.values())  # before anything exists that nobody could decide
-    requests = _requests(session, reference)
-    if not requests:
-        body, doing = request_body(ask, paper, reference), f"open an approval request for {ask.document.number}"
-        created = write(session, "POST", session.state["request_table"], body, doing=doing)
-        # A request given up for lost may have arrived after all: read back, so that both are seen.
-        requests = _requests(session, reference) or [created]
-    kept, *younger = requests
-    check_ours(kept, ask)
-    for extra in younger:
-        _cancel(session, extra, f"{kept['number']} asks the same.")
-    present = _parts(session, kept, reference)
-    for part, name in paper.groups.items():
-        if part not in present:
-            body = {
-                **request_body(ask, paper, f"{reference}/{part}"),
-                "parent": kept["sys_id"],
-                "assignment_group": assignees[name],
-                "approval": "requested",
-            }
-            write(session, "POST", "sysapproval_group", body, doing=f"ask {name} to decide {kept['number']}")
-    return _request_answer(kept, paper)
-
-
-def _requested(session: Session, ask: Ask, paper: Paper) -> Answer | None:
-    reference = _reference(ask)
-    requests = _requests(session, reference)
-    if not requests:
-        return None
-    check_ours(requests[0], ask)
-    is_complete = paper.groups.keys() <= _parts(session, requests[0], reference)
-    return _request_answer(requests[0], paper) if is_complete else None
-
-
-def _request_answer(request: Json, paper: Paper) -> Answer:
-    sys_id, number = request["sys_id"], request["number"]
-    return Answer(
-        facts={"approval_request": sys_id, "approval_number": number, "approval_groups": list(paper.groups.values())},
-        identifiers=(Identifier(NAME, "approval_request", sys_id), Identifier(NAME, "request_number", number)),
-        at=moment(request["sys_created_on"], "sys_created_on"),
-    )
-
-
-def _requests(session: Session, reference: str) -> list[Json]:
-    """What stands under our reference and was not withdrawn, oldest first."""
-    rows, _ = select(
-        session, session.state["request_table"], [where("correlation_id", "=", reference)], REQUEST_COLUMNS
-    )
-    return sorted((row for row in rows if not _is_cancelled(row)), key=age)
-
-
-def _is_cancelled(request: Json) -> bool:
-    return request.get("approval") == "cancelled" or request.get("request_state") == "closed_cancelled"
-
-
-def _parts(session: Session, request: Json, reference: str) -> set[str]:
-    """Which parts of our reference the group approvals of a request carry."""
-    its_parts = [where("parent", "=", request["sys_id"]), where("correlation_id", "STARTSWITH", f"{reference}/")]
-    rows, _ = select(session, "sysapproval_group", its_parts, "sys_id")
-    return {row["correlation_id"].removeprefix(f"{reference}/") for row in rows}
-
-
-def _groups_by_name(session: Session, names: Iterable[str]) -> dict[str, str]:
-    """The sys_id of each active group.
-
-    Raises:
-        MappingError: no active group of that name, or several.
-    """
-    wanted = list(dict.fromkeys(names))
-    rows, _ = select(session, "sys_user_group", [where("name", "=", *wanted), where("active", "=", "true")], "sys_id")
-    found: dict[str, str] = {}
-    for name in wanted:
-        matches = [row["sys_id"] for row in rows if row["name"].casefold() == name.casefold()]
-        if len(matches) != 1:
-            raise MappingError(
-                f"ServiceNow has {len(matches) or 'no'} active group{'s' if matches else ''} called {name!r}, "
-                f"which the business unit names for its approvals.",
-                system=NAME,
-                code="value_unmapped",
-                facts={"table": "business_units", "value": name},
-            )
-        found[name] = matches[0]
-    return found
-
-
-def cancel_approval(session: Session, ask: Ask) -> Answer:
-    """Withdraw an approval request and everything still open under it; what is withdrawn already stays so."""
-    sys_id = ask.facts.get("approval_request") or ask.identifiers.get(f"{NAME}.approval_request")
-    if not sys_id:
-        return Answer(facts={"skipped": "no approval was requested"})
-    request = row_of(session, session.state["request_table"], str(sys_id), REQUEST_COLUMNS)
-    _cancel(session, request, f"{ask.document.number} no longer needs this approval.")
-    return Answer(facts={"approval_cancelled_at": ask.now.isoformat()})
-
-
-def _cancel(session: Session, request: Json, because: str) -> None:
-    """Withdraw the request first: from then on nobody is misled, and what is left open the next try finds again."""
-    sys_id, doing = request["sys_id"], f"withdraw {request['number']}"
-    if not _is_cancelled(request):
-        body = {"approval": "cancelled", "request_state": "closed_cancelled", "work_notes": plain(because, TEXT_CHARS)}
-        write(session, "PATCH", f"{session.state['request_table']}/{sys_id}", body, doing=doing)
-    open_groups = [where("parent", "=", sys_id), where("approval", "=", *OPEN_STATES)]
-    for group in select(session, "sysapproval_group", open_groups, "sys_id")[0]:
-        write(session, "PATCH", f"sysapproval_group/{group['sys_id']}", {"approval": "cancelled"}, doing=doing)
-    open_rows = [where("sysapproval", "=", sys_id), where("state", "=", *OPEN_STATES)]
-    for row in select(session, "sysapproval_approver", open_rows, "sys_id")[0]:
-        write(session, "PATCH", f"sysapproval_approver/{row['sys_id']}", {"state": "cancelled"}, doing=doing)
 
 
 # The system

@@ -26,6 +26,8 @@ from sync_engine.model.ports import Ask, Json
 
 NAME = "servicenow"
 PATH = "/api/now/v2/table"
+OPEN_STATES = ("requested", "not requested")
+DECIDED_STATES = ("approved", "rejected")
 OURS = "fs-"
 """What every correlation id of ours begins with."""
 SHORT_CHARS = 100

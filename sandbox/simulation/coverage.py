@@ -81,8 +81,10 @@ def covered(ended: Ended) -> Coverage:
         if event["flow"] is not None:
             found.steps[f"{event['flow']}.{event['step']}"] += 1
     found.steps += ended.notes.steps
-    # Steps that are decided here for an exception leave no event of their own; where work stands, it has come to.
-    found.steps.update(f"{row['flow']}.{row['step']}" for row in ended.rows("simulate.work"))
+    # Steps that are decided here about something else than the document's own way leave no event of their own; where work stands, it
+    # has come to, by way of its first step.
+    for row in ended.rows("simulate.work"):
+        found.steps.update({f"{row['flow']}.{row['step']}", f"{row['flow']}.{FLOWS[row['flow']].first.name}"})
     for (name, where), times in ended.schedule.faults.struck.items():
         found.faults[f"{name} at {where}"] += times
     for where, times in ended.notes.crashes.items():

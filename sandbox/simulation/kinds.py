@@ -76,10 +76,13 @@ KINDS: dict[str, Kind] = {
     "in_three_parts":      Kind(_acts(*_ORDERED, ("receive", {"share": 4}), ("receive", {"share": 4}), ("receive", {"share": 4})), 5, is_drawn=False),
     "changed_half_received": Kind(_acts(*_ORDERED, ("receive", {"share": 2}), ("revise", {"percent": 5})), 4, is_drawn=False),
     "cancelled_after_return": Kind(_acts(*_ORDERED, "receive", "send_back", "cancel"), 5, is_drawn=False),
+    "edited_when_asked":   Kind(_acts("submit", ("edit", {"once_asked": True}), "approve", "agree_to_the_last", "receive"), 8, _NO_CONTRACT, is_drawn=False),
+    "edited_there_and_back": Kind(_acts("submit", ("edit", {"once_asked": True}), "correct", "approve", "agree_to_the_last"), 7, _NO_CONTRACT, is_drawn=False),
+    "withdrawn_when_asked": Kind(_acts("submit", ("withdraw", {"once_asked": True})), 3, _NO_CONTRACT, is_drawn=False),
     "deleted_by_hand":     Kind(_acts(*_ORDERED, "delete_by_hand"), 2, by_hand=True),
 }
 
 RARE = ("taken_back", "taken_back", "taken_back_early", "taken_back_too_late", "blocked_after_check", "order_given_up", "bill_given_up", "posting_refused", "changed_while_blocked",
-        "billed_early_dearly", "in_three_parts", "changed_half_received", "cancelled_after_return")
+        "billed_early_dearly", "in_three_parts", "changed_half_received", "cancelled_after_return", "edited_when_asked", "edited_there_and_back", "withdrawn_when_asked")
 """What one schedule in four has beside its other journeys."""
 # fmt: on

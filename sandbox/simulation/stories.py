@@ -113,11 +113,15 @@ class People:
         self._landscape.coupa.reject(approval_id=waiting[0], by=waiting[1], comment="not this year")
         return True
 
-    def _withdraw(self, journey: Journey) -> bool:
+    def _withdraw(self, journey: Journey, *, once_asked: bool = False) -> bool:
+        if once_asked and not self._asked(journey):
+            return False
         self._landscape.coupa.withdraw(requisition_id=_submitted(journey), by=f"planner.{journey.low}")
         return True
 
-    def _edit(self, journey: Journey) -> bool:
+    def _edit(self, journey: Journey, *, once_asked: bool = False) -> bool:
+        if once_asked and not self._asked(journey):
+            return False
         lines = [self._line(journey, quantity=str(journey.story.quantity + 1))]
         return self._rewrite(journey, lines)
 
@@ -190,6 +194,18 @@ class People:
 
     def _agree(self, journey: Journey) -> bool:
         return self._decide(journey, ("fin", "proc"), "approved")
+
+    def _agree_to_the_last(self, journey: Journey) -> bool:
+        """Whatever is asked is agreed to, until it is ordered: what was asked first may be withdrawn."""
+        self._decide(journey, ("fin", "proc"), "approved")
+        return bool(self.orders(journey))
+
+    def _asked(self, journey: Journey) -> bool:
+        """Whether somebody's answer is waited for."""
+        desk = self._landscape.servicenow
+        return any(
+            journey.story.tag in _asked_about(desk, row) for row in desk.open_approvals(user_name=f"fin.{journey.low}")
+        )
 
     def _agree_by_half(self, journey: Journey) -> bool:
         return self._decide(journey, ("fin",), "approved")

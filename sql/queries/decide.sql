@@ -154,3 +154,16 @@ SELECT w.document_id, w.status,
 SELECT c.document_id, c.case_id FROM exception_case c
  WHERE c.document_id = ANY (:document_id::uuid[]) AND c.closed_at IS NULL AND c.flow IS DISTINCT FROM 'order_cancellation'
    AND (c.document_type = 'purchase_order' OR c.code = 'approval_conflict');
+
+-- name: requests_for_approval(document_id)
+-- Every request for approval that was ever meant to be made for these documents, and of the document's own work the request it waits for.
+SELECT i.document_id, i.idempotency_key, w.facts->>'approval_request' AS in_force
+  FROM intent i
+  LEFT JOIN work_item w ON w.document_id = i.document_id AND w.flow = i.flow AND w.subject_id IS NULL
+ WHERE i.document_id = ANY (:document_id::uuid[]) AND i.operation IN ('request_approval', 'request_match_review')
+ ORDER BY i.document_id, i.first_sent_at, i.idempotency_key;
+
+-- name: withdrawing(document_id)
+-- Those of these documents whose earlier requests for approval are still to be withdrawn.
+SELECT document_id FROM work_item
+ WHERE document_id = ANY (:document_id::uuid[]) AND flow = 'approval_withdrawal' AND status IN ('due', 'in_call', 'parked');

@@ -222,16 +222,18 @@ UPDATE work_item w
    SET wakes = w.wakes + 1, due_at = :now, status = 'due', waiting_for = CASE WHEN w.status = 'parked' THEN '' ELSE w.waiting_for END
  WHERE w.work_item_id = ANY (ARRAY(SELECT work_item_id FROM waiting UNION ALL SELECT work_item_id FROM parked));
 
--- name: restart_work(work_item_id, document_id, business_unit, flow, step, system, objective_at, now)!
+-- name: restart_work(work_item_id, document_id, subject_id, business_unit, flow, step, system, objective_at, now)!
 -- The document has changed in substance: its flow begins again, unless an effect outside is under way or nobody knows what became of
 -- one. Work that had ended long ago and was removed is there again, under the id given; its fencing tokens go on above those that its
--- intents know.
-INSERT INTO work_item AS w (work_item_id, document_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at, fencing_token)
+-- intents know. Where nobody was asked for an approval, none is withdrawn.
+INSERT INTO work_item AS w (work_item_id, document_id, subject_id, business_unit, flow, step, system, status, due_at, step_since, objective_at, created_at, fencing_token)
 SELECT DISTINCT ON (u.document_id, u.flow)
-       u.work_item_id, u.document_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now,
+       u.work_item_id, u.document_id, u.subject_id, u.business_unit, u.flow, u.step, u.system, 'due', :now, :now, u.objective_at, :now,
        coalesce((SELECT max(i.fencing_token) FROM intent i WHERE i.document_id = u.document_id), 0)
-  FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :business_unit::text[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
-       AS u(work_item_id, document_id, business_unit, flow, step, system, objective_at)
+  FROM unnest(:work_item_id::uuid[], :document_id::uuid[], :subject_id::uuid[], :business_unit::text[], :flow::text[], :step::text[], :system::text[], :objective_at::timestamptz[])
+       AS u(work_item_id, document_id, subject_id, business_unit, flow, step, system, objective_at)
+ WHERE u.flow <> 'approval_withdrawal'
+    OR EXISTS (SELECT FROM intent i WHERE i.document_id = u.document_id AND i.operation IN ('request_approval', 'request_match_review'))
 ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
    SET status = 'due', step = excluded.step, system = excluded.system, due_at = excluded.due_at, step_since = excluded.step_since,
        objective_at = excluded.objective_at, tries = 0, ask_first = false, unknown_since = NULL, waiting_for = '', facts = '{}',
@@ -239,14 +241,14 @@ ON CONFLICT ON CONSTRAINT one_item_per_flow DO UPDATE
  WHERE w.status IN ('done', 'cancelled')
     OR w.status IN ('due', 'parked') AND NOT EXISTS (SELECT FROM intent i WHERE i.document_id = w.document_id AND i.work_item_id = w.work_item_id AND i.step = w.step AND i.outcome IN ('open', 'unknown'));
 
--- name: restart_held_work(document_id, flow, now)!
+-- name: restart_held_work(document_id, subject_id, flow, now)!
 -- Where an effect outside is under way, or was and nobody knows what became of it, whoever comes to know its outcome lets the flow begin
 -- again: that may be another engine than the one that asked, and it would not know that the document has changed since.
 UPDATE work_item w
    SET facts = w.facts || '{"begins_anew": true}', wakes = w.wakes + 1, status = CASE w.status WHEN 'parked' THEN 'due' ELSE w.status END,
        due_at = CASE w.status WHEN 'parked' THEN :now ELSE w.due_at END, ask_first = w.ask_first OR w.status <> 'in_call'
-  FROM unnest(:document_id::uuid[], :flow::text[]) AS u(document_id, flow)
- WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NULL
+  FROM unnest(:document_id::uuid[], :subject_id::uuid[], :flow::text[]) AS u(document_id, subject_id, flow)
+ WHERE w.document_id = u.document_id AND w.flow = u.flow AND w.subject_id IS NOT DISTINCT FROM u.subject_id
    AND (w.status = 'in_call'
         OR w.status IN ('due', 'parked') AND EXISTS (SELECT FROM intent i WHERE i.document_id = w.document_id AND i.work_item_id = w.work_item_id AND i.step = w.step AND i.outcome IN ('open', 'unknown')));
 

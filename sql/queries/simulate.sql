@@ -239,3 +239,9 @@ SELECT system, kind, external_id, document_id FROM document_identifier ORDER BY 
 -- name: standing_redrives()
 -- Reprocessings that wait for a person.
 SELECT redrive_id, state FROM redrive WHERE finished_at IS NULL AND state IN ('awaiting_confirmation', 'paused', 'halted') ORDER BY redrive_id;
+
+-- name: requests_waited_for()
+-- The requests for approval that documents wait for as they stand now, by the service desk's own key.
+SELECT w.facts->>'approval_request' AS request FROM work_item w JOIN document d USING (document_id)
+ WHERE w.subject_id IS NULL AND d.closed_at IS NULL AND w.status IN ('due', 'in_call', 'parked') AND w.facts ? 'approval_request'
+   AND w.step IN ('await_approval', 'await_change_approval', 'await_match_review');

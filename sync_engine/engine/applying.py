@@ -300,6 +300,7 @@ class Batch:
             recording.restarts.add(
                 self.setup.new_id(recording.now),
                 head.document_id,
+                None,
                 head.business_unit,
                 flow.name,
                 step.name,

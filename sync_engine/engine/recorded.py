@@ -71,6 +71,7 @@ class RecordedRows:
             "record.restart_work",
             "work_item_id",
             "document_id",
+            "subject_id",
             "business_unit",
             "flow",
             "step",

@@ -5,7 +5,7 @@ Everything that changes a document goes through here: lanes, intake and commands
 checked against the lifecycle when it is collected, so a flow that emits an event out of place fails before it writes.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from sync_engine.engine.rows import Rows
 from sync_engine.engine.troubles import Trouble, fingerprint
 from sync_engine.model.documents import Document, DocumentType
 from sync_engine.model.exceptions import kind_of
+from sync_engine.model.flows import APPROVAL_WITHDRAWAL, ASKS_PEOPLE, ENDS_APPROVALS
 from sync_engine.model.ids import NewId
 from sync_engine.model.lifecycles import LIFECYCLES
 from sync_engine.model.ports import Identifier
@@ -113,6 +114,8 @@ class Recording(RecordedRows):
         head.closed_at = (head.closed_at or self.now) if lifecycle.is_final(after.state) else None
         if head.closed_at is not None:
             self.cancelled.add(head.document_id)  # whatever else was due for it is not due any more
+        if activity in ENDS_APPROVALS and head.document_type in ASKS_PEOPLE:
+            self.withdraw_approvals(head)
         self._event(
             head,
             activity,
@@ -152,6 +155,21 @@ class Recording(RecordedRows):
             attributes,
             state_from=head.state if state_from == "" else state_from,
             state_from_since=head.state_since,
+        )
+
+    def withdraw_approvals(self, head: Head) -> None:
+        """Whoever was asked about this document as it was need not answer any more; where nobody was asked, nothing follows. It is
+        work about the document's past, hence with the document for its subject: its own way neither waits for it nor ends it."""
+        step = APPROVAL_WITHDRAWAL.first
+        self.restarts.add(
+            self.new_id(self.now),
+            head.document_id,
+            head.document_id,
+            head.business_unit,
+            APPROVAL_WITHDRAWAL.name,
+            step.name,
+            step.asks.value,
+            self.now + timedelta(seconds=step.objective_s),
         )
 
     def revise(self, head: Head) -> None:

@@ -15,7 +15,7 @@ from sync_engine.engine.recording import Recording
 from sync_engine.engine.telling import remediate, say_of_redrive
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.exceptions import Retryable, kind_of
-from sync_engine.model.flows import FLOW_OF, Step, next_step
+from sync_engine.model.flows import ASKS_PEOPLE, FLOW_OF, Step, next_step
 from sync_engine.model.lifecycles import LIFECYCLES, IllegalMove
 
 TRIES_BEFORE_CASE = 5
@@ -28,8 +28,13 @@ def settle(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> 
     if item.is_overtaken and outcome.kind is not Kind.FAILED and not outcome.leaves_unsure:
         _settle_overtaken(recording, item, outcome, setup)
         return
-    begins_anew = "changed" in LIFECYCLES[item.head.document_type].events
-    if is_superseded and item.subject_id is None and begins_anew and not item.head.is_closed:
+    if item.subject_id is None:
+        begins_anew = (
+            is_superseded and "changed" in LIFECYCLES[item.head.document_type].events and not item.head.is_closed
+        )
+    else:
+        begins_anew = ANEW in item.facts  # it was begun again while it was held
+    if begins_anew:
         if not outcome.leaves_unsure:
             _restart(recording, item, setup)
             return
@@ -63,7 +68,9 @@ def _settle_overtaken(recording: Recording, item: Item, outcome: Outcome, setup:
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
     say_of_redrive(recording, item, "skipped", "The document has come to its end meanwhile.")
     _close_cases(recording, item, outcome, "cancelled")
-    if outcome.kind is Kind.DONE and item.step.undone_by is not None:
+    if item.step is ASKS_PEOPLE.get(item.head.document_type):
+        recording.withdraw_approvals(item.head)
+    elif outcome.kind is Kind.DONE and item.step.undone_by is not None:
         message = (
             f"{item.step.name} has been done in {item.system}, and {item.head.number} is {item.head.state} already."
         )
@@ -169,6 +176,7 @@ def _resume(recording: Recording, move: OtherMove, setup: Setup) -> None:
     recording.restarts.add(
         setup.new_id(recording.now),
         move.head.document_id,
+        None,
         move.head.business_unit,
         flow.name,
         step.name,
@@ -211,8 +219,11 @@ def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setu
         )
         return
     _apply_effects(recording, item, outcome, setup)
+    activity = item.step.done if outcome.event is None else outcome.event or None
     if item.subject_id is None:
-        _event(recording, item, outcome, item.step.done if outcome.event is None else outcome.event or None)
+        _event(recording, item, outcome, activity)
+    elif activity is not None:  # no move of the document
+        recording.note(item.head, activity, system=item.system, flow=item.flow.name, step=item.step.name)
     how = "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system."
     say_of_redrive(recording, item, "verified", how)
     _close_cases(recording, item, outcome)
@@ -266,7 +277,7 @@ def _advance(recording: Recording, item: Item, step: Step | None, setup: Setup) 
         recording.wake(UUID(parent))
     if step is None or (item.subject_id is None and item.head.is_closed and not item.flow.is_beside):
         _work(recording, item, "done", item.step, due_at=recording.now, setup=setup)
-        if item.head.is_closed:
+        if item.head.is_closed or item.flow.is_beside:
             recording.wake(item.head.document_id)
     else:
         _work(recording, item, "due", step, due_at=recording.now, setup=setup)
@@ -424,6 +435,10 @@ def _restart(recording: Recording, item: Item, setup: Setup) -> None:
     first = item.flow.first
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
     say_of_redrive(recording, item, "skipped", "A newer version of the document arrived; its flow has begun again.")
+    if item.step is ASKS_PEOPLE.get(item.head.document_type):
+        recording.withdraw_approvals(
+            item.head
+        )  # the request was under way when the new version arrived, and may have come through
     _work(recording, item, "due", first, due_at=recording.now, setup=setup)
 
 

@@ -303,7 +303,7 @@ def _after(connection: psycopg.Connection, recording: Recording) -> None:
     after.send_rows(recording.restarts)
     if recording.restarts.rows:
         begun = recording.restarts.arrays()
-        after.send("record.restart_held_work", {name: begun[name] for name in ("document_id", "flow")})
+        after.send("record.restart_held_work", {name: begun[name] for name in ("document_id", "subject_id", "flow")})
     if recording.woken_subjects:
         after.send("record.wake_subjects", {"subject_id": list(recording.woken_subjects)})
     if recording.ready_suppliers:

@@ -161,6 +161,11 @@ SUPPLIER_CHECK = Flow("supplier_check", _T.SUPPLIER, title="Supplier check", ste
     Step("confirm_supplier",      _ERP,  "read_supplier",            1 * DAY,    "supplier_confirmed"),
 ])
 
+APPROVAL_WITHDRAWAL = Flow("approval_withdrawal", None, title="Withdrawal of requests for approval", is_beside=True, steps=[
+    Step("choose_withdrawals",    _F,    "choose_withdrawals",       5 * MINUTE),
+    Step("withdraw_approvals",    _APP,  "cancel_approval",         15 * MINUTE, "approval_withdrawn", applies="asked_in_vain"),
+])
+
 EXCEPTION_REMEDIATION = Flow("exception_remediation", None, title="Exception remediation", steps=[
     Step("create_task",           _APP,  "create_remediation_task", 15 * MINUTE),
     Step("tell_procurement",      _PRO,  "tell_procurement",        15 * MINUTE, applies="procurement_should_know"),
@@ -181,18 +186,31 @@ FLOWS: dict[str, Flow] = {
         INVOICE_TO_PAYMENT_READINESS,
         POSTING_STATUS,
         SUPPLIER_CHECK,
+        APPROVAL_WITHDRAWAL,
         EXCEPTION_REMEDIATION,
     )
 }
+
+ENDS_APPROVALS = frozenset({"changed", "withdrawn", "procurement_rejected", "abandoned"})
+"""Lifecycle events after which nobody wants an answer any more to what was asked before them."""
 
 FLOW_OF: dict[DocumentType, Flow] = {
     flow.document_type: flow for flow in FLOWS.values() if flow.document_type is not None
 }
 """The flow a new document of a type enters. Approvals have none: they are decided elsewhere and only watched."""
 
+ASKS_PEOPLE: dict[DocumentType, Step] = {
+    document_type: step
+    for document_type, flow in FLOW_OF.items()
+    for step in flow.steps
+    if step.undone_by == "cancel_approval"
+}
+"""The step at which people are asked for an approval, by the type of the document it is about."""
+
 APPLIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "needs_exception_approval": lambda facts: bool(facts.get("route_reasons")),
     "match_is_blocked": lambda facts: bool(facts.get("variances")),
+    "asked_in_vain": lambda facts: bool(facts.get("approval_keys")),
     "procurement_should_know": lambda facts: bool(facts.get("procurement_should_know")),
 }
 """The conditions that steps name, each over what earlier steps of the flow learned."""

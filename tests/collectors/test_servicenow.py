@@ -13,6 +13,7 @@ from sync_engine.model.ports import Identifier
 from tests.collectors.servicenow_instance import (
     CASE,
     FINANCE,
+    KEY,
     PROCUREMENT,
     REFERENCE,
     Clock,
@@ -29,6 +30,8 @@ from tests.collectors.servicenow_instance import (
     requisition,
     run,
 )
+
+WITHDRAWN = {"approval_keys": [KEY]}
 
 
 @pytest.fixture
@@ -180,8 +183,8 @@ def test_a_request_about_something_else_under_our_reference_is_a_conflict(sessio
 
 
 def test_a_withdrawn_request_is_not_adopted_but_asked_anew(session, instance):
-    first = run(session, "request_approval", ask())
-    run(session, "cancel_approval", ask(facts=first.facts))
+    run(session, "request_approval", ask())
+    run(session, "cancel_approval", ask(facts=WITHDRAWN))
     assert look_up(session, "request_approval", ask()) is None
     second = run(session, "request_approval", ask())
     assert second.facts["approval_number"] == "REQ0010002"
@@ -254,7 +257,7 @@ def test_an_access_rule_that_refuses_stops_the_system(session, instance):
 def test_withdrawing_closes_the_request_and_everything_open_under_it(session, instance):
     facts = run(session, "request_approval", ask()).facts
     decide(instance, "procurement.approver.1", "approved")
-    run(session, "cancel_approval", ask(facts=facts))
+    run(session, "cancel_approval", ask(facts=WITHDRAWN))
     request = instance.tables["sc_request"].rows[facts["approval_request"]]
     assert (request["approval"], request["request_state"], request["active"]) == (
         "cancelled",
@@ -267,13 +270,13 @@ def test_withdrawing_closes_the_request_and_everything_open_under_it(session, in
 
 
 def test_withdrawing_twice_has_one_effect(session, instance):
-    facts = run(session, "request_approval", ask()).facts
-    run(session, "cancel_approval", ask(facts=facts))
+    run(session, "request_approval", ask())
+    run(session, "cancel_approval", ask(facts=WITHDRAWN))
     changes = [
         row["sys_mod_count"] for table in ("sc_request", "sysapproval_approver") for row in instance.tables[table]
     ]
     notes = len(instance.tables["sys_journal_field"])
-    run(session, "cancel_approval", ask(facts=facts))
+    run(session, "cancel_approval", ask(facts=WITHDRAWN))
     assert changes == [
         row["sys_mod_count"] for table in ("sc_request", "sysapproval_approver") for row in instance.tables[table]
     ]
@@ -281,28 +284,51 @@ def test_withdrawing_twice_has_one_effect(session, instance):
 
 
 def test_a_withdrawal_that_broke_off_is_completed_by_the_next(session, instance):
-    facts = run(session, "request_approval", ask()).facts
+    run(session, "request_approval", ask())
     instance.faults.only_writes, instance.faults.next_replies_lost = True, 1
     with pytest.raises(AnswerLost):
-        run(session, "cancel_approval", ask(facts=facts))
+        run(session, "cancel_approval", ask(facts=WITHDRAWN))
     assert instance.open_approvals(user_name="finance.approver.1")
-    run(session, "cancel_approval", ask(facts=facts))
+    run(session, "cancel_approval", ask(facts=WITHDRAWN))
     assert not instance.open_approvals(user_name="finance.approver.1")
 
 
-def test_the_request_is_also_known_by_its_identifier(session, instance):
-    sys_id = run(session, "request_approval", ask()).facts["approval_request"]
-    run(session, "cancel_approval", ask(identifiers={"servicenow.approval_request": sys_id}))
-    assert live(instance, "sc_request") == []
+def test_all_earlier_requests_are_withdrawn_and_the_one_in_force_is_left_alone(session, instance):
+    first, second = "1" * 64, "2" * 64
+    run(session, "request_approval", ask(idempotency_key=first))
+    run(session, "request_approval", ask(idempotency_key=second))
+    in_force = run(session, "request_approval", ask()).facts["approval_request"]
+    answer = run(
+        session, "cancel_approval", ask(facts={"approval_keys": [first, second, KEY], "approval_in_force": in_force})
+    )
+    assert answer.facts == {"approvals_withdrawn": ["REQ0010001", "REQ0010002"]}
+    assert [row["sys_id"] for row in live(instance, "sc_request")] == [in_force]
+    assert {row["sysapproval"] for row in instance.tables["sysapproval_approver"] if row["state"] == "requested"} == {
+        in_force
+    }
 
 
-def test_where_nothing_was_requested_nothing_is_withdrawn(session):
+def test_what_has_been_decided_is_not_withdrawn(session, instance):
+    request = run(session, "request_approval", ask()).facts["approval_request"]
+    decide(instance, "procurement.approver.1", "rejected")
+    before = dict(instance.tables["sc_request"].rows[request])
+    answer = run(session, "cancel_approval", ask(facts=WITHDRAWN))
+    assert (answer.facts, answer.event) == ({"approvals_withdrawn": []}, "")
+    assert instance.tables["sc_request"].rows[request] == before
+
+
+def test_a_request_that_is_not_about_this_document_is_not_withdrawn(session, instance):
+    instance.insert("sc_request", {"correlation_id": REFERENCE, "correlation_display": "9999"}, "somebody")
+    with pytest.raises(BusinessRejection, match="REQ0010001") as refused:
+        run(session, "cancel_approval", ask(facts=WITHDRAWN))
+    assert refused.value.code == "effect_conflict"
+    assert len(live(instance, "sc_request")) == 1
+
+
+def test_where_nothing_was_requested_nothing_is_withdrawn(session, instance):
     assert run(session, "cancel_approval", ask()).facts == {"skipped": "no approval was requested"}
-
-
-def test_a_request_that_vanished_is_named(session):
-    with pytest.raises(BusinessRejection, match="No Record found"):
-        run(session, "cancel_approval", ask(facts={"approval_request": "0" * 32}))
+    assert run(session, "cancel_approval", ask(facts=WITHDRAWN)).event == ""
+    assert len(instance.tables["sc_request"]) == 0
 
 
 def test_an_exception_becomes_a_task_for_its_team(session, instance):

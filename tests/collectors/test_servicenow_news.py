@@ -19,6 +19,7 @@ from sync_engine.model.errors import AnswerLost, ConfigurationError, MappingErro
 from sync_engine.model.ports import Identifier, Link, Record
 from tests.collectors.servicenow_instance import (
     CASE,
+    KEY,
     PROCUREMENT,
     Clock,
     access,
@@ -99,7 +100,8 @@ def test_a_rejection_is_news_for_everybody_who_was_asked(session, instance, cloc
 
 
 def test_a_withdrawal_is_news(session, instance, clock):
-    run(session, "cancel_approval", ask(facts=run(session, "request_approval", ask()).facts))
+    run(session, "request_approval", ask())
+    run(session, "cancel_approval", ask(facts={"approval_keys": [KEY]}))
     assert {news.signals for news in news_of(session, clock).values()} == {("approval_cancelled",)}
 
 
@@ -419,11 +421,11 @@ def test_it_works_the_same_over_a_real_port(instance, clock):
     server = StandinServer(instance).start()
     try:
         session = connect(access(server.url), timer=Stopwatch())
-        facts = run(session, "request_approval", ask()).facts
+        run(session, "request_approval", ask())
         decide(instance, "procurement.approver.1", "rejected", comment="Überschreitet das Budget ✓")
         news = news_of(session, clock)["procurement.approver.1"]
         assert news.document.comment == "Überschreitet das Budget ✓"
-        run(session, "cancel_approval", ask(facts=facts))
+        run(session, "cancel_approval", ask(facts={"approval_keys": [KEY]}))
         instance.faults.next_replies_lost = 1
         instance.faults.only_writes = True
         with pytest.raises(AnswerLost):

@@ -39,6 +39,12 @@ def ask_for_much(house: House) -> None:
     house.submit(house.line(quantity="600"))
 
 
+def ask_for_more(house: House) -> None:
+    """Another wish than the one that people have been asked about."""
+    lines = [house.line(quantity="900")]
+    house.coupa.edit_requisition(requisition_id=requisition_of(house), by="planner.de-south", lines=lines)
+
+
 def requisition_of(house: House) -> int:
     return max(int(key) for key in house.coupa._requisitions.rows)
 
@@ -118,6 +124,11 @@ JOURNEYS = {journey.name: journey for journey in (
     Journey("suppliers", (Act(nothing, 10 * MINUTE),)),
     Journey("order", (
         Act(ask_for_much,         10 * MINUTE),
+        Act(everybody_agrees,     30 * MINUTE),
+    ), after="suppliers"),
+    Journey("changed requisition", (
+        Act(ask_for_much,         10 * MINUTE),
+        Act(ask_for_more,         20 * MINUTE),
         Act(everybody_agrees,     30 * MINUTE),
     ), after="suppliers"),
     Journey("refused requisition", (

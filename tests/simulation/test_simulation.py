@@ -86,7 +86,7 @@ def test_a_plan_is_plain_data():
 
 
 def test_every_seed_draws_its_own_storm():
-    plans = [draw(seed) for seed in range(200)]
+    plans = [draw(seed) for seed in range(400)]
     assert {rate for plan in plans for rate in plan.rates.values()} == set(RATES)
     assert all(set(plan.rates) == set(FAULTS) for plan in plans)
     drawn = {name for name, kind in KINDS.items() if kind.is_drawn}

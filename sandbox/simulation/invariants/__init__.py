@@ -23,6 +23,7 @@ from sandbox.simulation.invariants.i13_secrecy import secrecy
 from sandbox.simulation.invariants.i14_time import time_is_sane
 from sandbox.simulation.invariants.i15_poison import poison
 from sandbox.simulation.invariants.i16_three_way_match import three_way_match
+from sandbox.simulation.invariants.i17_wanted_answers import wanted_answers
 from sandbox.simulation.invariants.prefix import prefix
 
 Invariant = Callable[[Ended], list[Finding]]
@@ -31,7 +32,7 @@ Invariant = Callable[[Ended], list[Finding]]
 INVARIANTS: dict[str, Invariant] = {
     "I1": one_live_order, "I2": nothing_lost, "I3": totals, "I4": legal_states, "I5": approval, "I6": audit, "I7": isolation, "I8": fencing,
     "I9": once, "I10": four_eyes, "I11": restraint, "I12": liveness, "I13": secrecy, "I14": time_is_sane, "I15": poison, "I16": three_way_match,
-    "prefix": prefix,
+    "I17": wanted_answers, "prefix": prefix,
 }
 # fmt: on
 

@@ -103,4 +103,12 @@ DECIDING = (
         profiles.ORDERS_END,
         (code("sync_engine.engine.decisions.orders:apply_receipt", ("line.quantity,", "abs(line.quantity),")),),
     ),
+    Mutant(
+        "asked_in_vain",
+        "decisions",
+        "What people were asked about an earlier version is withdrawn",
+        ("wanted_answers",),
+        profiles.ASKED_ANEW,
+        (code("sync_engine.engine.recording:Recording.move", ("if activity in ENDS_APPROVALS and", "if False and")),),
+    ),
 )

@@ -13,6 +13,7 @@ from sync_engine.engine.decisions import (
     orders,
     requisitions,
     suppliers,
+    withdrawing,
 )
 from sync_engine.engine.decisions.desk import Decision
 
@@ -24,5 +25,6 @@ DECISIONS: dict[str, Decision] = {
     **cancelling.DECISIONS,
     **invoices.DECISIONS,
     **suppliers.DECISIONS,
+    **withdrawing.DECISIONS,
     **exceptions.DECISIONS,
 }

@@ -20,6 +20,7 @@ from sync_engine.engine.decisions.desk import (
     refused_because,
     votes,
 )
+from sync_engine.engine.decisions.withdrawing import after_withdrawals
 from sync_engine.engine.outcomes import Item, Kind, Outcome
 from sync_engine.model import policies
 from sync_engine.model.documents import (
@@ -190,12 +191,13 @@ def check_policies(items: Sequence[Item], desk: Desk) -> list[Outcome | None]:
         days=desk.setup.policies.duplicate_order_days,
     ):
         alike[row["document_id"]].append(purchase_of(Requisition.model_validate_json(row["canonical"])))
-    return [
+    outcomes = [
         _checked(
             item, wishes[item.head.document_id], books, own[item.head.document_id], alike[item.head.document_id], desk
         )
         for item in items
     ]
+    return after_withdrawals(items, outcomes, desk)
 
 
 Wishes = dict[tuple[str, str], Decimal]
