@@ -46,7 +46,7 @@ def bench_rivals(
     quick: Annotated[bool, typer.Option(help="A few journeys each: to see that it runs, not to quote.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The same flow on DBOS, procrastinate, Celery and our engine; needs the extra [bench], and says what it leaves out."""
+    """The same flow on DBOS, procrastinate, Celery and our engine; needs the extra "bench", and says what it leaves out."""
     from benchmarks.rivals.run import run
 
     _measure(run, as_json=as_json, quick=quick)

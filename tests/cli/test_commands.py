@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import typer
 
+from sync_engine.cli.commands import app
 from sync_engine.cli.demo import AlreadyRunning, NotADemo, begin_anew, only_one, past_of
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_document
@@ -187,3 +190,14 @@ def _put_document(connection):
     begin_document(recording, Spawn(order("4711"), "order_drafted"), engine.setup, parent=None)
     with connection.transaction():
         store.write(connection, recording)
+
+
+def test_nothing_that_a_help_text_says_is_taken_for_markup():
+    """Words in brackets are styles to whoever draws the help: "needs the extra [bench]" named none."""
+    found, commands = [], [typer.main.get_command(app)]
+    while commands:
+        command = commands.pop()
+        texts = [command.help or "", *(getattr(one, "help", None) or "" for one in command.params)]
+        found += [f"{command.name}: {text}" for text in texts if re.search(r"\[[a-z]", text)]
+        commands += getattr(command, "commands", {}).values()
+    assert found == []
