@@ -2,7 +2,9 @@
 
 import pytest
 
+from sql import MIGRATIONS
 from sync_engine.control.roles import Action, Role
+from sync_engine.engine import recording
 from sync_engine.engine.fast_forward import FastForward
 from tests.journeys.test_found_by_simulation import read_and_apply
 
@@ -249,3 +251,29 @@ def test_what_servicenow_refuses_to_withdraw_is_an_exception_that_stops_nothing(
     house.run(minutes=20)
     assert open_requests(house) == []
     assert house.cases() == []
+
+
+def test_what_was_left_open_before_there_were_withdrawals_is_withdrawn_and_nothing_else(house, database, monkeypatch):
+    """Migration 0038, over a cell as releases before it left it: one requisition has changed, one has ended, one waits."""
+    with monkeypatch.context() as before:
+        before.setattr(recording, "ENDS_APPROVALS", frozenset())
+        requisitions = [house.submit(house.line(quantity=MUCH, description=f"Bearing {n}")) for n in range(3)]
+        house.run(minutes=10)
+        change(house, requisitions[0], MORE)
+        withdraw(house, requisitions[1])
+        house.run(minutes=10)
+        assert (len(open_requests(house)), withdrawals(house)) == (4, [])
+    with database.connect_owner() as owner:
+        owner.execute(f"SET search_path TO {database.cell}")
+        owner.execute((MIGRATIONS / "0038_withdrawn_requests.sql").read_bytes())
+        # It goes by the database's clock, which is not the house's.
+        owner.execute("UPDATE work_item SET due_at = %s WHERE flow = 'approval_withdrawal'", [house.clock.now()])
+    house.run(minutes=10)
+    waited_for = house.connection.execute(
+        "SELECT facts->>'approval_request' FROM work_item WHERE step = 'await_approval' AND status = 'due'"
+    ).fetchall()
+    assert len(waited_for) == 2
+    assert {key for (key,) in waited_for} == {
+        row["sys_id"] for row in house.servicenow.tables["sc_request"] if row["approval"] == "requested"
+    }
+    assert len(withdrawals(house)) == 2
