@@ -12,9 +12,10 @@ from pages import charts, charts_time, cycle_time_heat, frame, switches
 from pages.charts import Line, Part
 from pages.context import Context
 from pages.cycle_time_parts import Facts
-from pages.format import WORKING_DAY_S, count, day, duration, percent, visible, when
+from pages.format import count, day, duration, percent, visible, when
 from pages.switches import Switch
 from sync_engine.insight.reports import cycle_time as ask
+from sync_engine.insight.standing import WORKING_DAY_S
 from sync_engine.insight.statistics import FEW, difference
 
 CHART = Switch(

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from babel.numbers import get_currency_precision
 
+from sync_engine.insight.standing import WORKING_DAY_S
+
 GROUP_CURRENCY = "EUR"
 NOTHING = "–"  # noqa: RUF001 - the en dash of a table's empty cell
-WORKING_DAY_S = 8 * 3600
 
 CATEGORIES = {
     "master_data": "Master data",
