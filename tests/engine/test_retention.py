@@ -271,6 +271,7 @@ def test_a_flow_whose_work_was_removed_can_begin_again_and_sends_nothing_twice(c
         recording.restarts.add(
             engine.setup.new_id(NOW),
             document_id,
+            None,
             "DE-SOUTH",
             "order_to_fulfilment",
             "create_purchase_order",
