@@ -61,8 +61,13 @@ def roll_back(connection: psycopg.Connection) -> None:
     with a ROLLBACK it is asked for, and an engine that was overtaken once would have to prepare hundreds of them anew."""
     if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
         return
-    if connection.pgconn.exec_(b"ROLLBACK").status != psycopg.pq.ExecStatus.COMMAND_OK:
-        connection.rollback()  # the connection is lost, or does not listen to a single statement now
+    try:
+        if connection.pgconn.exec_(b"ROLLBACK").status != psycopg.pq.ExecStatus.COMMAND_OK:
+            connection.rollback()  # the connection is lost, or does not listen to a single statement now
+    except psycopg.OperationalError:
+        # The server went away in the middle of a pipeline, which can be neither gone on with nor left. Whoever gets it next would fail.
+        connection.close()
+        raise
 
 
 @contextmanager
