@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from sync_engine.cli.commands import app
 from sync_engine.cli.demo import AlreadyRunning, NotADemo, begin_anew, only_one, past_of
@@ -54,6 +55,22 @@ def finsync(server):
             timeout=280,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def told(server):
+    """What the command line says within this process, for commands that soon end; a process of its own takes seconds to load."""
+
+    def run(*arguments, **environment):
+        settings = {
+            "FINSYNC_HOME": str(server.data.parent.parent),
+            "DATABASE_URL": None,
+            "COLUMNS": "200",
+            **environment,
+        }
+        return CliRunner().invoke(app, arguments, env=settings)
 
     return run
 
@@ -127,21 +144,21 @@ def test_pages_speak_of_the_time_a_past_has_reached_until_it_is_complete(databas
         assert store.rows(page, "report.visit", most=1)[0]["as_of"] >= began
 
 
-def test_migrate_says_what_it_applied_and_does_nothing_the_second_time(finsync):
+def test_migrate_says_what_it_applied_and_does_nothing_the_second_time(told):
     cell = {"FINSYNC_CELL": f"migrated_{uuid4().hex[:8]}"}
-    first = finsync("migrate", **cell)
+    first = told("migrate", **cell)
     assert "0001_documents.sql" in first.stdout, first.stderr
-    assert "nothing new" in finsync("migrate", **cell).stdout
+    assert "nothing new" in told("migrate", **cell).stdout
 
 
-def test_doctor_finds_a_sound_evaluation_and_shows_no_secret(finsync):
+def test_doctor_finds_a_sound_evaluation_and_shows_no_secret(told):
     cell = f"doctor_{uuid4().hex[:8]}"
-    finsync("migrate", FINSYNC_CELL=cell)
-    done = finsync("doctor", "--json", FINSYNC_CELL=cell, FINSYNC_COOKIE_SECRET="never-shown-anywhere")
-    told = json.loads(done.stdout)
-    by_subject = {finding["subject"]: finding for finding in told["findings"]}
-    assert done.returncode == 0, told
-    assert told["passed"] is True
+    told("migrate", FINSYNC_CELL=cell)
+    done = told("doctor", "--json", FINSYNC_CELL=cell, FINSYNC_COOKIE_SECRET="never-shown-anywhere")
+    found = json.loads(done.stdout)
+    by_subject = {finding["subject"]: finding for finding in found["findings"]}
+    assert done.exit_code == 0, found
+    assert found["passed"] is True
     assert by_subject["FINSYNC_COOKIE_SECRET"]["says"] == "set"
     assert "never-shown-anywhere" not in done.stdout + done.stderr
     assert by_subject["schema"]["grade"] == "ok"
@@ -161,7 +178,7 @@ def test_production_refuses_a_half_configured_start_and_names_every_gap(finsync)
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "says"),
     [
         ({"FINSYNC_CELL": "No Cell"}, "FINSYNC_CELL"),
         ({"FINSYNC_APP_PORT": "eighty"}, "eighty"),
@@ -169,19 +186,19 @@ def test_production_refuses_a_half_configured_start_and_names_every_gap(finsync)
         ({"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "database"),
     ],
 )
-def test_a_wrong_setting_is_told_in_a_sentence_with_its_value(finsync, environment, told):
-    done = finsync("reconcile", **environment)
-    assert done.returncode == 2
-    assert told in done.stderr
+def test_a_wrong_setting_is_told_in_a_sentence_with_its_value(told, environment, says):
+    done = told("reconcile", **environment)
+    assert done.exit_code == 2
+    assert says in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_switchboard_is_missed_in_a_sentence(finsync):
-    done = finsync("sandbox", "break", "s4hana", "--posting-period", "closed")
-    assert done.returncode == 2
+def test_the_switchboard_is_missed_in_a_sentence(told):
+    done = told("sandbox", "break", "s4hana", "--posting-period", "closed")
+    assert done.exit_code == 2
     assert "make demo" in done.stderr
-    assert "closed or open" in finsync("sandbox", "break", "s4hana", "--posting-period", "ajar").stderr
-    assert "lever=value" in finsync("sandbox", "break", "s4hana").stderr
+    assert "closed or open" in told("sandbox", "break", "s4hana", "--posting-period", "ajar").stderr
+    assert "lever=value" in told("sandbox", "break", "s4hana").stderr
 
 
 def _put_document(connection):

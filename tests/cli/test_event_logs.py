@@ -1,17 +1,14 @@
 """Event logs from the command line: in, which, how long, out, forgotten (issue 4 section 1)."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sync_engine.cli.commands import app
 from sync_engine.insight import fold
 from tests.conftest import migrated_cell
 
-ROOT = Path(__file__).parents[2]
 ROWS = "case,activity,timestamp\nA,Create Purchase Order,2026-03-01T08:00:00Z\nA,Pay invoice,2026-03-02T09:30:00.25Z\nB,Pay invoice,soon\n"
 ROLLED_OF_THEIRS = "SELECT (SELECT count(*) FROM rolled_up WHERE source = 'theirs') + (SELECT count(*) FROM document_milestone WHERE source = 'theirs')"
 
@@ -24,20 +21,17 @@ def database(server):
 
 @pytest.fixture
 def finsync(database, server):
-    """Runs the command line in the test's own cell."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("FINSYNC_") and name != "DATABASE_URL"
-    }
-    environment = {
-        **inherited,
+    """The command line in the test's own cell; within this process, for a process of its own would load the program again each time."""
+    settings = {
         "FINSYNC_HOME": str(server.data.parent.parent),
         "FINSYNC_CELL": database.cell,
+        "DATABASE_URL": None,
         "COLUMNS": "200",
     }
 
     def run(*arguments, code=0):
-        done = subprocess.run([sys.executable, "-m", "sync_engine.cli", *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-        assert done.returncode == code, done.stderr
+        done = CliRunner().invoke(app, [str(one) for one in arguments], env=settings)
+        assert done.exit_code == code, done.output
         return done
 
     return run

@@ -1,15 +1,14 @@
 """Where the time of a journey goes: the stages add up to it, and the three parts to each stage, to the second (PRODUCT 4.1; traps 5 to 7)."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from uuid import uuid4
 
 import pytest
 from psycopg.rows import dict_row
 
-from config import FOLDER
+from sync_engine.database.connections import borrowed
 from sync_engine.database.statements import sql
-from sync_engine.engine import promote
 from sync_engine.insight import fold
 from tests.insight.told import FIRST_DAY, Books, Company
 
@@ -17,12 +16,16 @@ JOURNEYS = 1000
 END = FIRST_DAY + timedelta(days=300)
 
 
-@pytest.fixture
-def company(connection):
-    """A thousand journeys with the calls that were made for them, folded."""
-    promote.put_in_force(
-        connection, promote.load(FOLDER), today=date(2026, 9, 15), now=datetime(2026, 9, 15, tzinfo=UTC), by="test"
-    )
+@pytest.fixture(scope="module")
+def connection(cell):
+    """A thousand journeys with the calls that were made for them, folded; for looking only."""
+    _, pool = cell
+    with borrowed(pool) as connection:
+        _fill(connection)
+        yield connection
+
+
+def _fill(connection):
     company, books = Company(11, journeys=JOURNEYS, days=60), Books(connection)
     books.expect(company.recordings)
     books.write(company.recordings)
@@ -38,12 +41,11 @@ def company(connection):
             ],
         )  # fmt: skip
     fold.fold_all(connection, now=END)
-    return company
 
 
 @pytest.mark.parametrize("clock", ["wall", "business"])
 @pytest.mark.parametrize("stop", ["ordered", "posted"])
-def test_stages_add_up_to_the_journeys_and_parts_to_the_stages(connection, company, stop, clock):
+def test_stages_add_up_to_the_journeys_and_parts_to_the_stages(connection, stop, clock):
     """A thousand made-up journeys: re-entries summed (trap 6), several orders and invoices counted once (trap 5)."""
     asked = {"units": None, "since": FIRST_DAY, "until": END, "stop": stop, "clock": clock, "source": "finsync"}
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -60,7 +62,7 @@ def test_stages_add_up_to_the_journeys_and_parts_to_the_stages(connection, compa
     assert sum(stage["touch_s"] for stage in stages) > 0
 
 
-def test_a_call_is_in_one_stay_and_never_longer_than_the_stay_has_room_for(connection, company):
+def test_a_call_is_in_one_stay_and_never_longer_than_the_stay_has_room_for(connection):
     rows = connection.execute("SELECT wall_s, business_s, touch_s, touch_business_s, transfer_s, transfer_business_s FROM journey_stage").fetchall()  # fmt: skip
     assert len(rows) > JOURNEYS
     for wall, business, touch, touch_business, transfer, transfer_business in rows:
