@@ -436,9 +436,8 @@ def _restart(recording: Recording, item: Item, setup: Setup) -> None:
     recording.note(item.head, "step_superseded", flow=item.flow.name, step=item.step.name)
     say_of_redrive(recording, item, "skipped", "A newer version of the document arrived; its flow has begun again.")
     if item.step is ASKS_PEOPLE.get(item.head.document_type):
-        recording.withdraw_approvals(
-            item.head
-        )  # the request was under way when the new version arrived, and may have come through
+        # The request was under way when the new version arrived, and may have come through.
+        recording.withdraw_approvals(item.head)
     _work(recording, item, "due", first, due_at=recording.now, setup=setup)
 
 

@@ -12,14 +12,7 @@ import pytest
 from sync_engine.control import commands
 from sync_engine.control.execute import execute_commands
 from sync_engine.control.roles import Action, Role
-
-
-def read_and_apply(house, system, feed, engine=None):
-    """Take in what a system has to tell, and decide nothing yet."""
-    engine = engine or house.engine
-    collector = engine.collectors[system]
-    collector.collect(house.connection, collector.system.feed(feed), hinted=True)
-    engine.apply(house.connection)
+from tests.journeys.meanwhile import loses_answers, open_intents, read_and_apply, wait_for
 
 
 def ask_to_reprocess(house, session):
@@ -321,37 +314,6 @@ def test_a_bill_that_is_told_late_is_held_against_its_double_that_came_first(hou
     assert len(house.documents("invoice")) == 2
     assert [case[0] for case in house.cases()] == ["duplicate_invoice"]
     assert len(house.s4hana.invoices) == 1
-
-
-def open_intents(house):
-    """Sends of which it is on record that nobody knows what became of them."""
-    query = "SELECT step, outcome FROM intent WHERE outcome IN ('open', 'unknown') ORDER BY step"
-    return house.connection.execute(query).fetchall()
-
-
-def loses_answers(house, wanted, many, *, arrives):
-    """The next so many calls that are `wanted` get no answer; they take effect before that, or never. Answers those that were lost."""
-    real, lost = house.transport.handle_request, []
-
-    def loses(request):
-        if not wanted(request) or len(lost) >= many:
-            return real(request)
-        lost.append(request)
-        if arrives:
-            real(request)
-        raise httpx2.ReadTimeout("no reply", request=request)
-
-    house.transport.handle_request = loses
-    return lost
-
-
-def wait_for(house, lost):
-    """Let time pass until something has been lost."""
-    for _ in range(600):
-        if lost:
-            return
-        house.run(seconds=1)
-    pytest.fail("nothing was lost")
 
 
 def test_what_became_of_the_return_of_an_orders_number_is_found_out_although_the_order_is_cancelled_meanwhile(house):
