@@ -5,6 +5,7 @@ takes the side road of a refusal.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sync_engine.engine import backoff
@@ -186,19 +187,16 @@ def _resume(recording: Recording, move: OtherMove, setup: Setup) -> None:
 
 
 def _event(recording: Recording, item: Item, outcome: Outcome, activity: str | None) -> None:
+    """What is to be read of this in the document's history. Work about something else than its own way moves it nowhere."""
     if activity is None:
         return
-    attributes = {**outcome.attributes, **({"adopted": "true"} if outcome.adopted else {})}
-    recording.move(
-        item.head,
-        activity,
-        event_at=outcome.at,
-        system=item.system,
-        actor=outcome.actor,
-        flow=item.flow.name,
-        step=item.step.name,
-        attributes=attributes,
-    )
+    told: dict[str, Any] = {"event_at": outcome.at, "system": item.system, "actor": outcome.actor}
+    told |= {"flow": item.flow.name, "step": item.step.name}
+    if item.subject_id is None:
+        attributes = {**outcome.attributes, **({"adopted": "true"} if outcome.adopted else {})}
+        recording.move(item.head, activity, attributes=attributes, **told)
+    else:
+        recording.note(item.head, activity, attributes=outcome.facts, **told)
 
 
 def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setup) -> None:
@@ -219,11 +217,7 @@ def _settle_done(recording: Recording, item: Item, outcome: Outcome, setup: Setu
         )
         return
     _apply_effects(recording, item, outcome, setup)
-    activity = item.step.done if outcome.event is None else outcome.event or None
-    if item.subject_id is None:
-        _event(recording, item, outcome, activity)
-    elif activity is not None:  # no move of the document
-        recording.note(item.head, activity, system=item.system, flow=item.flow.name, step=item.step.name)
+    _event(recording, item, outcome, item.step.done if outcome.event is None else outcome.event or None)
     how = "Adopted what the system already held." if outcome.adopted else "Done, and seen in the system."
     say_of_redrive(recording, item, "verified", how)
     _close_cases(recording, item, outcome)
