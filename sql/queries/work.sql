@@ -26,12 +26,13 @@ SELECT ARRAY(SELECT system FROM lane WHERE is_due AND paused_until IS NULL) AS l
              (SELECT min(greatest(r.due_at, r.lease_until, lane.paused_until)) FROM reread_wanted r JOIN lane USING (system)
                WHERE greatest(r.due_at, r.lease_until, lane.paused_until) > :now)) AS next_at;
 
--- name: claim_calls(system, wanted, engine_id, lease_until, now)
+-- name: claim_calls(system, wanted, engine_id, lease_until, steps, now)
 -- Take the oldest due items of a lane for a call outside, and abandoned ones whose lease has run out. The shared rate limit
 -- and the circuit breaker decide how many: tokens refill with time, and what took more than one call is paid when it is recorded
 -- (so that there may be less than none); an open breaker lets one probe through when its pause is
 -- over. Returns each item with its document, payload, names and subject. SKIP LOCKED lets engines work side by side. Each
--- priority is read by itself, in the order of the index, so that a claim never sorts a backlog. Rows are found by ARRAY(...)
+-- priority is read by itself, in the order of the index, so that a claim never sorts a backlog. :steps are those this release
+-- knows: what a later release beside us has begun is left to it. Rows are found by ARRAY(...)
 -- and LATERAL ... OFFSET 0: nobody knows beforehand how few a claim brings, and a plan that hashes whole tables to be on the
 -- safe side reads everything there ever was.
 WITH RECURSIVE lane AS (
@@ -52,7 +53,7 @@ WITH RECURSIVE lane AS (
 ), abandoned AS (
     SELECT w.work_item_id, w.status, w.priority, w.due_at
       FROM work_item w
-     WHERE w.system = :system AND w.status = 'in_call' AND w.lease_until < :now
+     WHERE w.system = :system AND w.status = 'in_call' AND w.lease_until < :now AND w.flow || '.' || w.step = ANY (:steps)
      ORDER BY w.lease_until
      LIMIT (SELECT least(:wanted, allowed) FROM lane)
        FOR UPDATE OF w SKIP LOCKED
@@ -62,6 +63,7 @@ WITH RECURSIVE lane AS (
            SELECT w.work_item_id, w.status, w.priority, w.due_at
              FROM work_item w
             WHERE w.system = :system AND w.status = 'due' AND w.priority = rank.priority AND w.due_at <= :now
+              AND w.flow || '.' || w.step = ANY (:steps)
             ORDER BY w.due_at
             LIMIT (SELECT least(:wanted, allowed) FROM lane)
               FOR UPDATE OF w SKIP LOCKED) turn
@@ -105,9 +107,10 @@ SELECT t.work_item_id, t.subject_id, t.flow, t.step, t.system, t.step_since, t.o
   LEFT JOIN LATERAL (SELECT canonical, payload_hash FROM document_payload WHERE document_id = d.document_id AND payload_version = d.payload_version OFFSET 0) p ON true
  ORDER BY t.priority, t.due_at, t.work_item_id;
 
--- name: claim_decisions(wanted, now)
+-- name: claim_decisions(wanted, steps, now)
 -- Take the oldest due items that are decided here. They are computed and recorded in the same transaction, so the row lock is
--- the claim and a crash puts them back by itself. Documents somebody else holds are left for the next round.
+-- the claim and a crash puts them back by itself. Documents somebody else holds are left for the next round,
+-- and steps that this release does not know (not among :steps) to the later release that began them.
 WITH RECURSIVE rank AS (
     (SELECT w.priority FROM work_item w WHERE w.system = 'finsync' AND w.status = 'due' ORDER BY w.priority LIMIT 1)
     UNION ALL
@@ -119,6 +122,7 @@ WITH RECURSIVE rank AS (
            SELECT w.*
              FROM work_item w
             WHERE w.system = 'finsync' AND w.status = 'due' AND w.priority = rank.priority AND w.due_at <= :now
+              AND w.flow || '.' || w.step = ANY (:steps)
             ORDER BY w.due_at
             LIMIT :wanted
               FOR UPDATE OF w SKIP LOCKED) turn

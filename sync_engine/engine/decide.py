@@ -22,7 +22,7 @@ from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.settling import settle
 from sync_engine.engine.troubles import Trouble
-from sync_engine.model.flows import Role
+from sync_engine.model.flows import STEPS, Role
 
 log = structlog.get_logger()
 
@@ -53,7 +53,9 @@ def decide(
     except Unrecordable as found:
         log.exception("a decision cannot be recorded", work_item_id=str(found.work_item_id))
         return _decide_batch(connection, setup, engine_id, now, 1, crash_point, {found.work_item_id: _dump()}, lanes)
-    except Exception:  # noqa: BLE001 - looked at again in smaller batches
+    except Exception:
+        if wanted == 1:
+            raise  # not even read: no smaller batch would help
         fewer = max(1, wanted // 8)
         return decide(
             connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point, lanes=lanes
@@ -86,7 +88,7 @@ def _decide_batch(
     items: list[Item] = []
     try:
         with atomic.transaction(connection):
-            rows = store.rows(connection, "work.claim_decisions", wanted=wanted, now=now)
+            rows = store.rows(connection, "work.claim_decisions", wanted=wanted, steps=STEPS, now=now)
             if not rows:
                 return 0
             heads: dict[UUID, Head] = {}

@@ -39,7 +39,7 @@ from sync_engine.model.errors import (
     TransientError,
 )
 from sync_engine.model.exceptions import kind_of
-from sync_engine.model.flows import FLOWS
+from sync_engine.model.flows import FLOWS, STEPS
 from sync_engine.model.money import rounded
 from sync_engine.model.ports import Answer, Ask, Effect, Operation, System
 
@@ -128,6 +128,7 @@ class Lane:
             wanted=wanted,
             engine_id=self.engine_id,
             lease_until=lease_until,
+            steps=STEPS,
             now=now,
         )
         items = [item_of(row) for row in rows]

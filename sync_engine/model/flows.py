@@ -191,6 +191,9 @@ FLOWS: dict[str, Flow] = {
     )
 }
 
+STEPS = [f"{flow.name}.{step.name}" for flow in FLOWS.values() for step in flow.steps]
+"""Every step there is, as "flow.step". An engine takes no others: a later release that runs beside it may have begun them."""
+
 ENDS_APPROVALS = frozenset({"changed", "withdrawn", "procurement_rejected", "abandoned"})
 """Lifecycle events after which nobody wants an answer any more to what was asked before them."""
 

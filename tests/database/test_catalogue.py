@@ -301,9 +301,16 @@ def test_a_claim_finds_its_work_by_due_time_however_much_is_done_or_waits(databa
         for statement, values in (
             (
                 "work.claim_calls",
-                {"system": "s4hana", "wanted": 50, "engine_id": "e", "lease_until": TUESDAY, "now": TUESDAY},
+                {
+                    "system": "s4hana",
+                    "wanted": 50,
+                    "engine_id": "e",
+                    "lease_until": TUESDAY,
+                    "steps": ["f.s"],
+                    "now": TUESDAY,
+                },
             ),
-            ("work.claim_decisions", {"wanted": 50, "now": TUESDAY}),
+            ("work.claim_decisions", {"wanted": 50, "steps": ["f.s"], "now": TUESDAY}),
             ("work.pulse", {"now": TUESDAY}),
         ):
             plan = "\n".join(row[0] for row in connection.execute("EXPLAIN " + sql(statement), values))

@@ -381,6 +381,30 @@ def test_a_decision_that_cannot_be_recorded_parks_its_item_and_no_other(engine, 
     assert connection.execute("SELECT code, number FROM exception_case").fetchall() == [("unexpected", "N7")]
 
 
+@pytest.mark.parametrize(
+    ("flow", "step"), [("of_a_later_release", "create_purchase_order"), ("order_to_fulfilment", "later_step")]
+)
+@pytest.mark.parametrize(
+    ("status", "system"),
+    [("due", "toy"), ("in_call", "toy"), ("due", "finsync")],
+    ids=["call", "abandoned call", "decision"],
+)
+def test_what_only_a_later_release_knows_is_left_to_it(engine, clock, connection, flow, step, status, system):
+    draft(connection, engine, "N1", "N2", "N3")
+    held = (flow, step, status, system, clock.now() - timedelta(hours=1) if status == "in_call" else None)
+    connection.execute(
+        """UPDATE work_item SET flow = %s, step = %s, status = %s, system = %s, lease_until = %s, engine_id = 'later'
+            WHERE document_id = (SELECT document_id FROM document WHERE number = 'N1')""",
+        held,
+    )
+    engine.run_until_idle(connection)
+    assert {number for number, (state, _) in state(connection).items() if state == "ordered"} == {"N2", "N3"}
+    assert connection.execute(
+        """SELECT flow, step, status, system, lease_until, fencing_token, tries FROM work_item JOIN document USING (document_id)
+            WHERE number = 'N1'"""
+    ).fetchall() == [(*held, 0, 0)]
+
+
 def test_items_handed_back_are_due_at_once_and_were_never_sent(engine, erp, connection):
     draft(connection, engine, "A", "B")
     lane = engine.lanes["toy"]
