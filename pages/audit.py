@@ -11,11 +11,12 @@ import streamlit as st
 from pages import audit_controls, audit_document, audit_lists, audit_record, charts, filters, frame
 from pages.context import Context
 from pages.filters import Filters
-from pages.format import count, percent, plain, visible
+from pages.format import count, percent, plain, visible, when
 from pages.frame import Definition, Explainer, Figure, Said
 from sync_engine.control.roles import Role
+from sync_engine.insight.record import RecordCheck
 from sync_engine.insight.reports import audit as ask
-from sync_engine.insight.reports.audit import Integrity, Summary
+from sync_engine.insight.reports.audit import Summary
 
 TITLE = "Audit"
 QUESTION = "Who approved what, when did it change, and how was it finally posted?"
@@ -53,7 +54,7 @@ DEFINITIONS = (
     Definition("Requests of people", "everything somebody asked the engine to do or took away, with the roles they had then, the reason they gave and what became of it; refused ones stay", "your own requests, and those about business units you see", "asked in the period", left_out="nothing"),
     Definition("Controls", "documents a control looked at, and those it objected to at least once; a document counts once per control. The approval threshold (and the missing contract with it) does not stop a document, it asks more people", "documents evaluated in the period", "evaluated and objected to in the period", left_out="waiting for goods"),
     Definition("Let pass", "an objection accepted by a person with a reason, or a match accepted in review; one row per decision", "objections", "decided in the period", left_out="nothing"),
-    Definition("Record whole", "every recording says how many events it wrote; they are counted again. Verifying computes the Merkle root of each recording anew from its events", "recordings of the engines", "recorded in the period", left_out="imported logs"),
+    Definition("Record whole", "every recording says how many events it wrote, and every document which event was its last; all of them are counted again once a day, and what differs is an alert. Verifying computes the Merkle root of each recording anew from its events", "recordings of the engines, since the beginning", "as of the last check", left_out="imported logs"),
 )  # fmt: skip
 
 
@@ -64,20 +65,20 @@ def render(ctx: Context) -> None:
     period = chosen.period
     now = ask.summary(ctx.reports, chosen.units, since=period.since, until=period.until)
     before = ask.summary(ctx.reports, chosen.units, since=period.before.since, until=period.before.until)
-    whole = None
+    checked = None
     with frame.part("Integrity"):
-        whole = ask.integrity(ctx.reports, since=period.since, until=period.until)
+        checked = ask.last_check(ctx.reports)
     if now.first_at is None:
         said.answer("Nothing has been recorded yet.")
         frame.no_data(ctx, said)
         frame.explain(ctx, DEFINITIONS)
         return
-    said.answer(_answer(chosen, now, whole))
+    said.answer(_answer(chosen, now, checked))
     document_id = _document()
     if document_id is not None:
         with frame.part("Document"):
             audit_document.draw(ctx, document_id)
-    frame.figures(_figures(ctx, said, chosen, now, before, whole))
+    frame.figures(_figures(ctx, said, chosen, now, before, checked))
     with frame.part("Controls"):
         _controls(ctx, chosen)
     shown = _list()
@@ -101,7 +102,7 @@ def _document() -> UUID | None:
         return None
 
 
-def _answer(chosen: Filters, now: Summary, whole: Integrity | None) -> str:
+def _answer(chosen: Filters, now: Summary, checked: RecordCheck | None) -> str:
     if now.decisions:
         after = (
             f"{count(now.changed_after, 'document')} {'was' if now.changed_after == 1 else 'were'} changed after the decision"
@@ -116,17 +117,13 @@ def _answer(chosen: Filters, now: Summary, whole: Integrity | None) -> str:
     parts.append(
         f"People let {now.overridden:,} pass against a control." if now.overridden else "No control was overridden."
     )
-    if whole is not None and whole.recordings:
-        parts.append(
-            "The record is whole."
-            if whole.differing == 0
-            else f"The record is NOT whole: {count(whole.differing, 'recording')} {'differs' if whole.differing == 1 else 'differ'} from what it says."
-        )
+    if checked is not None and checked.recordings:
+        parts.append(audit_record.verdict(checked))
     return " ".join(parts)
 
 
 def _figures(
-    ctx: Context, said: Said, chosen: Filters, now: Summary, before: Summary, whole: Integrity | None
+    ctx: Context, said: Said, chosen: Filters, now: Summary, before: Summary, checked: RecordCheck | None
 ) -> list[Figure]:
     is_comparable = now.first_at is not None and now.first_at <= chosen.period.before.since
 
@@ -162,19 +159,21 @@ def _figures(
             explained=why("not-done", "Requests of people", "count of requests that were denied, in conflict or failed", now.requests, "request"),
         ),
     ]  # fmt: skip
-    if whole is not None:
+    if ctx.person.sees_all:
         found.append(
             Figure(
                 "Recordings that differ",
-                f"{whole.differing:,}" if whole.recordings else "no data",
-                n=f"of {whole.recordings:,}; {whole.events_there:,} of {count(whole.events_said, 'event')}",
+                f"{checked.differing:,}" if checked is not None and checked.recordings else "not checked yet",
+                n=f"of {checked.recordings:,}; {checked.events_there:,} of {count(checked.events_said, 'event')}, {when(checked.checked_at, ctx.zone)}"
+                if checked is not None
+                else "",
                 target="target: 0",
                 link=link("Is the record whole?", "integrity"),
                 explained=why(
                     "whole",
                     "Record whole",
                     "count of recordings whose events are not as many as they say",
-                    whole.recordings,
+                    checked.recordings if checked is not None else 0,
                     "recording",
                 ),
             )

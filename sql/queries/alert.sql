@@ -348,13 +348,15 @@ UPDATE alert_notice n
   FROM unnest(:notice_id::uuid[], :status::text[], :due_at::timestamptz[], :last_error::text[]) AS u(notice_id, status, due_at, last_error)
  WHERE n.notice_id = u.notice_id AND n.status = 'sending';
 
--- name: put_drift(drift_id, kind, document, sentence, business_unit, now)
--- What the comparison has found: new differences are noted, those that it does not find any more are gone.
+-- name: put_drift(drift_id, kind, document, sentence, business_unit, of_record, now)
+-- What a comparison has found, of the record with itself or (not :of_record) of the books: new differences are noted, those that it does
+-- not find any more are gone.
 WITH found AS (
     SELECT DISTINCT ON (kind, document) * FROM unnest(:drift_id::uuid[], :kind::text[], :document::text[], :sentence::text[], :business_unit::text[]) AS u(drift_id, kind, document, sentence, business_unit)
      ORDER BY kind, document, sentence
 ), gone AS (
-    UPDATE drift d SET gone_at = :now WHERE d.gone_at IS NULL AND NOT EXISTS (SELECT 1 FROM found f WHERE f.kind = d.kind AND f.document = d.document)
+    UPDATE drift d SET gone_at = :now
+     WHERE d.gone_at IS NULL AND (d.kind IN ('record', 'history')) = :of_record AND NOT EXISTS (SELECT 1 FROM found f WHERE f.kind = d.kind AND f.document = d.document)
 )
 INSERT INTO drift (drift_id, kind, document, sentence, found_at, business_unit)
 SELECT f.drift_id, f.kind, f.document, f.sentence, :now, f.business_unit FROM found f

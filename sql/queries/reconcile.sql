@@ -63,3 +63,18 @@ SELECT (SELECT count(*) FROM document WHERE document_type = 'requisition') AS re
        (SELECT count(*) FROM event) AS events,
        (SELECT coalesce(jsonb_object_agg(category, n), '{}') FROM (SELECT category, count(*) AS n FROM exception_case GROUP BY category) c) AS exceptions_by_category,
        (SELECT count(*) FROM exception_case WHERE closed_at IS NULL) AS exceptions_open;
+
+-- name: record_months()
+-- The months of which something was recorded, as the moments they begin and end (UTC), oldest first.
+SELECT month AT TIME ZONE 'UTC' AS since, (month + interval '1 month') AT TIME ZONE 'UTC' AS until
+  FROM (SELECT min(recorded_at) AT TIME ZONE 'UTC' AS first_at, max(recorded_at) AT TIME ZONE 'UTC' AS last_at FROM recording) r
+ CROSS JOIN generate_series(date_trunc('month', r.first_at), r.last_at, interval '1 month') AS month;
+
+-- name: last_record_check()$
+-- When the record was compared with itself last; NULL: never.
+SELECT max(checked_at) FROM record_check;
+
+-- name: put_record_check(now, recordings, events_said, events_there, differing, gaps)!
+-- What such a comparison came to.
+INSERT INTO record_check (checked_at, recordings, events_said, events_there, differing, gaps)
+VALUES (:now, :recordings, :events_said, :events_there, :differing, :gaps);

@@ -449,6 +449,10 @@ SELECT control, count(DISTINCT document_id) FILTER (WHERE verdict IN ('evaluated
 SELECT kind || ' ' || version AS version_id, kind, version, promoted_at, promoted_by, encode(sha256, 'hex') AS sha256, lead(promoted_at) OVER (PARTITION BY kind ORDER BY promoted_at, version) AS superseded_at
   FROM config_version ORDER BY promoted_at DESC, kind;
 
+-- name: record_check()
+-- The newest comparison of the whole record with itself; no row: there was none yet.
+SELECT checked_at, recordings, events_said, events_there, differing, gaps FROM record_check ORDER BY check_id DESC LIMIT 1;
+
 -- name: integrity(since, until)^
 -- Recordings and their events, counted both ways: what the recordings of the period say they hold, what is there, and how many differ.
 SELECT count(*) AS recordings, coalesce(sum(r.event_count), 0) AS events_said, coalesce(sum(e.events), 0) AS events_there,

@@ -262,7 +262,7 @@ def reconcile(
         try:
             with database.connected("finsync_engine") as connection:
                 found = compare(connection, setup, sessions)
-                remember(connection, found, now=database_now(connection), new_id=setup.new_id)
+                remember(connection, found.differences, now=database_now(connection), new_id=setup.new_id)
                 figures = found.as_json()
         except SyncError as error:
             _give_up(f"The books of {error.system} cannot be read: {error}")

@@ -18,7 +18,7 @@ from sync_engine.engine import promote, retention
 from sync_engine.engine.engine import database_now
 from sync_engine.engine.runner import Runner, calm_collector
 from sync_engine.engine.schedule import H, Job, Schedule, daily, engine_jobs, every
-from sync_engine.insight import fold
+from sync_engine.insight import fold, record
 from sync_engine.insight.reconcile import reconcile, remember
 from sync_engine.model.ports import Access
 from sync_engine.opening import opened
@@ -31,6 +31,9 @@ PATIENCE_S = 60.0
 """How long an engine that starts waits for a database that takes writes, before it ends and says why."""
 
 LOOK_AGAIN_S = 0.5
+
+RECORD_EVERY_S = 600
+"""How often it is looked whether the record has been compared with itself within a day."""
 
 COMPARED_AT = (2, 30)
 """When the books are compared, hour and minute UTC."""
@@ -105,9 +108,17 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
 
     def compare_books(connection: psycopg.Connection) -> str:
         found = reconcile(connection, setup, room.sessions)
-        remember(connection, found, now=database_now(connection), new_id=setup.new_id)
+        remember(connection, found.differences, now=database_now(connection), new_id=setup.new_id)
         first = f": {found.differences[0].sentence}" if found.differences else ""
         return f"{len(found.differences)} differences, {found.requisitions_with_two_live_orders} ordered twice, {found.events_lost} lost{first}"
+
+    def check_record(connection: psycopg.Connection) -> str:
+        now = database_now(connection)
+        if not record.is_due(connection, now=now):
+            return "checked within a day"
+        found, differences = record.check(connection, now=now)
+        remember(connection, differences, now=now, new_id=setup.new_id, of_record=True)
+        return f"{found.events_there} of {found.events_said} events in {found.recordings} recordings: {found.differing} differ, {found.gaps} histories have a gap"
 
     def extend_calendars(connection: psycopg.Connection) -> str:
         now = database_now(connection)
@@ -125,6 +136,7 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         Job("fold",      every(FOLD_EVERY_S),   30,    fold_rollups),
         *alert_jobs.jobs(settings, setup),
         Job("reconcile", daily(*COMPARED_AT),   3600,  compare_books,    singleton=True),
+        Job("record",    every(RECORD_EVERY_S), 3600,  check_record,     singleton=True),
         Job("calendars", daily(1, 15),          3600,  extend_calendars, singleton=True),
         Job("retention", daily(3, 45),          6 * H, keep_to_retention, singleton=True),
     ]

@@ -7,7 +7,7 @@ a document known on one side only is.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -119,9 +119,16 @@ def reconcile(connection: psycopg.Connection, setup: Setup, sessions: Mapping[st
     return result
 
 
-def remember(connection: psycopg.Connection, result: Reconciliation, *, now: datetime, new_id: NewId) -> None:
-    """Keep what was found, for the alert on it: since when the books differ, and until when they did."""
-    found = result.differences
+def remember(
+    connection: psycopg.Connection,
+    found: Sequence[Difference],
+    *,
+    now: datetime,
+    new_id: NewId,
+    of_record: bool = False,
+) -> None:
+    """Keep what was found, by comparing the books or (`of_record`) the record with itself, for the alert on it: since when they differ,
+    and until when they did."""
     store.rows(
         connection,
         "alert.put_drift",
@@ -130,6 +137,7 @@ def remember(connection: psycopg.Connection, result: Reconciliation, *, now: dat
         document=array_literal([one.document for one in found]),
         sentence=array_literal([one.sentence for one in found]),
         business_unit=array_literal([one.business_unit for one in found]),
+        of_record=of_record,
         now=now,
     )
 

@@ -36,6 +36,7 @@ NOBODYS = {
     "job_state": "how each job stands",
     "objective": "the objectives in force",
     "produced_past": "where the demo's clock stands",
+    "record_check": "how many events were counted again, and when",
     "recording": "counts and Merkle roots",
     "rollup_begun": "since when each log is folded",
     "rollup_closed": "which periods are added up",

@@ -13,6 +13,7 @@ import pytest
 
 from pages.evidence import Evidence
 from sync_engine.control.roles import Action, Role
+from sync_engine.insight import record
 from sync_engine.insight.reports import audit as ask
 from sync_engine.settings import release
 from tests.conftest import _server
@@ -255,15 +256,41 @@ def test_who_does_not_see_everything_gets_no_false_alarm_about_the_record(judged
 
 def test_a_whole_record_is_verified_down_to_the_last_event(judged):
     app = judged.look(PAGE, person=AUDITOR, show="integrity")
-    assert "0 recordings differ" in words_of(app)
+    assert figure(app, "Recordings that differ") == "not checked yet"
     assert "None of the program's roles may change or remove" in words_of(app)
-    next(button for button in app.button if button.label.startswith("Verify the newest")).click().run()
+    app = counted_anew(app)
+    assert "0 recordings differ" in words_of(app)
+    assert "0 documents have a gap" in words_of(app)
     assert "have the root they were recorded with" in words_of(app)
+    assert "have the root they were recorded with" in words_of(app.run())
     with asking(judged, AUDITOR) as reports:
         done = ask.verify(reports, **period(judged))
         assert (done.recordings, done.events) == judged.connection.execute(
             "SELECT count(*), sum(event_count) FROM recording"
         ).fetchone()
+
+
+def counted_anew(app):
+    return next(button for button in app.button if button.label.startswith("Count and verify")).click().run()
+
+
+def test_once_a_day_the_whole_record_is_counted_again_and_the_page_says_when(own_world):
+    engine, now = own_world.connection, own_world.house.clock.now()
+    assert record.is_due(engine, now=now)
+    found, differences = record.check(engine, now=now)
+    assert found.is_whole
+    assert differences == []
+    assert (found.recordings, found.events_said) == own_world.connection.execute(
+        "SELECT count(*), sum(event_count) FROM recording"
+    ).fetchone()
+    assert not record.is_due(engine, now=now + timedelta(hours=23))
+    assert record.is_due(engine, now=now + timedelta(hours=24))
+    app = own_world.look(PAGE, person=AUDITOR, show="integrity")
+    assert "The record is whole." in words_of(app)
+    assert figure(app, "Recordings that differ") == "0"
+    assert "everything since the beginning was counted again" in words_of(app)
+    with asking(own_world, "analyst.de-south@demo.test") as reports:
+        assert ask.last_check(reports) is None
 
 
 def test_somebody_who_changes_or_removes_an_event_is_found(own_world):
@@ -282,9 +309,18 @@ def test_somebody_who_changes_or_removes_an_event_is_found(own_world):
         assert ask.integrity(reports, **span).differing == 1
         assert list(ask.differing_recordings(reports, **span)["recording_id"]) == [removed]
         assert list(ask.history_gaps(reports)["document_id"]) == [gone_from]
-    said = words_of(own_world.look(PAGE, person=AUDITOR, show="integrity"))
-    assert "The record is NOT whole: 1 recording differs from what it says." in said
-    assert "1 document has a gap in the history" in said
+    number = own_world.one(f"SELECT number FROM document WHERE document_id = '{gone_from}'")
+    found, differences = record.check(own_world.connection, now=own_world.house.clock.now())
+    assert (found.differing, found.gaps, found.events_there) == (1, 1, found.events_said - 1)
+    assert [(one.kind, one.document) for one in differences] == [("record", str(removed)), ("history", number)]
+    app = own_world.look(PAGE, person=AUDITOR, show="integrity")
+    assert (
+        "The record is NOT whole: 1 recording differs from what it says, 1 document has a gap in its history."
+        in words_of(app)
+    )
+    said = words_of(counted_anew(app))
+    assert "and 1 recording differs. 1 document has a gap in its history." in said
+    assert "no longer have the root they were recorded with" in said
 
 
 def test_the_configuration_in_force_is_the_newest_of_its_kind(judged):

@@ -13,6 +13,7 @@ from uuid import UUID
 import pandas as pd
 
 from sync_engine.engine import merkle
+from sync_engine.insight.record import RecordCheck
 from sync_engine.insight.reports.reading import Reports, Row
 
 Units = Sequence[str] | None
@@ -147,6 +148,12 @@ CONFIG_COLUMNS = ("version_id", "kind", "version", "promoted_at", "promoted_by",
 def config_versions(reports: Reports) -> pd.DataFrame:
     """Every version of the configuration, newest first; superseded_at NaT: in force."""
     return pd.DataFrame(reports.rows("config_versions"), columns=list(CONFIG_COLUMNS))
+
+
+def last_check(reports: Reports) -> RecordCheck | None:
+    """The newest comparison of the whole record with itself; None before the first, and for a session that does not see every unit."""
+    rows = reports.rows("record_check") if reports.person.sees_all else []
+    return RecordCheck(**rows[0]) if rows else None
 
 
 def integrity(reports: Reports, *, since: datetime, until: datetime) -> Integrity | None:

@@ -79,7 +79,7 @@ def test_books_that_differ_fire_until_a_comparison_finds_them_alike(watch):
         found = reconcile(
             house.connection, house.engine.setup, {name: lane.session for name, lane in house.engine.lanes.items()}
         )
-        remember(house.connection, found, now=house.clock.now(), new_id=house.engine.setup.new_id)
+        remember(house.connection, found.differences, now=house.clock.now(), new_id=house.engine.setup.new_id)
         watch.look()
 
     compare()
