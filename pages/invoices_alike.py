@@ -15,8 +15,8 @@ from pages.invoices_due_parts import URL_PATH, kept_filters, worth
 from pages.tables import Column, work_table
 from sync_engine.control.commands import NotAllowed
 from sync_engine.control.roles import Action
+from sync_engine.insight.open_invoices import Rules
 from sync_engine.insight.reports import invoices_alike as ask
-from sync_engine.insight.reports.invoices_due import Rules
 
 TABLE = "invoices_due.alike"
 VERDICTS = {"distinct": "Two different bills", "duplicate": "The same bill twice"}

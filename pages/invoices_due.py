@@ -19,11 +19,13 @@ from pages.format import count, day, duration, money_short, percent, plain, sent
 from pages.frame import Figure, Said
 from pages.invoices_due_parts import kept_filters, worth
 from sync_engine.control.roles import Role
+from sync_engine.insight import open_invoices
 from sync_engine.insight.foretold import place_of
+from sync_engine.insight.open_invoices import AT_RISK, BUCKETS, BY_HAND, BY_ITSELF, MOST_PAST, NOT, PAST_DAYS
 from sync_engine.insight.reports import Unanswered
 from sync_engine.insight.reports import invoices_due as ask
 from sync_engine.insight.reports import invoices_known as known
-from sync_engine.insight.reports.invoices_due import AT_RISK, BUCKETS, BY_HAND, BY_ITSELF, FORETOLD_DAYS, NOT, Found
+from sync_engine.insight.reports.invoices_due import FORETOLD_DAYS, Found
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import wilson
 
@@ -45,7 +47,7 @@ _DISCOUNT = Definition("Discount at risk", "(1 - P(paid by the end of the discou
 _NOT_INVOICED = Definition("Received, not invoiced", "quantity received less quantity billed, at the order's prices, net: what to accrue at the end of a period", "open orders with more received than billed", "open now", "calendar days", "orders without receipt; test documents")  # fmt: skip
 DEFINITIONS = (
     _DUE, _RISK, _ON_TIME, _BLOCKED, _DISCOUNT, _NOT_INVOICED,
-    Definition("Peers", f"visits to the same stage by the newest {ask.MOST_PAST:,} invoices of the last {ask.PAST_DAYS} days: of the same unit and amount band where there are 30, else of the unit, else of every unit you may see; wider ones too where fewer than 10 of the narrower stood as long; their number stands beside each", "invoices that got ready and those that have not yet", f"begun in the last {ask.PAST_DAYS} days", "wall clock", "visits whose clocks contradict each other"),
+    Definition("Peers", f"visits to the same stage by the newest {MOST_PAST:,} invoices of the last {PAST_DAYS} days: of the same unit and amount band where there are 30, else of the unit, else of every unit you may see; wider ones too where fewer than 10 of the narrower stood as long; their number stands beside each", "invoices that got ready and those that have not yet", f"begun in the last {PAST_DAYS} days", "wall clock", "visits whose clocks contradict each other"),
     Definition("Cost of being late", "P(late) x (amount x rate a year x days late / 365 + fixed fee). The rate is the supplier's country's, or the unit's where you do not see the supplier's record; days late: what is late already, until the next run; else the average of late ones (10 or more), else a week", "open invoices", "open now", "calendar days"),
     Definition("Worth per minute", "(cost of being late + discount at risk + P(late) x supplier criticality) / minutes of work by what stands in its way: the order of the list", "open invoices", "open now"),
     Definition("As foretold", f"once per invoice, on the first of every third day of the last {FORETOLD_DAYS} days on which it was open and had 30 peers, with what was known then, against whether it was paid by its due date. Brier's score is the mean squared difference", "the newest invoices that have come due", f"foretold in the last {FORETOLD_DAYS} days"),
@@ -72,7 +74,7 @@ def render(ctx: Context) -> None:
     said = frame.begin(ctx, QUESTION)
     chosen = filters.row(ctx, _choices(ctx))
     switches.complain({"show": invoices_due_rows.SHOWN, "due": BUCKETS, "risk": parts.RISKS, "band": parts.BANDS, "why": WAYS, "goes": (BY_ITSELF, BY_HAND, NOT)})  # fmt: skip
-    rules = ask.rules(ctx.reports, as_of=ctx.moment.as_of)
+    rules = open_invoices.rules(ctx.reports, as_of=ctx.moment.as_of)
     if rules is None:
         said.answer("No payment rules are in force.")
         st.info("They come from config/payments.toml; an engine puts them in force when it starts.", icon=":material/event_upcoming:")  # fmt: skip
@@ -128,9 +130,9 @@ def _calibration(ctx: Context, facts: _Facts) -> ask.Calibration:
     return found
 
 
-def _gather(ctx: Context, chosen: Filters, rules: ask.Rules) -> _Facts:
+def _gather(ctx: Context, chosen: Filters, rules: open_invoices.Rules) -> _Facts:
     suppliers, reasons = chosen.of("supplier"), chosen.of("reason")
-    found = ask.open_invoices(ctx.reports, chosen.units, rules, as_of=ctx.moment.as_of, suppliers=suppliers)
+    found = ask.open_ones(ctx.reports, chosen.units, rules, as_of=ctx.moment.as_of, suppliers=suppliers)
     rows = parts.told(found.rows if reasons is None else found.rows[found.rows["reason"].isin(reasons)].reset_index(drop=True))  # fmt: skip
     since_on, until_on = _days(ctx, chosen)
     earlier = since_on - (until_on - since_on)

@@ -19,7 +19,8 @@ from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.due import LEAST
 from sync_engine.insight.foretold import Bin
-from sync_engine.insight.reports.invoices_due import AT_RISK, BUCKETS, Calibration
+from sync_engine.insight.open_invoices import AT_RISK, BUCKETS
+from sync_engine.insight.reports.invoices_due import Calibration
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import FEW, wilson
 

@@ -17,7 +17,8 @@ from pages.format import count, day, due_words, money, money_short, percent, pla
 from pages.invoices_due_parts import BANDS, NARROWED, RISKS, URL_PATH, kept_filters, worth
 from pages.stuck_rows import bar
 from pages.tables import Column, work_table
-from sync_engine.insight.reports.invoices_due import BUCKETS, BY_HAND, BY_ITSELF, FORETOLD_DAYS, NOT, Found
+from sync_engine.insight.open_invoices import BUCKETS, BY_HAND, BY_ITSELF, NOT
+from sync_engine.insight.reports.invoices_due import FORETOLD_DAYS, Found
 from sync_engine.insight.reports.stuck import WAYS
 from sync_engine.insight.statistics import SOME
 from sync_engine.model.exceptions import kind_of

@@ -1,5 +1,7 @@
 """An engine as a process, over systems of the loopback that nobody answers for."""
 
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -62,3 +64,21 @@ def test_an_engine_that_starts_before_its_database_waits_for_it(settings, server
 def test_an_engine_that_is_told_to_stop_while_it_waits_stops(settings):
     with started(settings) as engine:
         assert engine.is_alive()
+
+
+@pytest.mark.parametrize(
+    "module", ["sync_engine.cli.engine_process", "sync_engine.cli.demo", "sync_engine.api.service"]
+)
+def test_what_the_pages_are_drawn_with_is_loaded_by_no_other_process(module):
+    """It takes seconds to load, and as much memory as an engine itself."""
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys, {module}; print(sorted({{'pandas', 'plotly', 'streamlit'}} & set(sys.modules)))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"

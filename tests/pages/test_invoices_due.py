@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from pages import frame
-from sync_engine.insight import due
+from sync_engine.insight import due, open_invoices
 from sync_engine.insight.reports import invoices_alike
 from sync_engine.insight.reports import invoices_due as ask
 from tests.conftest import _server
@@ -137,8 +137,8 @@ def bills(_bills, monkeypatch):
 @pytest.fixture
 def found(bills):
     with asking(bills) as reports:
-        known = ask.rules(reports, as_of=NOW)
-        yield ask.open_invoices(reports, None, known, as_of=NOW)
+        known = open_invoices.rules(reports, as_of=NOW)
+        yield ask.open_ones(reports, None, known, as_of=NOW)
 
 
 def by_id(found):
@@ -309,7 +309,7 @@ def test_late_and_not_invoiced_open_their_own_lists(bills):
 
 def test_marks_open_their_rows_too(bills):
     rungs = {}
-    for rung in ask.BUCKETS:
+    for rung in open_invoices.BUCKETS:
         rows = listed(bills.look(PAGE, person=LEADER, due=rung))
         rungs[rung] = 0 if rows is None else len(rows)
     assert rungs == {"over 30 days late": 0, "8 to 30 days late": 0, "1 to 7 days late": 1, "due in 7 days": 3, "due in 8 to 30 days": 4, "due later": 1, "no due date": 1}  # fmt: skip
@@ -374,9 +374,9 @@ def test_a_supplier_narrows_figures_charts_and_lists_and_leaves_the_peers(bills)
     assert figure(app, "Paid on time").value == "no data"
     assert "may be here twice" in words_of(app)
     with asking(bills) as reports:
-        known = ask.rules(reports, as_of=NOW)
-        alone = ask.open_invoices(reports, None, known, as_of=NOW, suppliers=["S2"])
-        everybody = ask.open_invoices(reports, None, known, as_of=NOW)
+        known = open_invoices.rules(reports, as_of=NOW)
+        alone = ask.open_ones(reports, None, known, as_of=NOW, suppliers=["S2"])
+        everybody = ask.open_ones(reports, None, known, as_of=NOW)
         assert list(alone.rows["number"]) == ["N-2"]
         assert alone.there == 1
         mine = by_id(everybody)[bills.overdue]
@@ -444,7 +444,7 @@ def test_invoices_of_which_none_has_come_due_are_shown(server, monkeypatch):
 def test_a_filter_is_not_taken_for_a_limit(bills, monkeypatch):
     """Trap 19: a list that holds the first of more says so, and only then."""
     assert "are open; this page works with" not in words_of(bills.look(PAGE, person=LEADER, reason="match blocked"))
-    monkeypatch.setattr(ask, "MOST_OPEN", 3)
+    monkeypatch.setattr(open_invoices, "MOST_OPEN", 3)
     assert "10 are open; this page works with the 3 that are due first" in words_of(bills.look(PAGE, person=LEADER))
 
 
@@ -467,7 +467,7 @@ def own_bills(server, monkeypatch):
 
 def candidates(world):
     with asking(world) as reports:
-        return invoices_alike.candidates(reports, None, ask.rules(reports, as_of=NOW))
+        return invoices_alike.candidates(reports, None, open_invoices.rules(reports, as_of=NOW))
 
 
 def test_a_bill_that_came_twice_is_shown_before_it_is_paid(bills):

@@ -11,8 +11,9 @@ from uuid import UUID
 from sync_engine.engine.alert_rules import RuleInForce, load_alerts, rule_of
 from sync_engine.insight.alerting import simulate as machine
 from sync_engine.insight.alerting.simulate import Answer
+from sync_engine.insight.asking import Row
 from sync_engine.insight.reports.everywhere import BusinessUnit
-from sync_engine.insight.reports.reading import Reports, Row
+from sync_engine.insight.reports.reading import Reports
 from sync_engine.model.alerts import RANK, AlertRule
 
 HEALTH_DAYS = 90

@@ -13,8 +13,9 @@ from uuid import UUID
 import pandas as pd
 
 from sync_engine.engine import merkle
+from sync_engine.insight.asking import Row
 from sync_engine.insight.record import RecordCheck
-from sync_engine.insight.reports.reading import Reports, Row
+from sync_engine.insight.reports.reading import Reports
 
 Units = Sequence[str] | None
 

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import Reports, Row, table
+from sync_engine.insight.asking import Row
+from sync_engine.insight.reports.reading import Reports, table
 
 QUEUE_COLUMNS = (
     "case_id", "version", "document_id", "number", "document_type", "title", "business_unit", "supplier_name", "requester", "category", "code", "origin", "retryable",

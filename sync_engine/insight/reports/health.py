@@ -12,8 +12,9 @@ from decimal import Decimal
 
 import pandas as pd
 
+from sync_engine.insight.asking import Row
 from sync_engine.insight.reports.everywhere import Feed
-from sync_engine.insight.reports.reading import Reports, Row, rounded
+from sync_engine.insight.reports.reading import Reports, rounded
 
 Names = Sequence[str] | None
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sync_engine.insight.reports.invoices_due import Rules
-from sync_engine.insight.reports.reading import Reports, Row
+from sync_engine.insight.asking import Row
+from sync_engine.insight.open_invoices import Rules
+from sync_engine.insight.reports.reading import Reports
 from sync_engine.model.policies import Bill, duplicate_invoices
 
 MOST_PAIRS = 2_000

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sync_engine.insight.reports.reading import Asks, Row
+from sync_engine.insight.asking import Asks, Row
 
 DAY = timedelta(days=1)
 AHEAD = timedelta(days=30)

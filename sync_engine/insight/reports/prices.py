@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sync_engine.insight.asking import Row
 from sync_engine.insight.reports.health import SystemHealth
-from sync_engine.insight.reports.reading import Reports, Row
+from sync_engine.insight.reports.reading import Reports
 from sync_engine.model.flows import FLOWS, HOUR, Flow, Role, Step
 
 NEWEST_ATTEMPTS = 5000

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from sync_engine.control.access import Person, acting
 from sync_engine.control.roles import NAMES_APPROVERS
 from sync_engine.database.statements import sql
+from sync_engine.insight.asking import Row
 
 OWN_LOG = "finsync"
 """The log of our own engine, beside those imported from elsewhere."""
@@ -112,17 +113,6 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self._entries)
-
-
-Row = dict[str, Any]
-
-
-class Asks(Protocol):
-    """Whoever puts a named question: a person's `Reports`, or the engine."""
-
-    def remembered(self, question: str, **arguments: Any) -> list[Row]:
-        """The rows that answer; shared: read them, do not change them."""
-        ...
 
 
 @dataclass

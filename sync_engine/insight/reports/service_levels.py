@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from sync_engine.insight.reports.reading import OWN_LOG, Reports, Row, rounded
+from sync_engine.insight.asking import Row
+from sync_engine.insight.reports.reading import OWN_LOG, Reports, rounded
 from sync_engine.insight.statistics import wilson
 
 Units = Sequence[str] | None

@@ -13,7 +13,8 @@ import pandas as pd
 
 from sync_engine.control.commands import NotAllowed
 from sync_engine.control.roles import RULES, Action
-from sync_engine.insight.reports.reading import Reports, Row, table
+from sync_engine.insight.asking import Row
+from sync_engine.insight.reports.reading import Reports, table
 
 SEARCH_LIMIT = 50
 """A search returns so many at most, and says so."""

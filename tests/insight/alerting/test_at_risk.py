@@ -3,8 +3,8 @@
 import pytest
 
 from sync_engine.engine import store
+from sync_engine.insight import open_invoices
 from sync_engine.insight.alerting.findings import find_now
-from sync_engine.insight.reports import invoices_due
 from tests.conftest import _server
 from tests.insight.alerting.conftest import shipped
 from tests.pages.asking import asking
@@ -29,8 +29,8 @@ def found(bills, **parameters):
 
 def test_what_fires_is_what_the_page_says_is_unlikely(bills):
     with asking(bills) as reports:
-        known = invoices_due.rules(reports, as_of=NOW)
-        rows = invoices_due.open_invoices(reports, None, known, as_of=NOW).rows.to_dict("records")
+        known = open_invoices.rules(reports, as_of=NOW)
+        rows = open_invoices.judge(reports, None, known, as_of=NOW).rows
     expected = {
         row["number"]
         for row in rows
