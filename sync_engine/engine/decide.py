@@ -3,14 +3,12 @@
 The row lock is the claim, so a crash puts everything back by itself and there is nothing to fence.
 """
 
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
 import psycopg
-import structlog
 
 from sync_engine.engine import atomic, store
 from sync_engine.engine.decisions import DECISIONS
@@ -18,13 +16,12 @@ from sync_engine.engine.decisions.desk import Decision, Desk
 from sync_engine.engine.heads import Head
 from sync_engine.engine.lanes import item_of
 from sync_engine.engine.outcomes import Item, Kind, Outcome, Setup
+from sync_engine.engine.poison import Poisonous, dump, smaller_and_smaller, telling_the_only_one
 from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.settling import settle
 from sync_engine.engine.troubles import Trouble
 from sync_engine.model.flows import STEPS, Role
-
-log = structlog.get_logger()
 
 BATCH = 500
 """What one transaction decides at most: large enough that commits cost nothing, small enough for a page to wait for."""
@@ -46,28 +43,11 @@ def decide(
     What cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
     """
     lanes = set() if lanes is None else lanes
-    try:
-        return _decide_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
-    except (psycopg.OperationalError, atomic.Stale):
-        raise
-    except Unrecordable as found:
-        log.exception("a decision cannot be recorded", work_item_id=str(found.work_item_id))
-        return _decide_batch(connection, setup, engine_id, now, 1, crash_point, {found.work_item_id: _dump()}, lanes)
-    except Exception:
-        if wanted == 1:
-            raise  # not even read: no smaller batch would help
-        fewer = max(1, wanted // 8)
-        return decide(
-            connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point, lanes=lanes
-        )
-
-
-class Unrecordable(Exception):
-    """The only item of a batch could not be recorded."""
-
-    def __init__(self, work_item_id: UUID) -> None:
-        super().__init__(f"work item {work_item_id}")
-        self.work_item_id = work_item_id
+    return smaller_and_smaller(
+        lambda most, poisonous: _decide_batch(connection, setup, engine_id, now, most, crash_point, poisonous, lanes),
+        wanted,
+        told="a decision cannot be recorded",
+    )
 
 
 def _decide_batch(
@@ -77,7 +57,7 @@ def _decide_batch(
     now: datetime,
     wanted: int,
     crash_point: CrashPoint,
-    poisonous: Mapping[UUID, str],
+    poisonous: Poisonous,
     lanes: set[str],
 ) -> int:
     """Decide up to `wanted` items in one transaction; those in `poisonous` are parked with their dump instead.
@@ -86,31 +66,26 @@ def _decide_batch(
         Unrecordable: there was one item, and nothing could be made of it.
     """
     items: list[Item] = []
-    try:
-        with atomic.transaction(connection):
-            rows = store.rows(connection, "work.claim_decisions", wanted=wanted, steps=STEPS, now=now)
-            if not rows:
-                return 0
-            heads: dict[UUID, Head] = {}
-            items = [item_of(row) for row in rows]
-            for item in items:
-                item.head = heads.setdefault(item.head.document_id, item.head)
-            decided = _decide_all(
-                items,
-                connection,
-                Desk(connection, setup, now, frozenset(heads)),
-                engine_id,
-                crash_point,
-                poisonous,
-                lanes,
-            )
-            crash_point(Moment("before_commit", items))
-    except (psycopg.OperationalError, atomic.Stale):
-        raise
-    except Exception as error:
-        if len(items) == 1 and not poisonous:
-            raise Unrecordable(items[0].work_item_id) from error
-        raise
+    ids: list[UUID] = []
+    with telling_the_only_one(ids, poisonous), atomic.transaction(connection):
+        rows = store.rows(connection, "work.claim_decisions", wanted=wanted, steps=STEPS, now=now)
+        if not rows:
+            return 0
+        ids += [row["work_item_id"] for row in rows]
+        heads: dict[UUID, Head] = {}
+        items = [item_of(row) for row in rows]
+        for item in items:
+            item.head = heads.setdefault(item.head.document_id, item.head)
+        decided = _decide_all(
+            items,
+            connection,
+            Desk(connection, setup, now, frozenset(heads)),
+            engine_id,
+            crash_point,
+            poisonous,
+            lanes,
+        )
+        crash_point(Moment("before_commit", items))
     crash_point(Moment("after_record", items))
     return decided
 
@@ -121,7 +96,7 @@ def _decide_all(
     desk: Desk,
     engine_id: str,
     crash_point: CrashPoint,
-    poisonous: Mapping[UUID, str],
+    poisonous: Poisonous,
     lanes: set[str],
 ) -> int:
     """Decide these and record it, as far as their flows go on here."""
@@ -155,7 +130,7 @@ def _decide(items: list[Item], desk: Desk, recording: Recording) -> Settled:
     return settled
 
 
-def _park(items: list[Item], poisonous: Mapping[UUID, str], recording: Recording, setup: Setup) -> Settled:
+def _park(items: list[Item], poisonous: Poisonous, recording: Recording, setup: Setup) -> Settled:
     """Items nothing can be made of are put aside with what went wrong."""
     parked = [(item, _failed(item, poisonous[item.work_item_id])) for item in items if item.work_item_id in poisonous]
     for item, outcome in parked:
@@ -185,15 +160,10 @@ def outcomes_of(decision: Decision, batch: Sequence[Item], desk: Desk) -> Sequen
     """What a decision answers. If it fails on a batch, each item is decided alone, so that only the poisonous ones are parked."""
     try:
         return decision(batch, desk)
-    except Exception:  # noqa: BLE001 - a poisonous item must not stop the others
+    except Exception as error:  # noqa: BLE001 - a poisonous item must not stop the others
         if len(batch) == 1:
-            return [_failed(batch[0], _dump())]
+            return [_failed(batch[0], dump(error))]
         return [outcome for item in batch for outcome in outcomes_of(decision, [item], desk)]
-
-
-def _dump() -> str:
-    """The exception that is being handled, as text that a database takes."""
-    return traceback.format_exc(limit=-8).encode(errors="replace").decode()
 
 
 def _failed(item: Item, dump: str) -> Outcome:

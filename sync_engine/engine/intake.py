@@ -5,23 +5,20 @@ Accepted is applied, unchanged, superseded, ignored or parked, to the row (promi
 parked with the field, the value and what to do; the others go on.
 """
 
-import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
-import structlog
 
 from sync_engine.engine import atomic, store
 from sync_engine.engine.applying import Batch
 from sync_engine.engine.outcomes import Setup
+from sync_engine.engine.poison import Poisonous, smaller_and_smaller, telling_the_only_one
 from sync_engine.engine.recording import Recording
 from sync_engine.engine.results import CrashPoint, Moment, no_crash
 from sync_engine.engine.understanding import Understood, nobody_planned, understand
-
-log = structlog.get_logger()
 
 BATCH = 500
 
@@ -42,27 +39,11 @@ def apply_messages(
     A message that cannot be recorded holds up nobody: the batch is made smaller until it is alone, and then it is parked.
     """
     lanes = set() if lanes is None else lanes
-    try:
-        return _apply_batch(connection, setup, engine_id, now, wanted, crash_point, {}, lanes)
-    except (psycopg.OperationalError, atomic.Stale):
-        raise
-    except Unrecordable as found:
-        log.exception("a message cannot be recorded", message_id=str(found.message_id))
-        dump = {found.message_id: "".join(traceback.format_exception(found.__cause__, limit=-8, chain=False))}
-        return _apply_batch(connection, setup, engine_id, now, 1, crash_point, dump, lanes)
-    except Exception:  # noqa: BLE001 - looked at again in smaller batches
-        fewer = max(1, wanted // 8)
-        return apply_messages(
-            connection, setup, engine_id=engine_id, now=now, wanted=fewer, crash_point=crash_point, lanes=lanes
-        )
-
-
-class Unrecordable(Exception):
-    """The only message of a batch could not be recorded."""
-
-    def __init__(self, message_id: UUID) -> None:
-        super().__init__(f"message {message_id}")
-        self.message_id = message_id
+    return smaller_and_smaller(
+        lambda most, poisonous: _apply_batch(connection, setup, engine_id, now, most, crash_point, poisonous, lanes),
+        wanted,
+        told="a message cannot be recorded",
+    )
 
 
 def _apply_batch(
@@ -72,7 +53,7 @@ def _apply_batch(
     now: datetime,
     wanted: int,
     crash_point: CrashPoint,
-    poisonous: Mapping[UUID, str],
+    poisonous: Poisonous,
     lanes: set[str],
 ) -> int:
     """Apply up to `wanted` messages in one transaction; those in `poisonous` are parked with their dump instead.
@@ -80,29 +61,23 @@ def _apply_batch(
     Raises:
         Unrecordable: there was one message, and nothing could be made of it.
     """
-    rows: list[dict[str, Any]] = []
-    try:
-        with atomic.transaction(connection):
-            rows = store.rows(connection, "intake.claim_messages", wanted=wanted, now=now)
-            if not rows:
-                return 0
-            recording = Recording(engine_id, now, setup.new_id, mapping_version=setup.mappings.version)
-            Batch(connection, setup, recording).apply([_looked_at(row, setup, now, poisonous) for row in rows])
-            crash_point(Moment("before_record"))
-            store.write(connection, recording)
-            lanes |= recording.lanes
-            crash_point(Moment("before_commit"))
-    except (psycopg.OperationalError, atomic.Stale):
-        raise
-    except Exception as error:
-        if len(rows) == 1 and not poisonous:
-            raise Unrecordable(rows[0]["message_id"]) from error
-        raise
+    ids: list[UUID] = []
+    with telling_the_only_one(ids, poisonous), atomic.transaction(connection):
+        rows = store.rows(connection, "intake.claim_messages", wanted=wanted, now=now)
+        if not rows:
+            return 0
+        ids += [row["message_id"] for row in rows]
+        recording = Recording(engine_id, now, setup.new_id, mapping_version=setup.mappings.version)
+        Batch(connection, setup, recording).apply([_looked_at(row, setup, now, poisonous) for row in rows])
+        crash_point(Moment("before_record"))
+        store.write(connection, recording)
+        lanes |= recording.lanes
+        crash_point(Moment("before_commit"))
     crash_point(Moment("after_record"))
     return len(rows)
 
 
-def _looked_at(row: Mapping[str, Any], setup: Setup, now: datetime, poisonous: Mapping[UUID, str]) -> Understood:
+def _looked_at(row: Mapping[str, Any], setup: Setup, now: datetime, poisonous: Poisonous) -> Understood:
     if row["message_id"] in poisonous:
         return Understood(row["message_id"], row["system"], trouble=nobody_planned(row, poisonous[row["message_id"]]))
     return understand(row, setup, on=now.date())

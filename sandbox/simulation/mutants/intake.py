@@ -8,9 +8,9 @@ APPLYING = "sync_engine.engine.applying"
 KEEP = "sync_engine.engine.collect:Collector._keep"
 
 FORGET_FIRST = """
-            store.run(connection, "record.forget_pending", message_id=[row["message_id"] for row in rows])
-            connection.execute("COMMIT", prepare=False)
-            connection.execute("BEGIN", prepare=False)"""
+        store.run(connection, "record.forget_pending", message_id=[row["message_id"] for row in rows])
+        connection.execute("COMMIT", prepare=False)
+        connection.execute("BEGIN", prepare=False)"""
 FINISH_FIRST = """store.run(
         connection, "intake.finish_feed", system=self.system.name, feed=feed.name, fencing_token=fencing_token,
         cursor=json.dumps(page.cursor), due_at=due_at, complete_until=page.complete_until, now=now)
@@ -41,8 +41,8 @@ INTAKE = (
             code(
                 "sync_engine.engine.intake:_apply_batch",
                 (
-                    "if not rows:\n                return 0",
-                    "if not rows:\n                return 0" + FORGET_FIRST,
+                    "if not rows:\n            return 0",
+                    "if not rows:\n            return 0" + FORGET_FIRST,
                 ),
             ),
         ),
@@ -146,7 +146,7 @@ INTAKE = (
                 "sync_engine.engine.understanding:understand",
                 ("understood.trouble = Trouble(", "raise ValueError(error)\n        understood.trouble = Trouble("),
             ),
-            code("sync_engine.engine.intake:apply_messages", ("fewer = max(1, wanted // 8)", "raise")),
+            code("sync_engine.engine.poison:smaller_and_smaller", ("wanted = max(1, wanted // 8)", "raise")),
         ),
     ),
     Mutant(
