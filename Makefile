@@ -1,5 +1,8 @@
 # Everything a newcomer needs: `make demo` and `make test` install first, which takes seconds when nothing has changed.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where Python is told to keep no bytecode, as in many container images, every process compiles everything it loads anew: seconds for each
+# of the hundreds that the demo and the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +23,7 @@ $(INSTALLED): deploy/requirements.lock pyproject.toml
 	@echo "Installing the locked packages into $(VENV)"
 	@# uv installs the lock in seconds; where it cannot be had or does not get through, pip does the same in a minute.
 	@$(BIN)/python -m pip install --quiet uv 2>/dev/null \
-		&& VIRTUAL_ENV=$(VENV) UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(BIN)/uv pip install --quiet --require-hashes -r deploy/requirements.lock \
+		&& VIRTUAL_ENV=$(VENV) UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r deploy/requirements.lock \
 		|| $(BIN)/python -m pip install --quiet --require-hashes -r deploy/requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(INSTALLED)

@@ -451,7 +451,7 @@ SELECT kind || ' ' || version AS version_id, kind, version, promoted_at, promote
 
 -- name: record_check()
 -- The newest comparison of the whole record with itself; no row: there was none yet.
-SELECT checked_at, recordings, events_said, events_there, differing, gaps FROM record_check ORDER BY check_id DESC LIMIT 1;
+SELECT checked_at, recordings, events_said, events_there, differing, gaps FROM record_check ORDER BY checked_at DESC LIMIT 1;
 
 -- name: integrity(since, until)^
 -- Recordings and their events, counted both ways: what the recordings of the period say they hold, what is there, and how many differ.

@@ -72,6 +72,7 @@ SAYS_IN = {
 }
 SHARED = {
     "produced_past",
+    "record_check",
     "rollup_begun",
     "rollup_closed",
     "standing_judged",
@@ -111,8 +112,8 @@ def fill(connection: psycopg.Connection) -> dict[str, list[str]]:
         for unit in UNITS:
             values = {
                 name: _value(table, name, kind, unit)
-                for name, kind, required, has_default, is_numbered in columns
-                if (required and not has_default and not is_numbered) or name in SAYS or name == "business_unit"
+                for name, kind, required, has_default, _ in columns
+                if (required and not has_default) or name in SAYS or name == "business_unit"
             }
             with connection.transaction():
                 connection.execute("SET LOCAL session_replication_role = replica")
