@@ -163,10 +163,10 @@ def _figures(
         found.append(
             Figure(
                 "Recordings that differ",
-                f"{checked.differing:,}" if checked is not None and checked.recordings else "not checked yet",
+                f"{checked.differing:,}" if checked is not None and checked.recordings else "no data",
                 n=f"of {checked.recordings:,}; {checked.events_there:,} of {count(checked.events_said, 'event')}, {when(checked.checked_at, ctx.zone)}"
                 if checked is not None
-                else "",
+                else "not counted again yet",
                 target="target: 0",
                 link=link("Is the record whole?", "integrity"),
                 explained=why(
