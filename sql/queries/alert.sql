@@ -139,7 +139,8 @@ SELECT 'quota:' || system AS subject, title AS subject_name, NULL::uuid AS docum
 -- name: books_differ(hours, units, now)
 -- Differences between the books that the last comparison still found, for :hours or longer.
 SELECT 'difference:' || kind || ':' || document AS subject, document AS subject_name, NULL::uuid AS document_id, business_unit, NULL::date AS deadline_on,
-       NULL::numeric AS group_amount, 'difference:' || kind AS group_key, 'The books differ on a ' || replace(kind, '_', ' ') AS group_title, '' AS standing, '' AS who, sentence AS why
+       NULL::numeric AS group_amount, CASE WHEN kind IN ('record', 'history') THEN 'difference:record' ELSE 'difference:' || kind END AS group_key,
+       CASE WHEN kind IN ('record', 'history') THEN 'The record is not whole' ELSE 'The books differ on a ' || replace(kind, '_', ' ') END AS group_title, '' AS standing, '' AS who, sentence AS why
   FROM drift
  WHERE gone_at IS NULL AND found_at + make_interval(secs => :hours::float8 * 3600) <= :now
    AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[]));
@@ -147,7 +148,8 @@ SELECT 'difference:' || kind || ':' || document AS subject, document AS subject_
 -- name: books_differ_spells(hours, units, since, now)
 -- The same, of every comparison since.
 SELECT 'difference:' || kind || ':' || document AS subject, document AS subject_name, NULL::uuid AS document_id, business_unit, NULL::date AS deadline_on,
-       NULL::numeric AS group_amount, 'difference:' || kind AS group_key, 'The books differ on a ' || replace(kind, '_', ' ') AS group_title, '' AS standing, '' AS who, sentence AS why,
+       NULL::numeric AS group_amount, CASE WHEN kind IN ('record', 'history') THEN 'difference:record' ELSE 'difference:' || kind END AS group_key,
+       CASE WHEN kind IN ('record', 'history') THEN 'The record is not whole' ELSE 'The books differ on a ' || replace(kind, '_', ' ') END AS group_title, '' AS standing, '' AS who, sentence AS why,
        found_at + make_interval(secs => :hours::float8 * 3600) AS from_at, gone_at AS until_at
   FROM drift
  WHERE found_at + make_interval(secs => :hours::float8 * 3600) <= :now

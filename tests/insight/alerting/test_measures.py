@@ -6,10 +6,13 @@ from random import Random
 
 import pytest
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier, Placeholder
+from psycopg.types.json import Jsonb
 
 from config import FOLDER
 from sync_engine.cli import alert_jobs, doctor
 from sync_engine.configuration import load_systems
+from sync_engine.insight import record
 from sync_engine.insight.alerting.burn import Series, why_burning
 from sync_engine.insight.reconcile import reconcile, remember
 from sync_engine.model.alerts import MEASURES
@@ -89,6 +92,43 @@ def test_books_that_differ_fire_until_a_comparison_finds_them_alike(watch):
     house.connection.execute("UPDATE document SET amount = amount - 1 WHERE document_type = 'purchase_order'")
     compare()
     assert states(watch, "rule") == ["resolved"]
+
+
+def test_a_record_that_is_not_whole_fires_whatever_the_comparison_of_the_books_says(watch, database):
+    house = watch.house
+    watch.switch_on(rule=shipped("books-differ"))
+    house.order_one()
+
+    def count_again():
+        now = house.clock.now()
+        _, differences = record.check(house.connection, now=now)
+        remember(house.connection, differences, now=now, new_id=house.engine.setup.new_id, of_record=True)
+        house.run(minutes=1)  # the next check is another one
+        watch.look()
+
+    with database.connect_owner() as owner:
+        # As nobody of the program may.
+        owner.execute(SQL("SET search_path TO {}").format(Identifier(database.cell)))
+        gone = owner.execute(
+            "DELETE FROM event WHERE (recording_id, ordinal) = (SELECT recording_id, ordinal FROM event WHERE activity = 'budget_read' LIMIT 1) RETURNING *"
+        )
+        [removed], names = gone.fetchall(), [column.name for column in gone.description]
+        count_again()
+        alerts = watch.alerts("rule", only_open=True)
+        assert {alert["group_title"] for alert in alerts} == {"The record is not whole"}
+        assert {("events" in alert["message"], alert["state"]) for alert in alerts} == {(True, "firing")}
+        assert len(alerts) == 2
+        remember(house.connection, [], now=house.clock.now(), new_id=house.engine.setup.new_id)
+        watch.look()
+        assert states(watch, "rule") == ["firing"] * 2
+        owner.execute(
+            SQL("INSERT INTO event ({}) VALUES ({})").format(
+                SQL(", ").join(map(Identifier, names)), SQL(", ").join([Placeholder()] * len(names))
+            ),
+            [Jsonb(value) if isinstance(value, dict) else value for value in removed],
+        )
+    count_again()
+    assert states(watch, "rule") == ["resolved"] * 2
 
 
 def test_a_quota_that_runs_out_fires_until_it_is_renewed(watch):
