@@ -234,8 +234,9 @@ def age(row: Json) -> tuple[str, str]:
     return row["sys_created_on"], row["number"]
 
 
-def check_ours(row: Json, ask: Ask) -> None:
-    """Refuse to adopt what carries our reference and is about something else.
+def check_ours(row: Json, ask: Ask, *, also_called: str | None = None) -> None:
+    """Refuse to adopt what carries our reference and is about something else than the document, by its own number or by the one it is
+    `also_called`.
 
     The price is not compared: an instance may hold it converted to its own currency.
 
@@ -243,7 +244,7 @@ def check_ours(row: Json, ask: Ask) -> None:
         BusinessRejection: `effect_conflict`, with both.
     """
     ours, theirs = plain(ask.document.number, SHORT_CHARS), row.get("correlation_display", "")
-    if theirs != ours:
+    if theirs != ours and not (also_called and theirs == plain(also_called, SHORT_CHARS)):
         raise BusinessRejection(
             f"{row['number']} in ServiceNow carries our reference and is about {theirs or 'nothing'!r}, not {ours!r}.",
             system=NAME,

@@ -41,7 +41,8 @@ def _tasks(session: Session, ask: Ask) -> list[Json]:
     rows, _ = select(session, session.state["task_table"], ours, TASK_COLUMNS)
     tasks = sorted((row for row in rows if row.get("state") != TASK_CANCELLED), key=age)
     for oldest in tasks[:1]:
-        check_ours(oldest, ask)
+        # Opened while the document could not be read, it names the number people know it by.
+        check_ours(oldest, ask, also_called=ask.subject.get("number"))
     return tasks
 
 

@@ -6,6 +6,9 @@ CHAOS_S = 2 * 86_400.0
 CHAOS_PASSES = 100
 """And so many passes in which something was done: beyond that a storm only repeats itself."""
 
+CHAOS_ROUNDS = 1_500
+"""And so many passes in all: what waits for a system that is down for days is looked at every minute, and that is no circle."""
+
 QUIET_S = 3 * 86_400.0
 """So long everything has, after the last fault, to come to rest (the liveness bound)."""
 

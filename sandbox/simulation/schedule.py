@@ -22,6 +22,7 @@ from sandbox.simulation.arena import Arena
 from sandbox.simulation.bounds import (
     ASIDE,
     CHAOS_PASSES,
+    CHAOS_ROUNDS,
     CHAOS_S,
     CLOCK_FACTOR,
     CRASH_FACTOR,
@@ -130,6 +131,8 @@ class Schedule:
                 idle_until_s = 0.0
                 if not (while_people and self._busy_passes > CHAOS_PASSES):
                     continue
+                return
+            if while_people and self._rounds > CHAOS_ROUNDS:
                 return
             idle_until_s = self._due_again_s()
             following = min(idle_until_s, self._others_act_s())

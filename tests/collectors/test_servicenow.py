@@ -368,6 +368,18 @@ def test_a_task_whose_reply_was_lost_is_adopted(session, instance):
     assert len(instance.tables["incident"]) == 1
 
 
+def test_a_task_is_adopted_whose_document_has_become_readable_meanwhile(session, instance):
+    """Seed 80468: what could not be read goes by the number that somebody gave it, and by its own once it can be."""
+    instance.faults.only_writes, instance.faults.next_replies_lost = True, 1
+    unreadable = requisition().model_copy(update={"number": CASE["number"]})
+    with pytest.raises(AnswerLost):
+        run(session, "create_remediation_task", ask(unreadable, subject=CASE))
+    readable = requisition().model_copy(update={"number": "12dc31843bbab4f8"})
+    adopted = look_up(session, "create_remediation_task", ask(readable, subject=CASE))
+    assert adopted == run(session, "create_remediation_task", ask(readable, subject=CASE))
+    assert len(instance.tables["incident"]) == 1
+
+
 def test_without_a_task_there_is_nothing_to_adopt(session):
     assert look_up(session, "create_remediation_task", ask(subject=CASE)) is None
 
