@@ -130,5 +130,5 @@ def task_body(ask: Ask, reference: str) -> Json:
         "urgency": urgency,
         "impact": impact,
         "correlation_id": reference,
-        "correlation_display": plain(ask.document.number, SHORT_CHARS),
+        "correlation_display": plain(number, SHORT_CHARS),
     }

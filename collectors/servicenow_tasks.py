@@ -41,7 +41,7 @@ def _tasks(session: Session, ask: Ask) -> list[Json]:
     rows, _ = select(session, session.state["task_table"], ours, TASK_COLUMNS)
     tasks = sorted((row for row in rows if row.get("state") != TASK_CANCELLED), key=age)
     for oldest in tasks[:1]:
-        # Opened while the document could not be read, it names the number people know it by.
+        # It names the number people know the document by, as that was then: what could not be read goes by another once it can be.
         check_ours(oldest, ask, also_called=ask.subject.get("number"))
     return tasks
 

@@ -73,7 +73,7 @@ def render(ctx: Context) -> None:
         frame.no_data(ctx, said)
         frame.explain(ctx, DEFINITIONS)
         return
-    said.answer(_answer(chosen, now, checked))
+    said.answer(_answer(ctx, chosen, now, checked))
     document_id = _document()
     if document_id is not None:
         with frame.part("Document"):
@@ -102,7 +102,7 @@ def _document() -> UUID | None:
         return None
 
 
-def _answer(chosen: Filters, now: Summary, checked: RecordCheck | None) -> str:
+def _answer(ctx: Context, chosen: Filters, now: Summary, checked: RecordCheck | None) -> str:
     if now.decisions:
         after = (
             f"{count(now.changed_after, 'document')} {'was' if now.changed_after == 1 else 'were'} changed after the decision"
@@ -118,7 +118,7 @@ def _answer(chosen: Filters, now: Summary, checked: RecordCheck | None) -> str:
         f"People let {now.overridden:,} pass against a control." if now.overridden else "No control was overridden."
     )
     if checked is not None and checked.recordings:
-        parts.append(audit_record.verdict(checked))
+        parts.append(f"{audit_record.verdict(checked)[:-1]}, as counted on {when(checked.checked_at, ctx.zone)}.")
     return " ".join(parts)
 
 

@@ -1,6 +1,7 @@
 """Two lists of the audit page, each with its evidence: the configuration in force, and whether the record is whole."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 import streamlit as st
@@ -120,8 +121,9 @@ _COUNTED = "audit.counted"
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """The record of a period, counted and computed anew."""
+    """The record of a period, counted and computed anew at `at`."""
 
+    at: datetime
     whole: Integrity | None
     differing: pd.DataFrame
     gaps: pd.DataFrame
@@ -138,6 +140,7 @@ def _count_anew(ctx: Context, chosen: Filters) -> _Counted:
         "Counting every recording and every history, and computing roots anew from the events as they are now"
     ):
         return _Counted(
+            ctx.moment.as_of,
             ask.integrity(ctx.reports, since=since, until=until),
             ask.differing_recordings(ctx.reports, since=since, until=until),
             ask.history_gaps(ctx.reports),
@@ -151,7 +154,7 @@ def _say_counted(ctx: Context, chosen: Filters, counted: _Counted) -> None:
         st.info(f"Nothing was recorded {chosen.period.within}: no data to judge.", icon=":material/inbox:")
         return
     st.markdown(
-        f"{count(whole.recordings, 'recording')} {chosen.period.within} say that they hold {count(whole.events_said, 'event')}; {whole.events_there:,} are there, and {count(whole.differing, 'recording')} {'differs' if whole.differing == 1 else 'differ'}. "
+        f"Counted on {when(counted.at, ctx.zone)}: {count(whole.recordings, 'recording')} {chosen.period.within} say that they hold {count(whole.events_said, 'event')}; {whole.events_there:,} are there, and {count(whole.differing, 'recording')} {'differs' if whole.differing == 1 else 'differ'}. "
         f"{_gaps(len(gaps), 'their')}."
     )
     if len(counted.differing):

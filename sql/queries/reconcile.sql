@@ -70,10 +70,6 @@ SELECT month AT TIME ZONE 'UTC' AS since, (month + interval '1 month') AT TIME Z
   FROM (SELECT min(recorded_at) AT TIME ZONE 'UTC' AS first_at, max(recorded_at) AT TIME ZONE 'UTC' AS last_at FROM recording) r
  CROSS JOIN generate_series(date_trunc('month', r.first_at), r.last_at, interval '1 month') AS month;
 
--- name: last_record_check()$
--- When the record was compared with itself last; NULL: never.
-SELECT max(checked_at) FROM record_check;
-
 -- name: put_record_check(now, recordings, events_said, events_there, differing, gaps)!
 -- What such a comparison came to.
 INSERT INTO record_check (checked_at, recordings, events_said, events_there, differing, gaps)

@@ -33,7 +33,7 @@ from sync_engine.engine.alert_rules import put_in_force as put_alert_rules_in_fo
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.engine.engine import Engine
 from sync_engine.engine.fast_forward import FastForward
-from sync_engine.insight import fold
+from sync_engine.insight import fold, record
 from sync_engine.insight.alerting.evaluate import evaluate as evaluate_alerts
 from sync_engine.insight.reconcile import reconcile
 from sync_engine.model.ports import Access
@@ -157,6 +157,7 @@ def produce(
             day = min(day + timedelta(days=1), end)
             forward.run_until(day)
             fold.fold_all(connection, now=clock.now())  # first: alerts read what is folded
+            record.keep(connection, now=clock.now(), new_id=setup.new_id)
             evaluate_alerts(
                 connection, alerts, group_currency=setup.mappings.group_currency, now=clock.now(), new_id=setup.new_id
             )

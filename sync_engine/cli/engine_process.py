@@ -32,9 +32,6 @@ PATIENCE_S = 60.0
 
 LOOK_AGAIN_S = 0.5
 
-RECORD_EVERY_S = 600
-"""How often it is looked whether the record has been compared with itself within a day."""
-
 COMPARED_AT = (2, 30)
 """When the books are compared, hour and minute UTC."""
 
@@ -113,11 +110,7 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         return f"{len(found.differences)} differences, {found.requisitions_with_two_live_orders} ordered twice, {found.events_lost} lost{first}"
 
     def check_record(connection: psycopg.Connection) -> str:
-        now = database_now(connection)
-        if not record.is_due(connection, now=now):
-            return "checked within a day"
-        found, differences = record.check(connection, now=now)
-        remember(connection, differences, now=now, new_id=setup.new_id, of_record=True)
+        found = record.keep(connection, now=database_now(connection), new_id=setup.new_id)
         return f"{found.events_there} of {found.events_said} events in {found.recordings} recordings: {found.differing} differ, {found.gaps} histories have a gap"
 
     def extend_calendars(connection: psycopg.Connection) -> str:
@@ -136,7 +129,7 @@ def jobs(settings: Settings, room: EngineRoom) -> list[Job]:
         Job("fold",      every(FOLD_EVERY_S),   30,    fold_rollups),
         *alert_jobs.jobs(settings, setup),
         Job("reconcile", daily(*COMPARED_AT),   3600,  compare_books,    singleton=True),
-        Job("record",    every(RECORD_EVERY_S), 3600,  check_record,     singleton=True),
+        Job("record",    daily(3, 15),          6 * H, check_record,     singleton=True),
         Job("calendars", daily(1, 15),          3600,  extend_calendars, singleton=True),
         Job("retention", daily(3, 45),          6 * H, keep_to_retention, singleton=True),
     ]

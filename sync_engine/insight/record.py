@@ -7,16 +7,15 @@ those tells of it, and stays one until it is put right.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from sync_engine.engine import store
 from sync_engine.insight.fold import plan_anew
-from sync_engine.insight.reconcile import Difference
-
-CHECKED_EVERY = timedelta(hours=24)
+from sync_engine.insight.reconcile import Difference, remember
+from sync_engine.model.ids import NewId
 
 MOST_TOLD = 20
 """More than so many recordings or documents are counted, and not told one by one: something happened to all of them."""
@@ -40,14 +39,26 @@ class RecordCheck:
         return not (self.differing or self.gaps)
 
 
-def is_due(connection: psycopg.Connection, *, now: datetime) -> bool:
-    """Whether the last comparison is a day old, or there was none."""
-    last_at = store.rows(connection, "reconcile.last_record_check")[0]["max"]
-    return last_at is None or now - last_at >= CHECKED_EVERY
+def keep(connection: psycopg.Connection, *, now: datetime, new_id: NewId) -> RecordCheck:
+    """Count everything again, and keep what came of it: for the Audit page, and what differs for the alert on that."""
+    found, differences = check(connection, now=now)
+    with connection.transaction():
+        store.run(
+            connection,
+            "reconcile.put_record_check",
+            now=now,
+            recordings=found.recordings,
+            events_said=found.events_said,
+            events_there=found.events_there,
+            differing=found.differing,
+            gaps=found.gaps,
+        )
+        remember(connection, differences, now=now, new_id=new_id, of_record=True)
+    return found
 
 
 def check(connection: psycopg.Connection, *, now: datetime) -> tuple[RecordCheck, list[Difference]]:
-    """Count everything again, a month at a time, and keep what came of it. Answers that, and what differs (MOST_TOLD of each kind)."""
+    """Count everything again, a month at a time. Answers what that came to, and what differs (MOST_TOLD of each kind)."""
     counted = dict.fromkeys(("recordings", "events_said", "events_there", "differing"), 0)
     differences: list[Difference] = []
     with connection.transaction():
@@ -59,7 +70,6 @@ def check(connection: psycopg.Connection, *, now: datetime) -> tuple[RecordCheck
             if row["differing"]:
                 differences += _differing(connection, month, MOST_TOLD - len(differences))
         gaps = store.rows(connection, "report.history_gaps")
-        store.run(connection, "reconcile.put_record_check", now=now, **counted, gaps=len(gaps))
     differences += [
         Difference(
             "history",

@@ -377,7 +377,15 @@ def test_a_task_is_adopted_whose_document_has_become_readable_meanwhile(session,
     readable = requisition().model_copy(update={"number": "12dc31843bbab4f8"})
     adopted = look_up(session, "create_remediation_task", ask(readable, subject=CASE))
     assert adopted == run(session, "create_remediation_task", ask(readable, subject=CASE))
-    assert len(instance.tables["incident"]) == 1
+    assert [task["correlation_display"] for task in instance.tables["incident"].rows.values()] == [CASE["number"]]
+
+
+def test_a_task_that_an_earlier_release_opened_by_the_documents_own_number_is_adopted_too(session, instance):
+    own = {"correlation_id": "fs-case-c-17", "correlation_display": "12dc31843bbab4f8"}
+    opened = instance.insert("incident", own, "finsync")
+    invoice = requisition().model_copy(update={"number": "12dc31843bbab4f8"})
+    adopted = look_up(session, "create_remediation_task", ask(invoice, subject=CASE))
+    assert adopted.facts["task"] == opened["sys_id"]
 
 
 def test_without_a_task_there_is_nothing_to_adopt(session):

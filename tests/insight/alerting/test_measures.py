@@ -100,9 +100,7 @@ def test_a_record_that_is_not_whole_fires_whatever_the_comparison_of_the_books_s
     house.order_one()
 
     def count_again():
-        now = house.clock.now()
-        _, differences = record.check(house.connection, now=now)
-        remember(house.connection, differences, now=now, new_id=house.engine.setup.new_id, of_record=True)
+        record.keep(house.connection, now=house.clock.now(), new_id=house.engine.setup.new_id)
         house.run(minutes=1)  # the next check is another one
         watch.look()
 
