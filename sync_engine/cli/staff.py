@@ -42,7 +42,8 @@ class Staff:
 
     def __init__(self, connection: psycopg.Connection, seed: int, now: datetime) -> None:
         self._connection = connection
-        self._rng = Random(f"staff {seed}")
+        # The moment is part of it: who goes on after a stop draws other ids than before.
+        self._rng = Random(f"staff {seed} {now}")
         self.next_at = now + timedelta(seconds=ROUND_S)
         self._tries: dict[UUID, int] = {}
         self._heap: list[tuple[datetime, int, dict[str, Any]]] = []
