@@ -54,7 +54,7 @@ DEFINITIONS = (
     Definition("Requests of people", "everything somebody asked the engine to do or took away, with the roles they had then, the reason they gave and what became of it; refused ones stay", "your own requests, and those about business units you see", "asked in the period", left_out="nothing"),
     Definition("Controls", "documents a control looked at, and those it objected to at least once; a document counts once per control. The approval threshold (and the missing contract with it) does not stop a document, it asks more people", "documents evaluated in the period", "evaluated and objected to in the period", left_out="waiting for goods"),
     Definition("Let pass", "an objection accepted by a person with a reason, or a match accepted in review; one row per decision", "objections", "decided in the period", left_out="nothing"),
-    Definition("Record whole", "every recording says how many events it wrote, and every document which event was its last; all of them are counted again once a day, and what differs is an alert. Verifying computes the Merkle root of each recording anew from its events", "recordings of the engines, since the beginning", "as of the last check", left_out="imported logs"),
+    Definition("Record whole", "every recording says how many events it wrote, and every document which event was its last; all of them are counted again once a day, and what differs is an alert. Verifying computes the Merkle root of each recording anew from its events", "recordings of engines and imports, since the beginning", "as of the last check", left_out="imported logs that were forgotten on purpose"),
 )  # fmt: skip
 
 

@@ -11,3 +11,6 @@ CREATE TABLE record_check (
 );
 GRANT SELECT, INSERT ON record_check TO finsync_engine;
 GRANT SELECT ON record_check TO finsync_app;
+
+-- Whoever counts a period again has to know which events are not missed. Why a log was forgotten, and by whom, stays with the engine.
+GRANT SELECT (recording_id) ON forgotten_recording TO finsync_app;

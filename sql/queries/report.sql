@@ -455,11 +455,12 @@ SELECT checked_at, recordings, events_said, events_there, differing, gaps FROM r
 
 -- name: integrity(since, until)^
 -- Recordings and their events, counted both ways: what the recordings of the period say they hold, what is there, and how many differ.
+-- Whatever log the events are of; a log that was forgotten on purpose is not missed.
 SELECT count(*) AS recordings, coalesce(sum(r.event_count), 0) AS events_said, coalesce(sum(e.events), 0) AS events_there,
        count(*) FILTER (WHERE r.event_count <> coalesce(e.events, 0)) AS differing, max(r.recorded_at) AS newest
   FROM recording r
-  LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE source = 'finsync' AND recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
- WHERE r.recorded_at >= :since AND r.recorded_at < :until;
+  LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
+ WHERE r.recorded_at >= :since AND r.recorded_at < :until AND NOT EXISTS (SELECT FROM forgotten_recording f WHERE f.recording_id = r.recording_id);
 
 -- name: waiting_documents(system, units, as_of)
 -- The documents behind `waiting`: whose next step asks a system now, is in the call, or is being repeated. Most money first.
@@ -583,26 +584,30 @@ SELECT row_number() OVER (ORDER BY k.happened_at DESC, k.document_id, k.control)
 -- The recordings of the period whose events are not as many as they say, oldest first.
 SELECT r.recording_id, r.engine_id, r.recorded_at, r.event_count AS events_said, coalesce(e.events, 0) AS events_there
   FROM recording r
-  LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE source = 'finsync' AND recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
+  LEFT JOIN (SELECT recording_id, count(*) AS events FROM event WHERE recorded_at >= :since AND recorded_at < :until GROUP BY recording_id) e USING (recording_id)
  WHERE r.recorded_at >= :since AND r.recorded_at < :until AND r.event_count <> coalesce(e.events, 0)
+   AND NOT EXISTS (SELECT FROM forgotten_recording f WHERE f.recording_id = r.recording_id)
  ORDER BY r.recorded_at;
 
 -- name: history_gaps()
--- Documents whose history is not 1, 2, 3 ... up to what they say is their last event, all time.
+-- Our own documents whose history is not 1, 2, 3 ... up to what they say is their last event, all time. What an imported log tells of
+-- names its last event only once the whole file is in.
 SELECT d.document_id, d.document_type, d.number, d.business_unit, d.last_event_seq AS events_said, coalesce(e.events, 0) AS events_there
   FROM document d
-  LEFT JOIN (SELECT document_id, count(*) AS events, max(seq) AS last FROM event GROUP BY document_id) e USING (document_id)
- WHERE coalesce(e.events, 0) <> d.last_event_seq OR e.last <> d.last_event_seq
+  LEFT JOIN (SELECT document_id, count(*) AS events, max(seq) AS last FROM event WHERE source = 'finsync' GROUP BY document_id) e USING (document_id)
+ WHERE d.source = 'finsync' AND (coalesce(e.events, 0) <> d.last_event_seq OR e.last <> d.last_event_seq)
  ORDER BY d.number;
 
 -- name: recordings_to_verify(since, until, limit)
--- The newest recordings of the period with the root they carry.
-SELECT recording_id, recorded_at, event_count, merkle_root FROM recording WHERE recorded_at >= :since AND recorded_at < :until ORDER BY recorded_at DESC, recording_id DESC LIMIT :limit;
+-- The newest recordings of the period with the root they carry, without those of a log that was forgotten on purpose.
+SELECT r.recording_id, r.recorded_at, r.event_count, r.merkle_root FROM recording r
+ WHERE r.recorded_at >= :since AND r.recorded_at < :until AND NOT EXISTS (SELECT FROM forgotten_recording f WHERE f.recording_id = r.recording_id)
+ ORDER BY r.recorded_at DESC, r.recording_id DESC LIMIT :limit;
 
 -- name: events_to_verify(recording_id, since, until)
 -- The events of these recordings with every column their hash is made of, in their order.
 SELECT recording_id, ordinal, document_id, activity, event_at, observed_at, system, actor, flow, step, state_from, state_to, approval_status, posting_status, document_version, attributes
-  FROM event WHERE recorded_at >= :since AND recorded_at < :until AND recording_id = ANY (:recording_id::uuid[]) AND source = 'finsync'
+  FROM event WHERE recorded_at >= :since AND recorded_at < :until AND recording_id = ANY (:recording_id::uuid[])
  ORDER BY recording_id, ordinal;
 
 -- name: exception_rate(units, before, since, until, document_types, categories, zone)

@@ -7,14 +7,20 @@ import io
 import re
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 
 import pandas as pd
 import pytest
 
 from pages.evidence import Evidence
 from sync_engine.control.roles import Action, Role
+from sync_engine.eventlog.importing import Request, import_log
+from sync_engine.eventlog.known import forget
+from sync_engine.eventlog.opening import Options
+from sync_engine.eventlog.stages import Mapping
 from sync_engine.insight import record
 from sync_engine.insight.reports import audit as ask
+from sync_engine.model.ids import id_maker
 from sync_engine.settings import release
 from tests.conftest import _server
 from tests.pages.asking import asking
@@ -288,6 +294,30 @@ def test_once_a_day_the_whole_record_is_counted_again_and_the_page_says_when(own
     assert "everything since the beginning was counted again" in words_of(app)
     with asking(own_world, "analyst.de-south@demo.test") as reports:
         assert ask.last_check(reports) is None
+
+
+def test_a_log_that_comes_in_and_is_forgotten_leaves_the_record_whole(own_world, tmp_path):
+    """What came in is counted and verified like our own; what was forgotten on purpose is not missed, and is named in a table of its own."""
+    house, path = own_world.house, tmp_path / "theirs.csv"
+    path.write_text("case,activity,timestamp\n" + "".join(f"{n},begun,2024-03-04T08:00:0{n}+00:00\n" for n in range(9)))
+    request = Request(path, "theirs", "", Options(), Mapping(), owner_unit="", case_type="case")
+
+    def whole():
+        found, differences = record.check(house.connection, now=house.clock.now())
+        with asking(own_world, AUDITOR) as reports:
+            span = {"since": found.checked_at - timedelta(days=3000), "until": found.checked_at + timedelta(days=3000)}
+            lately = ask.integrity(reports, **span)
+            assert lately.events_there == found.events_there
+            assert ask.differing_recordings(reports, **span).empty
+            assert ask.verify(reports, **span).wrong == ()
+        assert (found.is_whole, lately.differing, differences) == (True, 0, [])
+        return found.events_there
+
+    before = whole()
+    import_log(house.connection, request, new_id=id_maker(Random(5)))
+    assert whole() == before + 9
+    forget(house.connection, "theirs", by_whom="auditor@demo.test", why="a test")
+    assert whole() == before
 
 
 def test_somebody_who_changes_or_removes_an_event_is_found(own_world):
