@@ -1,10 +1,10 @@
 """How fast event logs come in and go out, and in how much memory; `finsync bench import --json`.
 
-One seeded log of purchases is written as CSV, XES and OCEL 2.0 (JSON, XML, SQLite). Each is imported by a process of its own
-into a cell of its own, so that the memory is the import's alone; the rate counts everything from opening the file to the
+One seeded log of purchases is written as CSV, XES and OCEL 2.0 (JSON, XML, SQLite). Each is imported into a cell of its own by a
+process of its own, so that the memory is the import's alone; the rate counts everything from opening the file to the
 last commit, once by the clock and once by the processor time of the importing process and of its connection in the
-database, which is the same however busy the machine is. A second, ten times smaller file says whether memory grows with
-the file.
+database, which is the same however busy the machine is. A ten times smaller file, imported after it, says whether memory grows
+with the file.
 """
 
 import csv
@@ -55,10 +55,9 @@ def run(database: Database, *, events: int, progress: Progress) -> dict[str, Any
             write(path, events)
             write(smaller, events // 10)
             with cells.cell(database) as cell:
-                small = _in_own_process(cell, smaller)
-            with cells.cell(database) as cell:
                 progress(f"{events} events of {kind}")
-                told = _in_own_process(cell, path)
+                told = _in_own_process(cell, path, LOG)
+                small = _in_own_process(cell, smaller, f"{LOG} of a tenth")
                 figures[f"{kind}_in_per_s"] = round(events / told["seconds"])
                 if told["processor_s"]:
                     figures[f"{kind}_in_per_processor_s"] = round(events / told["processor_s"])
@@ -87,12 +86,13 @@ def _asked_and_out(cell: Database, folder: Path, events: int, progress: Progress
     return figures
 
 
-def _in_own_process(cell: Database, path: Path) -> dict[str, Any]:
+def _in_own_process(cell: Database, path: Path, log: str) -> dict[str, Any]:
     told = {
         "url": cell.owner_url.set(drivername="postgresql").render_as_string(hide_password=False),
         "cell": cell.cell,
         "roles_log_in": cell.roles_log_in,
         "path": str(path),
+        "log": log,
     }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.importing"],
@@ -284,7 +284,7 @@ def main() -> None:
     with borrowed(pool) as connection:
         server = connection.info.backend_pid
         spent_before = _processor_s(server) + time.process_time()
-        import_log(connection, Request(Path(told["path"]), LOG), new_id=id_maker(SystemRandom()), progress=note)
+        import_log(connection, Request(Path(told["path"]), told["log"]), new_id=id_maker(SystemRandom()), progress=note)
         of_server = _processor_s(server)
         processor_s = of_server + time.process_time() - spent_before if of_server else 0.0
     seconds = time.perf_counter() - began
