@@ -5,13 +5,15 @@ Every chart a page draws has a table behind it (`frame.chart`), and no chart has
 things spread stand in `charts_spread`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from pages import drawn
+from pages.drawing import Drawing, Plain
 
 MAX_POINTS = 1500
 OK, WATCH, STUCK, WAITING, UNKNOWN = "#009E73", "#E69F00", "#D55E00", "#0072B2", "#999999"
@@ -47,24 +49,8 @@ def look(*, dark: bool) -> Look:
     return DARK if dark else LIGHT
 
 
-def layout(figure: go.Figure, style: Look, *, height: int, margin_left: int = 8) -> go.Figure:
-    """Give a figure what all of them have: type, colours, quiet axes, no legend."""
-    figure.update_layout(
-        height=height,
-        margin={"l": margin_left, "r": 16, "t": 8, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT, "size": 13, "color": style.text},
-        hoverlabel={
-            "bgcolor": style.surface,
-            "bordercolor": style.grid,
-            "font": {"family": FONT, "size": 13, "color": style.text},
-        },
-        showlegend=False,
-        dragmode=False,
-        bargap=0.35,
-        modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
-    )
+def layout(style: Look, *, height: int) -> Plain:
+    """What all charts have: type, colours, quiet axes, no legend. What a `Drawing` begins with."""
     axis = {
         "gridcolor": style.grid,
         "zerolinecolor": style.grid,
@@ -73,9 +59,24 @@ def layout(figure: go.Figure, style: Look, *, height: int, margin_left: int = 8)
         "automargin": True,
         "fixedrange": True,
     }
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    return figure
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 13, "color": style.text},
+        "hoverlabel": {
+            "bgcolor": style.surface,
+            "bordercolor": style.grid,
+            "font": {"family": FONT, "size": 13, "color": style.text},
+        },
+        "showlegend": False,
+        "dragmode": False,
+        "bargap": 0.35,
+        "modebar": {"remove": ["select2d", "lasso2d", "autoScale2d"]},
+        "xaxis": axis,
+        "yaxis": axis,
+    }
 
 
 @drawn.once
@@ -90,44 +91,61 @@ def bars(
     colour: str | None = None,
     colours: str | None = None,
     height: int | None = None,
+    order: Sequence[str] | None = None,
 ) -> go.Figure:
     """Horizontal bars from zero, largest on top and equals as they come, each labelled at its end. `text` and `hover` name columns of
-    words, `colours` one of colours."""
+    words, `colours` one of colours. Labels that have an `order` of their own stand in it, the first on top."""
     shown = frame.sort_values(value, ascending=False, kind="stable").head(25)[::-1]
-    figure = go.Figure(
-        go.Bar(
-            x=shown[value].astype(float),
-            y=shown[label],
-            orientation="h",
-            text=shown[text],
-            textposition="outside",
-            cliponaxis=False,
-            marker={"color": list(shown[colours]) if colours else colour or style.accent},
-            customdata=shown[hover],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
+    drawing = Drawing(layout(style, height=height or 44 + 34 * max(len(shown), 1)))
+    drawing.trace(
+        "bar",
+        x=shown[value].astype(float),
+        y=shown[label],
+        orientation="h",
+        text=shown[text],
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": list(shown[colours]) if colours else colour or style.accent},
+        customdata=shown[hover],
+        hovertemplate="%{customdata}<extra></extra>",
     )
-    layout(figure, style, height=height or 44 + 34 * max(len(shown), 1))
     longest = max((len(str(words)) for words in shown[text]), default=0)
-    figure.update_xaxes(
+    drawing.x(
         showgrid=False,
         showticklabels=False,
         rangemode="tozero",
         # The words at the end of the longest bar have to find room beside it, in a chart of half a page too.
         range=[0, float(shown[value].astype(float).max() or 1) * max(1.8, 1.3 + 0.05 * longest)],
     )
-    figure.update_yaxes(showgrid=False, tickfont={"color": style.text, "size": 13})
-    return figure
+    drawing.y(showgrid=False, tickfont={"color": style.text, "size": 13})
+    if order is not None:
+        drawing.y(categoryorder="array", categoryarray=list(order)[::-1])
+    return drawing.figure()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart, named at its end."""
+    """One line of a chart, named at its end.
+
+    Args:
+        column: Of its values.
+        name: Its name.
+        colour: Its colour.
+        dashed: Whether it is.
+        hover: A column of words, one for each mark of it; None: it has no marks.
+    """
 
     column: str
     name: str
     colour: str
     dashed: bool = False
+    hover: str | None = None
+
+
+def weeks(days: Iterable[Any], *, narrow: bool) -> Plain:
+    """The axis of a chart by weeks: each is named by its first day, on a phone four of them at most."""
+    named = list(days)
+    return {"tickvals": named[:: 1 + len(named) // 4 if narrow else 1], "tickformat": "%d %b", "tickangle": 0}
 
 
 @drawn.once
@@ -140,42 +158,82 @@ def lines(
     unit: str = "",
     objective: tuple[float, str] | None = None,
     height: int = 260,
+    across: Mapping[str, Any] | None = None,
+    up: Mapping[str, Any] | None = None,
+    versions: Iterable[tuple[object, str]] = (),
+    named_below: bool = False,
 ) -> go.Figure:
-    """Lines over time from zero, each named where it ends; an objective as a labelled line."""
-    figure = go.Figure()
+    """Lines over time from zero, each named where it ends; an objective as a labelled line.
+
+    Args:
+        frame: A row per moment.
+        x: The column with it.
+        series: The lines.
+        style: Light or dark.
+        unit: Of the values, with the space before it.
+        objective: How high it lies, and its name.
+        height: In pixels.
+        across: What the axis of time has beside, as plotly calls it.
+        up: What the axis of values has beside.
+        versions: When the configuration changed, and what of it: what a curve may break at, a thin line each.
+        named_below: Names stand in a legend: beside the lines they would take half of a phone's width.
+    """
+    drawing = Drawing(layout(style, height=height))
     shown = frame.tail(MAX_POINTS // max(len(series), 1))
     apart = _apart({line.name: shown[line.column].astype(float) for line in series}, height)
     for line in series:
         values = shown[line.column].astype(float)
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=shown[x],
             y=values,
-            mode="lines",
             line={"color": line.colour, "width": 2.2, "dash": "dot" if line.dashed else "solid"},
-            hovertemplate=f"%{{x|%a %d %b}}: %{{y:,.4~g}}{unit} {line.name}<extra></extra>",
-        )
+            **_marked(shown, line) if line.hover else {"mode": "lines", "hovertemplate": f"%{{x|%a %d %b}}: %{{y:,.4~g}}{unit} {line.name}<extra></extra>"},
+        )  # fmt: skip
         ends = values.last_valid_index()
-        if ends is not None:
-            figure.add_annotation(
+        if ends is not None and not named_below:
+            drawing.note(
+                line.name,
                 x=shown.loc[ends, x],
                 y=values.loc[ends],
-                text=line.name,
-                showarrow=False,
                 xanchor="left",
                 xshift=6,
                 yshift=apart[line.name],
                 font={"color": style.text, "size": 12},
             )
+    quiet = {"color": style.quiet, "size": 12}
     if objective is not None:
-        figure.add_hline(
-            y=objective[0],
-            line={"color": style.quiet, "dash": "dash", "width": 1},
-            annotation={"text": objective[1], "font": {"color": style.quiet, "size": 12}},
+        drawing.across(objective[0], {"color": style.quiet, "dash": "dash", "width": 1}, objective[1], quiet)
+    for at, what in versions:
+        drawing.upright(at, {"color": WAITING, "width": 1, "dash": "dot"})
+        drawing.note(
+            what,
+            x=at,
+            y=1,
+            yref="paper",
+            xanchor="left",
+            xshift=3,
+            yanchor="top",
+            font={"color": style.quiet, "size": 11},
         )
-    layout(figure, style, height=height)
-    figure.update_layout(margin={"l": 8, "r": 130, "t": 8, "b": 8})
-    figure.update_yaxes(rangemode="tozero", ticksuffix=unit)
-    return figure
+    drawing.lay(margin={"r": 12 if named_below else 130})
+    if named_below:
+        drawing.lay(showlegend=True, legend={"orientation": "h", "y": -0.2, "x": 0, "font": quiet})
+    drawing.y(rangemode="tozero", ticksuffix=unit, **up or {})
+    drawing.x(**across or {})
+    return drawing.figure()
+
+
+def _marked(shown: pd.DataFrame, line: Line) -> Plain:
+    """What a line has that says something at each of its marks; over what is missing it goes on."""
+    return {
+        "name": line.name,
+        "mode": "lines+markers",
+        "marker": {"size": 8},
+        "connectgaps": True,
+        "customdata": shown[line.hover],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
 
 
 NAME_PX, AXIS_PX = 15, 45
@@ -219,13 +277,25 @@ def lanes(
     spans: pd.DataFrame | None = None,
 ) -> go.Figure:
     """A swim lane per system: marks at moments by kind, and (in `spans`: lane, start, end, hover) bars for what took long."""
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=110 + 46 * len(order)))
     shown = frame.tail(MAX_POINTS)
+    for span in spans.itertuples(index=False) if spans is not None else ():
+        drawing.trace(
+            "scatter",
+            x=[span.start, span.end],
+            y=[span.lane, span.lane],
+            mode="lines",
+            line={"color": style.grid, "width": 9},
+            hoverinfo="text",
+            text=span.hover,
+            showlegend=False,
+        )
     for name, mark in marks.items():
         part = shown[shown[kind] == name]
         if part.empty:
             continue
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=part[at],
             y=part[lane],
             mode="markers",
@@ -239,29 +309,14 @@ def lanes(
             customdata=part[hover],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    if spans is not None:
-        for span in spans.itertuples(index=False):
-            figure.add_scatter(
-                x=[span.start, span.end],
-                y=[span.lane, span.lane],
-                mode="lines",
-                line={"color": style.grid, "width": 9},
-                hoverinfo="text",
-                text=span.hover,
-                showlegend=False,
-            )
-        figure.data = (*figure.data[-len(spans) :], *figure.data[: -len(spans)]) if len(spans) else figure.data
-    layout(figure, style, height=110 + 46 * len(order))
-    figure.update_layout(
+    drawing.lay(
         showlegend=True,
         legend={"orientation": "h", "y": -0.22, "x": 0, "font": {"color": style.quiet, "size": 12}},
         dragmode="zoom",
     )
-    figure.update_xaxes(fixedrange=False)
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=list(reversed(order)), tickfont={"color": style.text, "size": 13}
-    )
-    return figure
+    drawing.x(fixedrange=False)
+    drawing.y(categoryorder="array", categoryarray=list(reversed(order)), tickfont={"color": style.text, "size": 13})
+    return drawing.figure()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +333,11 @@ def columns(
     frame: pd.DataFrame, *, x: str, parts: Sequence[Part], hover: str, style: Look, height: int = 260
 ) -> go.Figure:
     """Stacked columns over days from zero; the first part stands at the bottom. `hover` names a column of words."""
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     shown = frame.tail(MAX_POINTS // max(len(parts), 1))
     for part in parts:
-        figure.add_bar(
+        drawing.trace(
+            "bar",
             x=shown[x],
             y=shown[part.column].astype(float),
             name=part.name,
@@ -289,8 +345,7 @@ def columns(
             customdata=shown[hover],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    layout(figure, style, height=height)
-    figure.update_layout(
+    drawing.lay(
         barmode="stack",
         bargap=0.2,
         showlegend=True,
@@ -302,6 +357,6 @@ def columns(
             "font": {"color": style.quiet, "size": 12},
         },
     )
-    figure.update_xaxes(showgrid=False, tickformat="%d %b")
-    figure.update_yaxes(rangemode="tozero")
-    return figure
+    drawing.x(showgrid=False, tickformat="%d %b")
+    drawing.y(rangemode="tozero")
+    return drawing.figure()

@@ -10,6 +10,7 @@ from plotly.colors import sample_colorscale
 
 from pages import drawn
 from pages.charts import LIGHT, WAITING, Look, layout
+from pages.drawing import Drawing
 
 CELL = 0.97
 """Of a column's width, what a cell of it takes."""
@@ -32,31 +33,30 @@ def waterfall(frame: pd.DataFrame, *, label: str, value: str, base: str, colour:
         lying: The steps stand below each other, the first on top: a phone has room for their names so.
     """
     names, amounts = frame[label], frame[value].astype(float)
-    figure = go.Figure(
-        go.Bar(
-            x=amounts if lying else names,
-            y=names if lying else amounts,
-            orientation="h" if lying else "v",
-            base=frame[base].astype(float),
-            text=frame[text],
-            textposition="outside",
-            cliponaxis=False,
-            marker={"color": list(frame[colour])},
-            customdata=frame[hover],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace(
+        "bar",
+        x=amounts if lying else names,
+        y=names if lying else amounts,
+        orientation="h" if lying else "v",
+        base=frame[base].astype(float),
+        text=frame[text],
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": list(frame[colour])},
+        customdata=frame[hover],
+        hovertemplate="%{customdata}<extra></extra>",
     )
-    layout(figure, style, height=height)
     named = {"showgrid": False, "tickfont": {"color": style.text, "size": 12}, "tickangle": 0}
     if lying:
         reach = float((frame[base].astype(float) + amounts).max() or 1)
-        figure.update_yaxes(**named, autorange="reversed")
-        figure.update_xaxes(range=[0, reach * 1.45], showticklabels=False, showgrid=False)
-        return figure
-    figure.update_layout(margin={"t": 26})
-    figure.update_xaxes(**named)
-    figure.update_yaxes(rangemode="tozero", tickformat="~s")
-    return figure
+        drawing.y(**named, autorange="reversed")
+        drawing.x(range=[0, reach * 1.45], showticklabels=False, showgrid=False)
+        return drawing.figure()
+    drawing.lay(margin={"t": 26})
+    drawing.x(**named)
+    drawing.y(rangemode="tozero", tickformat="~s")
+    return drawing.figure()
 
 
 @drawn.once
@@ -81,29 +81,28 @@ def grid(
     quiet = "#cfe9df" if style is LIGHT else "#1f4a3d"
     middle, strong = ("#f3c9ad", "#e8935a") if style is LIGHT else ("#5a3218", "#8f4515")
     shares = [float(share) for share in frame[value]]
-    figure = go.Figure(
-        go.Bar(
-            y=frame[row],
-            x=[CELL] * len(frame),
-            base=[columns.index(name) + (1 - CELL) / 2 for name in frame[column]],
-            width=0.93,
-            orientation="h",
-            marker={
-                "color": sample_colorscale([[0, quiet], [0.5, middle], [1, strong]], shares) if shares else [],
-                "line": {"width": 0},
-            },
-            text=frame[text],
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            constraintext="none",
-            insidetextfont={"color": style.text, "size": 12},
-            customdata=frame[hover],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace(
+        "bar",
+        y=frame[row],
+        x=[CELL] * len(frame),
+        base=[columns.index(name) + (1 - CELL) / 2 for name in frame[column]],
+        width=0.93,
+        orientation="h",
+        marker={
+            "color": sample_colorscale([[0, quiet], [0.5, middle], [1, strong]], shares) if shares else [],
+            "line": {"width": 0},
+        },
+        text=frame[text],
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        constraintext="none",
+        insidetextfont={"color": style.text, "size": 12},
+        customdata=frame[hover],
+        hovertemplate="%{customdata}<extra></extra>",
     )
-    layout(figure, style, height=height)
-    figure.update_xaxes(
+    drawing.x(
         showgrid=False,
         range=[0, len(columns)],
         tickvals=[place + 0.5 for place in range(len(columns))],
@@ -112,24 +111,25 @@ def grid(
         tickfont={"color": style.text, "size": 12},
         side="top",
     )
-    figure.update_yaxes(
+    drawing.y(
         showgrid=False,
         categoryorder="array",
         categoryarray=list(rows),
         autorange="reversed",
         tickfont={"color": style.text, "size": 13},
     )
-    return figure
+    return drawing.figure()
 
 
 @drawn.once
 def reliability(frame: pd.DataFrame, *, said: str, happened: str, low: str, high: str, n: str, few: int, hover: str, style: Look, height: int = 320) -> go.Figure:  # fmt: skip
     """What was foretold (across) against the share that happened (up), with its interval; on the line both are the same. Marks of fewer than
     `few` are hollow."""
-    figure = go.Figure()
-    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", line={"color": style.quiet, "width": 1, "dash": "dash"}, hoverinfo="skip")  # fmt: skip
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace("scatter", x=[0, 100], y=[0, 100], mode="lines", line={"color": style.quiet, "width": 1, "dash": "dash"}, hoverinfo="skip")  # fmt: skip
     up = frame[happened].astype(float) * 100
-    figure.add_scatter(
+    drawing.trace(
+        "scatter",
         x=frame[said].astype(float) * 100,
         y=up,
         mode="markers",
@@ -138,8 +138,7 @@ def reliability(frame: pd.DataFrame, *, said: str, happened: str, low: str, high
         customdata=frame[hover],
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
-    figure.add_annotation(x=97, y=100, text="as foretold", showarrow=False, xanchor="right", yanchor="bottom", font={"color": style.quiet, "size": 12})  # fmt: skip
-    layout(figure, style, height=height)
-    figure.update_xaxes(range=[-3, 103], ticksuffix=" %", title={"text": "P(on time) as foretold", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
-    figure.update_yaxes(range=[-3, 106], ticksuffix=" %", title={"text": "paid in time", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
-    return figure
+    drawing.note("as foretold", x=97, y=100, xanchor="right", yanchor="bottom", font={"color": style.quiet, "size": 12})
+    drawing.x(range=[-3, 103], ticksuffix=" %", title={"text": "P(on time) as foretold", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+    drawing.y(range=[-3, 106], ticksuffix=" %", title={"text": "paid in time", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+    return drawing.figure()

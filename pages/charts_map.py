@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pages.charts import OK, STUCK, UNKNOWN, WAITING, WATCH, Look, layout
+from pages.drawing import Drawing
 
 MOST_NODES = 40
 """More than that nobody reads."""
@@ -135,24 +136,25 @@ class Words:
 def process_map(drawn: Drawn, joins: pd.DataFrame, *, types: Sequence[str], metric: str, words: Words, style: Look, narrow: bool) -> go.Figure:  # fmt: skip
     """The map. Every mark carries (document type, step from or None, activity) as its custom data."""
     spots = places(drawn.nodes, types, narrow=narrow)
-    figure = go.Figure()
+    drawing = _paper(spots, style, narrow=narrow)
     most = max(float(drawn.edges[metric].astype(float).max()) if len(drawn.edges) else 0.0, 1e-9)
     for row in _strongest(joins).to_dict("records"):
         ends = spots.get((row["from_type"], row["from_activity"])), spots.get((row["document_type"], row["activity"]))
         if ends[0] and ends[1] and not narrow:
-            _join(figure, ends[0], ends[1], f"{row['n']:,} {words.kind(row['document_type'])}: began after “{words.activity(row['from_activity'])}” of their {words.kind(row['from_type'])}", style)  # fmt: skip
+            _join(drawing, ends[0], ends[1], f"{row['n']:,} {words.kind(row['document_type'])}: began after “{words.activity(row['from_activity'])}” of their {words.kind(row['from_type'])}", style)  # fmt: skip
     for row in drawn.edges.to_dict("records"):
         kind = row["document_type"]
         colour = colour_of(kind, types.index(kind))
         value = row[metric]
         width = 1 + 5 * log1p(0.0 if pd.isna(value) else float(value)) / log1p(most)
         ends = spots[kind, row["from_activity"]], spots[kind, row["activity"]]
-        _edge(figure, _curve(*ends, _row_of(kind, ends, spots), narrow=narrow), row, width, colour, words, style, narrow=narrow)  # fmt: skip
+        _edge(drawing, _curve(*ends, _row_of(kind, ends, spots), narrow=narrow), row, width, colour, words, style, narrow=narrow)  # fmt: skip
     for kind in types:
         lane = drawn.nodes[drawn.nodes["document_type"] == kind]
         if len(lane):
-            _lane(figure, lane, spots, colour_of(kind, types.index(kind)), words, style, narrow=narrow)
-    return _frame(figure, spots, types, words, style, narrow=narrow)
+            _lane(drawing, lane, spots, colour_of(kind, types.index(kind)), words, style, narrow=narrow)
+    _name_lanes(drawing, spots, types, words, style, narrow=narrow)
+    return drawing.figure()
 
 
 def _strongest(joins: pd.DataFrame) -> pd.DataFrame:
@@ -161,17 +163,11 @@ def _strongest(joins: pd.DataFrame) -> pd.DataFrame:
     return joins[(joins["n"] == pair.transform("max")) | (joins["n"] >= pair.transform("sum") / 5)]
 
 
-def _frame(figure: go.Figure, spots: Places, types: Sequence[str], words: Words, style: Look, *, narrow: bool) -> go.Figure:  # fmt: skip
+def _paper(spots: Places, style: Look, *, narrow: bool) -> Drawing:
+    """What the map is drawn on, with nothing but room."""
     heights = [y for _, y in spots.values()] or [0.0]
     low, high = min(heights), max(heights)
-    layout(figure, style, height=int((high - low) * (52 if narrow else 92) + 190))
-    for kind in types:
-        tops = [y for (of, _), (_, y) in spots.items() if of == kind]
-        if tops:
-            figure.add_annotation(
-                x=-0.9 if narrow else -0.15, y=max(tops) + (0.6 if narrow else 0.78), text=f"<b>{words.kind(kind)}</b>", showarrow=False, xanchor="left",
-                font={"size": 13, "color": style.text},
-            )  # fmt: skip
+    drawing = Drawing(layout(style, height=int((high - low) * (52 if narrow else 92) + 190)))
     bare: dict[str, Any] = {
         "showgrid": False,
         "showline": False,
@@ -179,19 +175,32 @@ def _frame(figure: go.Figure, spots: Places, types: Sequence[str], words: Words,
         "showticklabels": False,
         "automargin": False,
     }
-    figure.update_xaxes(**bare, range=[-1.0, 3.4] if narrow else [-0.2, ROW + 0.2])
-    figure.update_yaxes(**bare, range=[low - 0.85, high + 1.05])
-    figure.update_layout(clickmode="event+select", hovermode="closest")
-    return figure
+    drawing.x(**bare, range=[-1.0, 3.4] if narrow else [-0.2, ROW + 0.2])
+    drawing.y(**bare, range=[low - 0.85, high + 1.05])
+    drawing.lay(clickmode="event+select", hovermode="closest")
+    return drawing
 
 
-def _lane(figure: go.Figure, lane: pd.DataFrame, spots: Places, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
+def _name_lanes(drawing: Drawing, spots: Places, types: Sequence[str], words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
+    for kind in types:
+        tops = [y for (of, _), (_, y) in spots.items() if of == kind]
+        if tops:
+            drawing.note(
+                f"<b>{words.kind(kind)}</b>",
+                x=-0.9 if narrow else -0.15,
+                y=max(tops) + (0.6 if narrow else 0.78),
+                xanchor="left",
+                font={"size": 13, "color": style.text},
+            )
+
+
+def _lane(drawing: Drawing, lane: pd.DataFrame, spots: Places, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
     rows = lane.to_dict("records")
     at = [spots[row["document_type"], row["activity"]] for row in rows]
     top = max(y for _, y in at)
     gap = " · " if narrow else "<br>"
-    figure.add_scatter(
-        x=[x for x, _ in at], y=[y for _, y in at], mode="markers+text",
+    drawing.trace(
+        "scatter", x=[x for x, _ in at], y=[y for _, y in at], mode="markers+text",
         marker={"size": 17, "color": colour, "line": {"color": style.surface, "width": 2}, "opacity": 1},
         selected={"marker": {"size": 23}}, unselected={"marker": {"opacity": 1}},
         text=["<br>".join(wrap(words.activity(row["activity"]), 26 if narrow else 13)) + f"{gap}<b>{words.metric(row)}</b>" for row in rows],
@@ -200,27 +209,27 @@ def _lane(figure: go.Figure, lane: pd.DataFrame, spots: Places, colour: str, wor
     )  # fmt: skip
 
 
-def _edge(figure: go.Figure, way: Way, row: dict[str, Any], width: float, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
+def _edge(drawing: Drawing, way: Way, row: dict[str, Any], width: float, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
     xs, ys = way
     middle = len(xs) // 2
     sizes = [0.0] * len(xs)
     sizes[middle] = 9 + width
     named = [row["document_type"], row["from_activity"], row["activity"], words.asked(row)]
-    figure.add_scatter(
-        x=xs, y=ys, mode="lines+markers", line={"color": colour, "width": width}, opacity=0.75,
+    drawing.trace(
+        "scatter", x=xs, y=ys, mode="lines+markers", line={"color": colour, "width": width}, opacity=0.75,
         marker={"symbol": "arrow", "angleref": "previous", "size": sizes, "color": colour, "opacity": 1, "line": {"width": 0}},
         unselected={"marker": {"opacity": 1}}, customdata=[named] * len(xs), hovertemplate="%{customdata[3]}<extra></extra>",
     )  # fmt: skip
-    figure.add_annotation(
-        x=xs[middle], y=ys[middle], text=words.metric(row), showarrow=False, font={"size": 10, "color": style.quiet},
+    drawing.note(
+        words.metric(row), x=xs[middle], y=ys[middle], font={"size": 10, "color": style.quiet},
         yshift=0 if narrow else -9, xshift=-16 if narrow else 0, bgcolor=style.surface, borderpad=0, opacity=0.9,
     )  # fmt: skip
 
 
-def _join(figure: go.Figure, start: Spot, end: Spot, said: str, style: Look) -> None:
+def _join(drawing: Drawing, start: Spot, end: Spot, said: str, style: Look) -> None:
     xs, ys = _bend(start, end, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.2))
-    figure.add_scatter(
-        x=xs, y=ys, mode="lines", line={"color": style.quiet, "width": 1.2, "dash": "dot"}, opacity=0.7, hovertemplate=f"{said}<extra></extra>",
+    drawing.trace(
+        "scatter", x=xs, y=ys, mode="lines", line={"color": style.quiet, "width": 1.2, "dash": "dot"}, opacity=0.7, hovertemplate=f"{said}<extra></extra>",
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from pages import drawn
 from pages.charts import MAX_POINTS, OK, STUCK, Look, layout
+from pages.drawing import Drawing
 
 
 @drawn.once
@@ -35,30 +36,29 @@ def blocks(
     """
     shown = frame.sort_values(value, ascending=False).head(MAX_POINTS)
     sums = shown.groupby(outer, sort=False)[value].sum()
-    figure = go.Figure(
-        go.Treemap(
-            ids=[*sums.index, *(f"{a} | {b}" for a, b in zip(shown[outer], shown[inner], strict=True))],
-            labels=[*sums.index, *shown[inner]],
-            parents=["" for _ in sums] + list(shown[outer]),
-            values=[*sums.astype(float), *shown[value].astype(float)],
-            text=["" for _ in sums] + list(shown[text]),
-            customdata=["" for _ in sums] + list(shown[hover]),
-            branchvalues="total",
-            textinfo="label+text",
-            hovertemplate="%{customdata}<extra></extra>",
-            marker={
-                "colors": [style.grid for _ in sums] + [colour] * len(shown),
-                "line": {"color": style.surface, "width": 1},
-                "pad": {"t": 24, "l": 2, "r": 2, "b": 2},
-            },
-            textfont={"size": 13, "color": [style.text] * len(sums) + ["#ffffff"] * len(shown)},
-            pathbar={"visible": False},
-            tiling={"packing": "squarify", "pad": 1},
-        )
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace(
+        "treemap",
+        ids=[*sums.index, *(f"{a} | {b}" for a, b in zip(shown[outer], shown[inner], strict=True))],
+        labels=[*sums.index, *shown[inner]],
+        parents=["" for _ in sums] + list(shown[outer]),
+        values=[*sums.astype(float), *shown[value].astype(float)],
+        text=["" for _ in sums] + list(shown[text]),
+        customdata=["" for _ in sums] + list(shown[hover]),
+        branchvalues="total",
+        textinfo="label+text",
+        hovertemplate="%{customdata}<extra></extra>",
+        marker={
+            "colors": [style.grid for _ in sums] + [colour] * len(shown),
+            "line": {"color": style.surface, "width": 1},
+            "pad": {"t": 24, "l": 2, "r": 2, "b": 2},
+        },
+        textfont={"size": 13, "color": [style.text] * len(sums) + ["#ffffff"] * len(shown)},
+        pathbar={"visible": False},
+        tiling={"packing": "squarify", "pad": 1},
     )
-    layout(figure, style, height=height)
-    figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, uniformtext={"minsize": 11, "mode": "hide"})
-    return figure
+    drawing.lay(margin={"l": 0, "r": 0, "t": 0, "b": 0}, uniformtext={"minsize": 11, "mode": "hide"})
+    return drawing.figure()
 
 
 @drawn.once
@@ -87,10 +87,11 @@ def inflow(
         style: Light or dark.
         height: In pixels.
     """
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     shown = frame.tail(MAX_POINTS)
     for column, name, colour, sign in ((up, names[0], STUCK, 1), (down, names[1], OK, -1)):
-        figure.add_bar(
+        drawing.trace(
+            "bar",
             x=shown[x],
             y=sign * shown[column].astype(float),
             name=name,
@@ -98,7 +99,8 @@ def inflow(
             customdata=shown[hover],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    figure.add_scatter(
+    drawing.trace(
+        "scatter",
         x=shown[x],
         y=shown[stands].astype(float),
         mode="lines",
@@ -106,14 +108,13 @@ def inflow(
         line={"color": style.text, "width": 2.2},
         hoverinfo="skip",
     )
-    layout(figure, style, height=height)
-    figure.update_layout(
+    drawing.lay(
         barmode="relative",
         bargap=0.25,
         hovermode="closest",
         showlegend=True,
         legend={"orientation": "h", "y": -0.16, "x": 0, "font": {"color": style.quiet, "size": 12}},
     )
-    figure.update_xaxes(showgrid=False, tickformat="%d %b")
-    figure.update_yaxes(zeroline=True, zerolinecolor=style.quiet, tickformat=",d")
-    return figure
+    drawing.x(showgrid=False, tickformat="%d %b")
+    drawing.y(zeroline=True, zerolinecolor=style.quiet, tickformat=",d")
+    return drawing.figure()

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from pages import drawn
 from pages.charts import LEVEL, LIGHT, MAX_POINTS, OK, STUCK, Look, layout
+from pages.drawing import Drawing, Plain
 
 
 @drawn.once
@@ -24,38 +25,39 @@ def matrix(
     order: Sequence[str],
     style: Look,
     height: int | None = None,
+    across: Mapping[str, Any] | None = None,
 ) -> go.Figure:
-    """A cell per row and stretch of time, the stronger the larger `share` (0 to 1). No cell: nothing happened then."""
+    """A cell per row and stretch of time, the stronger the larger `share` (0 to 1). No cell: nothing happened then. `across` is what the
+    axis of time has beside, as plotly calls it."""
     shown = frame.tail(MAX_POINTS)
     # pivot, not pivot_table: two cells in one place are a mistake, not something to average.
     values = shown.pivot(index=row, columns=at, values=share).reindex(order)  # noqa: PD010
     words = shown.pivot(index=row, columns=at, values=hover).reindex(order)  # noqa: PD010
     quiet = "#cfe9df" if style is LIGHT else "#1f4a3d"
-    figure = go.Figure(
-        go.Heatmap(
-            x=list(values.columns),
-            y=list(values.index),
-            z=values.astype(float).to_numpy(),
-            customdata=words.to_numpy(),
-            hovertemplate="%{customdata}<extra></extra>",
-            hoverongaps=False,
-            xgap=1,
-            ygap=6,
-            zmin=0,
-            zmax=1,
-            colorscale=[
-                [0, quiet],
-                [0.0001, "#f3c9ad" if style is LIGHT else "#5a3218"],
-                [0.25, "#e8935a"],
-                [1, STUCK],
-            ],
-            showscale=False,
-        )
+    drawing = Drawing(layout(style, height=height or 76 + 42 * len(order)))
+    drawing.trace(
+        "heatmap",
+        x=list(values.columns),
+        y=list(values.index),
+        z=values.astype(float).to_numpy(),
+        customdata=words.to_numpy(),
+        hovertemplate="%{customdata}<extra></extra>",
+        hoverongaps=False,
+        xgap=1,
+        ygap=6,
+        zmin=0,
+        zmax=1,
+        colorscale=[
+            [0, quiet],
+            [0.0001, "#f3c9ad" if style is LIGHT else "#5a3218"],
+            [0.25, "#e8935a"],
+            [1, STUCK],
+        ],
+        showscale=False,
     )
-    layout(figure, style, height=height or 76 + 42 * len(order))
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
-    return figure
+    drawing.x(showgrid=False, **across or {})
+    drawing.y(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
+    return drawing.figure()
 
 
 @drawn.once
@@ -88,19 +90,19 @@ def ageing(
         unit: Of the ages, for the axis.
         height: In pixels.
     """
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     shown = frame.head(MAX_POINTS)
     order = list(dict.fromkeys(shown[stage]))
     place = {name: position for position, name in enumerate(order)}
     lowest, highest = (float(shown[y].min()), float(shown[y].max())) if len(shown) else (1.0, 1.0)
     floor, ceiling = min(lowest, 1.0) / 1.6, max(highest, float(bands["p95"].max()) if len(bands) else 0.0) * 1.8
-    for shape in _peer_bands(bands, place, floor, style):
-        figure.add_shape(**shape)
+    drawing.shapes += _peer_bands(bands, place, floor, style)
     for name in reversed(LEVEL):
         part = shown[shown[level] == name]
         if part.empty and name not in {"moving", "watch", "stuck"}:
             continue
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=[place[value] + 0.36 * float(offset) for value, offset in zip(part[stage], part[at], strict=True)],
             y=part[y].astype(float),
             mode="markers",
@@ -115,8 +117,7 @@ def ageing(
             hovertemplate="%{customdata}<extra></extra>",
             visible=True if len(part) else "legendonly",
         )
-    layout(figure, style, height=height)
-    figure.update_layout(
+    drawing.lay(
         showlegend=True,
         legend={
             "orientation": "h",
@@ -128,11 +129,11 @@ def ageing(
         },
         margin={"l": 8, "r": 16, "t": 30, "b": 8},
     )
-    _stage_axes(figure, order, floor, ceiling, unit, style)
-    return figure
+    _stage_axes(drawing, order, floor, ceiling, unit, style)
+    return drawing.figure()
 
 
-def _peer_bands(bands: pd.DataFrame, place: Mapping[str, int], floor: float, style: Look) -> Iterator[dict[str, Any]]:
+def _peer_bands(bands: pd.DataFrame, place: Mapping[str, int], floor: float, style: Look) -> Iterator[Plain]:
     """The shapes behind the marks of each stage: what half, 70 %, 85 % and 95 % of the peers took there."""
     for band in bands.itertuples(index=False):
         if band.stage not in place:
@@ -152,7 +153,7 @@ def _peer_bands(bands: pd.DataFrame, place: Mapping[str, int], floor: float, sty
                     "y1": high,
                     "fillcolor": OK,
                     "opacity": strength,
-                    "line_width": 0,
+                    "line": {"width": 0},
                     "layer": "below",
                 }
         if band.p95 > floor:
@@ -160,8 +161,8 @@ def _peer_bands(bands: pd.DataFrame, place: Mapping[str, int], floor: float, sty
             yield {"type": "line", **across, "y0": band.p95, "y1": band.p95, "line": dashes}
 
 
-def _stage_axes(figure: go.Figure, order: Sequence[str], floor: float, ceiling: float, unit: str, style: Look) -> None:
-    figure.update_xaxes(
+def _stage_axes(drawing: Drawing, order: Sequence[str], floor: float, ceiling: float, unit: str, style: Look) -> None:
+    drawing.x(
         tickmode="array",
         tickvals=list(range(len(order))),
         ticktext=[name.replace(": ", ":<br>").replace(" ", "<br>") for name in order],
@@ -170,7 +171,7 @@ def _stage_axes(figure: go.Figure, order: Sequence[str], floor: float, ceiling: 
         range=[-0.55, len(order) - 0.45],
         tickfont={"color": style.text, "size": 12},
     )
-    figure.update_yaxes(
+    drawing.y(
         type="log",
         range=[log10(floor), log10(ceiling)],
         title={"text": f"{unit} in the stage, log scale", "font": {"color": style.quiet, "size": 12}},
@@ -209,10 +210,11 @@ def funnel(
         narrow: On a phone.
         height: In pixels.
     """
-    figure = go.Figure()
-    _chance(figure, limits, common, style)
+    drawing = Drawing(layout(style, height=height))
+    _chance(drawing, limits, common, style)
     top = max(float(frame[share].max()), float(limits["high_95"].iloc[len(limits) // 4])) * 125
-    figure.add_scatter(
+    drawing.trace(
+        "scatter",
         x=frame[n],
         y=frame[share].astype(float) * 100,
         mode="markers+text",
@@ -232,18 +234,17 @@ def funnel(
         hovertemplate="%{customdata}<extra></extra>",
         cliponaxis=False,
     )
-    layout(figure, style, height=height)
-    figure.update_layout(margin={"l": 8, "r": 70, "t": 12, "b": 8})
-    figure.update_xaxes(
+    drawing.lay(margin={"l": 8, "r": 70, "t": 12, "b": 8})
+    drawing.x(
         title={"text": "documents that entered", "font": {"color": style.quiet, "size": 12}},
         range=[0, float(limits["n"].iloc[-1])],
     )
-    figure.update_yaxes(
+    drawing.y(
         ticksuffix=" %",
         rangemode="tozero",
         range=[0, top],
     )
-    return figure
+    return drawing.figure()
 
 
 WIDTH_PX, PHONE_PX, NAME_PX, LETTER_PX, MARK_PX = 800, 240, 15, 7.5, 8
@@ -281,36 +282,35 @@ def _overlap(one: _Box, other: _Box) -> bool:
     return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
 
 
-def _chance(figure: go.Figure, limits: pd.DataFrame, common: float, style: Look) -> None:
+def _chance(drawing: Drawing, limits: pd.DataFrame, common: float, style: Look) -> None:
     """The lines between which chance alone keeps a unit, and the share of all of them in the middle."""
     for low, high, dash, name, shift in (
         ("low_95", "high_95", "dash", "95 %", -8),
         ("low_99", "high_99", "dot", "99 %", 8),
     ):
         for column in (low, high):
-            figure.add_scatter(
+            drawing.trace(
+                "scatter",
                 x=limits["n"],
                 y=limits[column] * 100,
                 mode="lines",
                 line={"color": style.quiet, "width": 1, "dash": dash},
                 hoverinfo="skip",
             )
-        figure.add_annotation(
+        drawing.note(
+            name,
             x=limits["n"].iloc[-1],
             y=limits[high].iloc[-1] * 100,
-            text=name,
-            showarrow=False,
             xanchor="left",
             xshift=4,
             yshift=shift,
             font={"color": style.quiet, "size": 12},
         )
-    figure.add_hline(y=common * 100, line={"color": style.quiet, "width": 1})
-    figure.add_annotation(
+    drawing.across(common * 100, {"color": style.quiet, "width": 1})
+    drawing.note(
+        f"all {common:.1%}".replace("%", " %"),
         x=limits["n"].iloc[-1],
         y=common * 100,
-        text=f"all {common:.1%}".replace("%", " %"),
-        showarrow=False,
         xanchor="left",
         xshift=4,
         font={"color": style.quiet, "size": 12},

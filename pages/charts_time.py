@@ -11,7 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pages import drawn
-from pages.charts import MAX_POINTS, OK, STUCK, UNKNOWN, WAITING, WATCH, Look, Part, layout
+from pages.charts import MAX_POINTS, OK, STUCK, UNKNOWN, WATCH, Look, Part, layout
+from pages.drawing import Drawing
 
 SPLIT = (
     Part("touch_s", "a call is running", OK),
@@ -42,13 +43,14 @@ def single(
     values = shown[y].astype(float)
     above = values[values > 0]
     floor = max(float(above.min()) if len(above) else 1.0, 1e-4) / 1.4
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     for went_back, name, colour, symbol in (
         (False, "straight through", style.accent, "circle"),
         (True, "went back once or more", WATCH, "circle-open"),
     ):
         part = shown[shown[again].astype(bool) == went_back]
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=part[x],
             y=part[y].astype(float).clip(lower=floor),
             mode="markers",
@@ -62,37 +64,30 @@ def single(
         )
     for value, name in lines:
         if value > 0:
-            _across(figure, value, name, style)
-    layout(figure, style, height=height)
+            _across(drawing, value, name, style)
     highest = max([float(values.max()) if len(values) else 1.0, *(value for value, _ in lines)])
-    figure.update_yaxes(
+    drawing.y(
         type="log",
         range=[log10(floor), log10(max(highest, floor * 10) * 1.3)],
         title={"text": f"{unit}, log scale", "font": {"color": style.quiet, "size": 12}},
         dtick=1,
     )
-    figure.update_xaxes(showgrid=False)
-    _legend_above(figure, style)
-    figure.update_layout(margin={"l": 8, "r": 92, "t": 30, "b": 8})
-    return figure
+    drawing.x(showgrid=False)
+    _legend_above(drawing, style)
+    drawing.lay(margin={"l": 8, "r": 92, "t": 30, "b": 8})
+    return drawing.figure()
 
 
-def _across(figure: go.Figure, value: float, name: str, style: Look) -> None:
-    figure.add_hline(y=value, line={"color": style.quiet, "width": 1, "dash": "dash"})
-    figure.add_annotation(
-        x=1,
-        xref="paper",
-        y=log10(value),
-        text=name,
-        showarrow=False,
-        xanchor="left",
-        xshift=4,
-        font={"color": style.quiet, "size": 12},
+def _across(drawing: Drawing, value: float, name: str, style: Look) -> None:
+    drawing.across(value, {"color": style.quiet, "width": 1, "dash": "dash"})
+    # On an axis that is logarithmic a line stands at its value, words stand at its logarithm.
+    drawing.note(
+        name, x=1, xref="paper", y=log10(value), xanchor="left", xshift=4, font={"color": style.quiet, "size": 12}
     )
 
 
-def _legend_above(figure: go.Figure, style: Look) -> None:
-    figure.update_layout(
+def _legend_above(drawing: Drawing, style: Look) -> None:
+    drawing.lay(
         showlegend=True,
         legend={
             "orientation": "h",
@@ -125,18 +120,19 @@ def spread(
         height: In pixels.
     """
     shown = frame.head(MAX_POINTS)
-    figure = go.Figure(
-        go.Bar(
-            x=shown[at],
-            y=shown[name].astype(float) * 100,
-            name=names[0],
-            marker={"color": style.accent, "opacity": 0.8},
-            customdata=shown[hover],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace(
+        "bar",
+        x=shown[at],
+        y=shown[name].astype(float) * 100,
+        name=names[0],
+        marker={"color": style.accent, "opacity": 0.8},
+        customdata=shown[hover],
+        hovertemplate="%{customdata}<extra></extra>",
     )
     if other is not None:
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=shown[at],
             y=shown[other].astype(float) * 100,
             name=names[1],
@@ -145,26 +141,24 @@ def spread(
             hoverinfo="skip",
         )
     for value, words, height_of_name in lines:
-        figure.add_vline(x=value, line={"color": style.quiet, "width": 1, "dash": "dash"})
-        figure.add_annotation(
+        drawing.upright(value, {"color": style.quiet, "width": 1, "dash": "dash"})
+        drawing.note(
+            words,
             x=value,
             y=height_of_name,
             yref="paper",
-            text=words,
-            showarrow=False,
             xanchor="left",
             xshift=4,
             font={"color": style.quiet, "size": 12},
         )
-    layout(figure, style, height=height)
-    figure.update_layout(bargap=0.06, margin={"l": 8, "r": 60, "t": 30, "b": 8})
-    figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
-    figure.update_xaxes(
+    drawing.lay(bargap=0.06, margin={"l": 8, "r": 60, "t": 30, "b": 8})
+    drawing.y(ticksuffix=" %", rangemode="tozero")
+    drawing.x(
         showgrid=False, tickmode="array", tickvals=[value for value, _ in ticks], ticktext=[words for _, words in ticks]
     )
     if other is not None:
-        _legend_above(figure, style)
-    return figure
+        _legend_above(drawing, style)
+    return drawing.figure()
 
 
 @drawn.once
@@ -179,10 +173,11 @@ def under_way(frame: pd.DataFrame, *, x: str, parts: Sequence[Part], hover: str,
         style: Light or dark.
         height: In pixels.
     """
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     shown = frame.tail(MAX_POINTS // max(len(parts), 1))
     for place, part in enumerate(parts):
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=shown[x],
             y=shown[part.column].astype(float),
             name=part.name,
@@ -194,12 +189,11 @@ def under_way(frame: pd.DataFrame, *, x: str, parts: Sequence[Part], hover: str,
             hovertemplate="%{customdata}<extra></extra>" if place == len(parts) - 1 else None,
             hoverinfo=None if place == len(parts) - 1 else "skip",
         )
-    layout(figure, style, height=height)
-    _legend_above(figure, style)
-    figure.update_layout(margin={"l": 8, "r": 16, "t": 30, "b": 8}, hovermode="x")
-    figure.update_yaxes(rangemode="tozero")
-    figure.update_xaxes(showgrid=False, tickformat="%d %b")
-    return figure
+    _legend_above(drawing, style)
+    drawing.lay(margin={"l": 8, "r": 16, "t": 30, "b": 8}, hovermode="x")
+    drawing.y(rangemode="tozero")
+    drawing.x(showgrid=False, tickformat="%d %b")
+    return drawing.figure()
 
 
 def _faint(colour: str) -> str:
@@ -213,10 +207,11 @@ def split_bars(
 ) -> go.Figure:
     """Horizontal bars from zero, largest on top, each made of parts that add up to it; `text` stands at the end of the bar."""
     shown = frame.iloc[::-1].tail(25)
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     whole = shown[[part.column for part in parts]].astype(float).sum(axis=1)
     for part in parts:
-        figure.add_bar(
+        drawing.trace(
+            "bar",
             x=shown[part.column].astype(float),
             y=shown[label],
             orientation="h",
@@ -226,21 +221,12 @@ def split_bars(
             hovertemplate="%{customdata}<extra></extra>",
         )
     for name, value, words in zip(shown[label], whole, shown[text], strict=True):
-        figure.add_annotation(
-            x=value,
-            y=name,
-            text=words,
-            showarrow=False,
-            xanchor="left",
-            xshift=6,
-            font={"color": style.text, "size": 13},
-        )
-    layout(figure, style, height=height)
-    figure.update_layout(barmode="stack", margin={"l": 8, "r": 16, "t": 30, "b": 8})
-    _legend_above(figure, style)
-    figure.update_xaxes(showgrid=False, showticklabels=False, range=[0, (float(whole.max()) or 1.0) * 1.7])
-    figure.update_yaxes(showgrid=False, tickfont={"color": style.text, "size": 13})
-    return figure
+        drawing.note(words, x=value, y=name, xanchor="left", xshift=6, font={"color": style.text, "size": 13})
+    drawing.lay(barmode="stack", margin={"l": 8, "r": 16, "t": 30, "b": 8})
+    _legend_above(drawing, style)
+    drawing.x(showgrid=False, showticklabels=False, range=[0, (float(whole.max()) or 1.0) * 1.7])
+    drawing.y(showgrid=False, tickfont={"color": style.text, "size": 13})
+    return drawing.figure()
 
 
 @drawn.once
@@ -254,29 +240,28 @@ def against_before(
     words = frame.pivot(index=row, columns=column, values=text).reindex(index=rows, columns=columns).fillna("")  # noqa: PD010
     said = frame.pivot(index=row, columns=column, values=hover).reindex(index=rows, columns=columns).fillna("")  # noqa: PD010
     strength = ratio.astype(float).map(lambda value: log10(value) / log10(2) if pd.notna(value) and value > 0 else 0.0)
-    figure = go.Figure(
-        go.Heatmap(
-            x=list(columns),
-            y=list(rows),
-            z=strength.where(words != "").to_numpy(),
-            text=words.to_numpy(),
-            texttemplate="%{text}",
-            textfont={"color": style.text, "size": 12},
-            customdata=said.to_numpy(),
-            hovertemplate="%{customdata}<extra></extra>",
-            hoverongaps=False,
-            xgap=2,
-            ygap=3,
-            zmin=-1,
-            zmax=1,
-            colorscale=[[0, _over(OK, style)], [0.5, style.grid], [1, _over(STUCK, style)]],
-            showscale=False,
-        )
+    drawing = Drawing(layout(style, height=70 + 34 * len(rows)))
+    drawing.trace(
+        "heatmap",
+        x=list(columns),
+        y=list(rows),
+        z=strength.where(words != "").to_numpy(),
+        text=words.to_numpy(),
+        texttemplate="%{text}",
+        textfont={"color": style.text, "size": 12},
+        customdata=said.to_numpy(),
+        hovertemplate="%{customdata}<extra></extra>",
+        hoverongaps=False,
+        xgap=2,
+        ygap=3,
+        zmin=-1,
+        zmax=1,
+        colorscale=[[0, _over(OK, style)], [0.5, style.grid], [1, _over(STUCK, style)]],
+        showscale=False,
     )
-    layout(figure, style, height=70 + 34 * len(rows))
-    figure.update_xaxes(side="top", showgrid=False, tickfont={"color": style.text, "size": 12}, tickangle=0)
-    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
-    return figure
+    drawing.x(side="top", showgrid=False, tickfont={"color": style.text, "size": 12}, tickangle=0)
+    drawing.y(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
+    return drawing.figure()
 
 
 def _over(colour: str, style: Look) -> str:
@@ -288,28 +273,10 @@ def _over(colour: str, style: Look) -> str:
     return "#{:02x}{:02x}{:02x}".format(*mixed)
 
 
-def mark_versions(figure: go.Figure, versions: Sequence[tuple[object, str]], *, style: Look) -> go.Figure:
-    """Thin lines where the configuration changed, each with its name: what a curve may break at."""
-    for at, name in versions:
-        figure.add_vline(x=at, line={"color": WAITING, "width": 1, "dash": "dot"})
-        figure.add_annotation(
-            x=at,
-            y=1,
-            yref="paper",
-            text=name,
-            showarrow=False,
-            xanchor="left",
-            xshift=3,
-            yanchor="top",
-            font={"color": style.quiet, "size": 11},
-        )
-    return figure
-
-
 def versions_between(
     zone: tzinfo, versions: Iterable[tuple[str, datetime]], since: Any, until: Any
 ) -> list[tuple[Any, str]]:
-    """Where the configuration changed within what is drawn, one mark a day: what `mark_versions` draws."""
+    """Where the configuration changed within what is drawn, one mark a day: the `versions` of `charts.lines`."""
     by_day: dict[Any, list[str]] = {}
     for kind, at in versions:
         on = pd.Timestamp(at.astimezone(zone).replace(tzinfo=None)).normalize()
@@ -334,8 +301,9 @@ def promise(
         style: Light or dark.
         height: In pixels.
     """
-    figure = go.Figure()
-    figure.add_scatter(
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace(
+        "scatter",
         x=frame[x],
         y=frame[y].astype(float) * 100,
         mode="lines+markers",
@@ -344,7 +312,8 @@ def promise(
         customdata=list(words),
         hovertemplate="%{customdata}: %{y:.2f} %<extra></extra>",
     )
-    figure.add_scatter(
+    drawing.trace(
+        "scatter",
         x=[at[0]],
         y=[at[1] * 100],
         mode="markers",
@@ -356,11 +325,8 @@ def promise(
         },
         hoverinfo="skip",
     )
-    figure.add_hline(y=target * 100, line={"color": style.quiet, "dash": "dash", "width": 1}, annotation={"text": f"target {target * 100:g} %", "font": {"color": style.quiet, "size": 12}})  # fmt: skip
-    layout(figure, style, height=height)
+    drawing.across(target * 100, {"color": style.quiet, "dash": "dash", "width": 1}, f"target {target * 100:g} %", {"color": style.quiet, "size": 12})  # fmt: skip
     few = max(1, len(frame) // 6)
-    figure.update_xaxes(
-        type="log", showgrid=False, tickmode="array", tickvals=list(frame[x])[::few], ticktext=list(words)[::few]
-    )
-    figure.update_yaxes(ticksuffix=" %")
-    return figure
+    drawing.x(type="log", showgrid=False, tickmode="array", tickvals=list(frame[x])[::few], ticktext=list(words)[::few])
+    drawing.y(ticksuffix=" %")
+    return drawing.figure()

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from pages import drawn
 from pages.charts import MAX_POINTS, OK, WAITING, Look, layout
+from pages.drawing import Drawing
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -14,11 +15,12 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 @drawn.once
 def week(frame: pd.DataFrame, *, style: Look, narrow: bool, height: int = 260) -> go.Figure:
     """What came and what was decided in each hour of the week (weekday, hour, arrived, decided), all 168 of them in order."""
-    figure = go.Figure()
+    drawing = Drawing(layout(style, height=height))
     x = list(range(len(frame)))
     hours = [f"{WEEKDAYS[row.weekday]}, {row.hour:02}:00 to {row.hour + 1:02}:00" for row in frame.itertuples(index=False)]  # fmt: skip
     for column, name, colour in (("arrived", "asked for", WAITING), ("decided", "decided", OK)):
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=x,
             y=frame[column],
             mode="lines",
@@ -27,13 +29,12 @@ def week(frame: pd.DataFrame, *, style: Look, narrow: bool, height: int = 260) -
             customdata=hours,
             hovertemplate=f"%{{customdata}}: %{{y:,}} {name}<extra></extra>",
         )
-    layout(figure, style, height=height)
-    figure.update_layout(
+    drawing.lay(
         showlegend=True,
         legend={"orientation": "h", "y": 1.14, "x": 0, "font": {"color": style.quiet, "size": 12}},
         margin={"l": 8, "r": 16, "t": 30, "b": 8},
     )
-    figure.update_xaxes(
+    drawing.x(
         tickmode="array",
         tickvals=[24 * day + 12 for day in range(7)],
         ticktext=[name[:2] if narrow else name for name in WEEKDAYS],
@@ -41,9 +42,9 @@ def week(frame: pd.DataFrame, *, style: Look, narrow: bool, height: int = 260) -
         range=[-1, len(frame)],
     )
     for day in range(1, 7):
-        figure.add_vline(x=24 * day - 0.5, line={"color": style.grid, "width": 1})
-    figure.update_yaxes(rangemode="tozero")
-    return figure
+        drawing.upright(24 * day - 0.5, {"color": style.grid, "width": 1})
+    drawing.y(rangemode="tozero")
+    return drawing.figure()
 
 
 @drawn.once
@@ -52,26 +53,26 @@ def value_and_wait(
 ) -> go.Figure:  # fmt: skip
     """A mark per decision at its value and its hours, both axes logarithmic; `marks` are (value from, value to, median hours)."""
     shown = frame.head(MAX_POINTS)
-    figure = go.Figure(
-        go.Scatter(
-            x=shown[value].astype(float),
-            y=shown[hours].astype(float),
-            mode="markers",
-            marker={"color": style.accent, "size": 6, "opacity": 0.45},
-            customdata=shown[hover],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
+    drawing = Drawing(layout(style, height=height))
+    drawing.trace(
+        "scatter",
+        x=shown[value].astype(float),
+        y=shown[hours].astype(float),
+        mode="markers",
+        marker={"color": style.accent, "size": 6, "opacity": 0.45},
+        customdata=shown[hover],
+        hovertemplate="%{customdata}<extra></extra>",
     )
     for begin, end, middle in marks:
-        figure.add_scatter(
+        drawing.trace(
+            "scatter",
             x=[begin, end],
             y=[middle, middle],
             mode="lines",
             line={"color": style.text, "width": 2.5},
             hovertemplate=f"median {middle:,.1f} working hours<extra></extra>",
         )
-    layout(figure, style, height=height)
     quiet = {"color": style.quiet, "size": 12}
-    figure.update_xaxes(type="log", title={"text": "Value in EUR, log scale", "font": quiet}, dtick=1)
-    figure.update_yaxes(type="log", title={"text": "Working hours, log scale", "font": quiet}, dtick=1)
-    return figure
+    drawing.x(type="log", title={"text": "Value in EUR, log scale", "font": quiet}, dtick=1)
+    drawing.y(type="log", title={"text": "Working hours, log scale", "font": quiet}, dtick=1)
+    return drawing.figure()

@@ -82,16 +82,9 @@ def _weeks(ctx: Context, facts: Facts) -> None:
         x="week",
         series=[Line("p50", "median", style.accent), Line("p85", "85 %", charts.WATCH, dashed=True)],
         style=style,
-        unit="",
-    )
-    figure.update_yaxes(title={"text": unit, "font": {"color": style.quiet, "size": 12}})
-    figure.update_xaxes(
-        tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
-    )
-    charts_time.mark_versions(
-        figure,
-        charts_time.versions_between(ctx.zone, facts.versions, drawn["week"].iloc[0], drawn["week"].iloc[-1]),
-        style=style,
+        up={"title": {"text": unit, "font": {"color": style.quiet, "size": 12}}},
+        across=charts.weeks(drawn["week"], narrow=ctx.narrow),
+        versions=charts_time.versions_between(ctx.zone, facts.versions, drawn["week"].iloc[0], drawn["week"].iloc[-1]),
     )
     table = _written(facts, weeks, [("week", "Week from")])
     left_out = len(weeks) - len(enough)

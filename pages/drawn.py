@@ -14,10 +14,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import wraps
 from typing import Any, ParamSpec
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+
+from pages.drawing import put_together, taken_apart
 
 KEPT = 512
 """Charts kept per process; the least recently used go first."""
@@ -29,6 +32,7 @@ PLAIN = (
     int,
     float,
     Decimal,
+    UUID,
     date,
     datetime,
     timedelta,
@@ -59,9 +63,9 @@ def once(build: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
             if found is not None:
                 _built.move_to_end(key)
         if found is not None:
-            return go.Figure(deepcopy(found), _validate=False)  # it was checked when it was built
+            return put_together(deepcopy(found))
         figure = build(*args, **kwargs)
-        parts = {"data": [trace.to_plotly_json() for trace in figure.data], "layout": figure.layout.to_plotly_json()}
+        parts = taken_apart(figure)
         with _lock:
             _built[key] = parts
             while len(_built) > KEPT:

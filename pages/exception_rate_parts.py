@@ -284,6 +284,7 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     drawn = enough.assign(
         week=pd.to_datetime(enough["week"]), count_share=enough["share"] * 100, money_share=enough["value_share"] * 100
     )
+    changed = surroundings(ctx.reports).versions
     figure = charts.lines(
         drawn,
         x="week",
@@ -293,11 +294,8 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
         ],
         style=style,
         unit=" %",
-    )
-    changed = surroundings(ctx.reports).versions
-    charts_time.mark_versions(figure, charts_time.versions_between(ctx.zone, changed, drawn["week"].iloc[0], drawn["week"].iloc[-1]), style=style)  # fmt: skip
-    figure.update_xaxes(
-        tickvals=list(drawn["week"])[:: 1 + len(drawn) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0
+        across=charts.weeks(drawn["week"], narrow=ctx.narrow),
+        versions=charts_time.versions_between(ctx.zone, changed, drawn["week"].iloc[0], drawn["week"].iloc[-1]),
     )
     worst = enough.loc[enough["share"].idxmax()]
     finding = f"The week of {day(worst['week'])} was the worst: {percent(worst['share'])} of {count(int(worst['entered']), 'document')}, against {percent(now.share)} over all weeks"

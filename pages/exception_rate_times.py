@@ -89,8 +89,8 @@ def hours(ctx: Context, facts: Facts) -> None:
         order=DAYS,
         style=charts.look(dark=ctx.dark),
         height=300,
+        across={"range": [-0.5, 23.5], "tickvals": list(range(0, 24, 6 if ctx.narrow else 3)), "ticksuffix": ":00"},
     )
-    figure.update_xaxes(range=[-0.5, 23.5], tickvals=list(range(0, 24, 6 if ctx.narrow else 3)), ticksuffix=":00")
     finding = f"Most are met on {DAYS[int(worst['day'])]} between {int(worst['hour']):02}:00 and {int(worst['hour']):02}:59: {percent(worst['n'] / total, digits=0)} of them"
     table = cells[["weekday", "hour", "n"]].rename(
         columns={"weekday": "Day", "hour": "Hour", "n": "Documents and causes"}

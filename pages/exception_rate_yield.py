@@ -102,24 +102,18 @@ def _course(ctx: Context, facts: Facts, kinds: pd.DataFrame, weeks: pd.DataFrame
         st.caption(f"{sentence(DEFINITION.what)}.")
         return
     names = [kind for kind in kinds["document_type"] if kind in drawn.columns]
-    style = charts.look(dark=ctx.dark)
     colours = {kind: charts_map.colour_of(kind, place) for place, kind in enumerate(names)}
-    points = drawn.assign(week=pd.to_datetime(drawn["week"]), **{kind: drawn[kind].astype(float) * 100 for kind in names})  # fmt: skip
-    figure = charts.lines(points, x="week", series=[Line(kind, sentence(DOCUMENT_TYPES[kind]), colours[kind]) for kind in names], style=style, unit=" %")  # fmt: skip
     by = enough.set_index(["week", "document_type"])
+    points = drawn.assign(week=pd.to_datetime(drawn["week"]), **{kind: drawn[kind].astype(float) * 100 for kind in names})  # fmt: skip
     asks = []
-    for trace, kind in zip(figure.data, names, strict=True):
+    for kind in names:
         there = [(week, kind) in by.index for week in drawn["week"]]
-        trace.update(
-            name=sentence(DOCUMENT_TYPES[kind]), mode="lines+markers", marker={"size": 8}, connectgaps=True, hovertemplate="%{customdata}<extra></extra>",
-            customdata=[_said(week, kind, by.loc[(week, kind)]) if held else "" for week, held in zip(drawn["week"], there, strict=True)],
-        )  # fmt: skip
+        points[f"{kind}.hover"] = [_said(week, kind, by.loc[(week, kind)]) if held else "" for week, held in zip(drawn["week"], there, strict=True)]  # fmt: skip
         asks.append([{"yield": "not", "kind": kind, "ended": week.isoformat()} if held else None for week, held in zip(drawn["week"], there, strict=True)])  # fmt: skip
-    figure.update_xaxes(tickvals=list(points["week"])[:: 1 + len(points) // 4 if ctx.narrow else 1], tickformat="%d %b", tickangle=0)  # fmt: skip
-    figure.update_yaxes(range=[0, 103])
-    if ctx.narrow:  # names beside the lines would take half of the room
-        figure.layout.annotations = ()  # to update with nothing would leave them
-        figure.update_layout(margin={"r": 12}, showlegend=True, legend={"orientation": "h", "y": -0.2, "x": 0, "font": {"color": style.quiet, "size": 12}})  # fmt: skip
+    figure = charts.lines(
+        points, x="week", series=[Line(kind, sentence(DOCUMENT_TYPES[kind]), colours[kind], hover=f"{kind}.hover") for kind in names], style=charts.look(dark=ctx.dark), unit=" %",
+        across=charts.weeks(points["week"], narrow=ctx.narrow), up={"range": [0, 103]}, named_below=ctx.narrow,
+    )  # fmt: skip
     table = weeks.assign(kind=[sentence(DOCUMENT_TYPES[kind]) for kind in weeks["document_type"]])
     table = table[["week", "kind", "ended", "first_pass", "share", "met", "touched", "otherwise"]].rename(
         columns={"week": "Week from", "kind": "Type", "ended": "Ended as intended (n)", "first_pass": "First pass", "share": "Yield", "met": "Met an exception", "touched": "Touched without one", "otherwise": "Ended otherwise"}

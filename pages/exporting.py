@@ -16,6 +16,7 @@ import streamlit as st
 
 from pages.charts import LIGHT, layout
 from pages.context import Context
+from pages.drawing import Drawing, merged, taken_apart
 from pages.explaining import Definition
 from pages.filters import CHOSEN, WINDOW, address
 from pages.format import csv_pieces, visible, when
@@ -225,19 +226,20 @@ def _picture(exported: Exported, figure: go.Figure, finding: str, note: str) -> 
 
 def titled(figure: go.Figure, finding: str, small: Sequence[str]) -> go.Figure:
     """A copy of a chart that can stand alone: light, its finding above it, what it means and as of when below."""
-    alone = go.Figure(figure)
+    parts = taken_apart(figure)
+    held = parts["layout"]
     lines = [line for text in small if text for line in wrap(text, A_LINE)]
-    margin = alone.layout.margin.to_plotly_json()
-    layout(alone, LIGHT, height=PICTURE_PX[1] - 60)
-    alone.update_layout(
+    alone = Drawing(merged(held, layout(LIGHT, height=PICTURE_PX[1] - 60)), parts["data"], held.get("shapes", []))
+    alone.lay(
         paper_bgcolor=LIGHT.surface,
         plot_bgcolor=LIGHT.surface,
-        showlegend=figure.layout.showlegend,
-        margin={"l": margin.get("l", 8), "r": max(margin.get("r", 16), 24), "t": 96, "b": 84 + 16 * len(lines)},
+        showlegend=held["showlegend"],
+        margin={"l": held["margin"]["l"], "r": max(held["margin"]["r"], 24), "t": 96, "b": 84 + 16 * len(lines)},
         title={"text": "<br>".join(wrap(finding, 90)), "x": 0.01, "y": 0.97, "yanchor": "top", "font": {"size": 19, "color": LIGHT.text}},
     )  # fmt: skip
-    alone.update_annotations(font={"color": LIGHT.text})
-    alone.add_annotation(
+    alone.notes = [merged(note, {"font": {"color": LIGHT.text}}) for note in held.get("annotations", ())]
+    alone.note(
+        "<br>".join(lines),
         x=0,
         y=0,
         xref="paper",
@@ -246,8 +248,6 @@ def titled(figure: go.Figure, finding: str, small: Sequence[str]) -> go.Figure:
         yanchor="top",
         xanchor="left",
         align="left",
-        text="<br>".join(lines),
-        showarrow=False,
         font={"size": 12, "color": LIGHT.quiet},
     )
-    return alone
+    return alone.figure()

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.drawing import merged, put_together, taken_apart
 from pages.filters import put_all
 
 Asked = Mapping[str, str]
@@ -30,14 +31,17 @@ class Marks:
 
 def clickable(figure: go.Figure, marks: Marks) -> go.Figure:
     """The figure with what each mark opens beside its words. Nothing fades when one is chosen: the chart says the same as before."""
-    for trace, asks in zip(figure.data, marks.asks, strict=True):
-        if trace.customdata is None:
+    parts = taken_apart(figure)
+    for trace, asks in zip(parts["data"], marks.asks, strict=True):
+        if trace.get("customdata") is None:
             continue
-        words = list(trace.customdata)
-        trace.customdata = [[said, urlencode(asked) if asked else ""] for said, asked in zip(words, asks, strict=True)]
-        trace.hovertemplate = trace.hovertemplate.replace("%{customdata}", "%{customdata[0]}")
-        trace.update(selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}})
-    return figure.update_layout(clickmode="event+select")
+        words = trace["customdata"]
+        trace["customdata"] = [[said, urlencode(asked) if asked else ""] for said, asked in zip(words, asks, strict=True)]  # fmt: skip
+        trace["hovertemplate"] = trace["hovertemplate"].replace("%{customdata}", "%{customdata[0]}")
+        for chosen in ("selected", "unselected"):
+            trace[chosen] = merged(trace.get(chosen, {}), {"marker": {"opacity": 1}})
+    parts["layout"]["clickmode"] = "event+select"
+    return put_together(parts)
 
 
 def clicked(key: str, marks: Marks) -> None:

@@ -199,8 +199,7 @@ def _between(ctx: Context, facts: Facts, at: dict[str, str | None]) -> None:
     bins = _bins(forward)
     middle = f"half within {duration(forward.median())}, 95 % within {duration(forward.quantile(0.95))}" if len(forward) >= FEW else "too few for a percentile"  # fmt: skip
     apart = len(found) - len(forward)
-    figure = charts.bars(bins, label="label", value="documents", text="text", hover="text", style=charts.look(dark=ctx.dark))  # fmt: skip
-    figure.update_yaxes(categoryorder="array", categoryarray=list(bins["label"])[::-1])
+    figure = charts.bars(bins, label="label", value="documents", text="text", hover="text", style=charts.look(dark=ctx.dark), order=list(bins["label"]))  # fmt: skip
     frame.chart(
         figure,
         f"{kind(of)}, {spoken}: {middle}",

@@ -423,6 +423,30 @@ def test_nothing_from_outside_is_shown_as_markup(path):
     assert unsafe == []
 
 
+def figures_in_pieces(path: str) -> list[int]:
+    """The lines on which a page makes a figure of plotly's, or has one changed by plotly's own means."""
+    return [
+        node.lineno
+        for node in NODES[path]
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and (node.func.attr == "Figure" or node.func.attr.startswith(("add_", "update_", "for_each_")))
+        and path.startswith("pages/")
+    ]
+
+
+@every_file
+def test_a_chart_is_built_in_one_go(path):
+    """Every `update_*` and `add_*` of plotly checks the figure anew: a chart of ten stages took 800 ms, at once it takes 40."""
+    assert path == "pages/drawing.py" or figures_in_pieces(path) == []
+
+
+def test_the_look_for_figures_in_pieces_finds_them():
+    assert figures_in_pieces("pages/drawing.py"), (
+        "where figures are made is not where it was; then the rule guards nothing"
+    )
+
+
 COMPILES = {
     "sandbox/simulation/mutants/patches.py": "plants bugs in the program's own text; only the simulator knows it"
 }

@@ -1,6 +1,7 @@
 """Charts that are not built again: the same for the same, another for anything else, and nobody's changes are anybody else's."""
 
 from collections import OrderedDict
+from uuid import UUID
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -20,7 +21,7 @@ def asked(monkeypatch):
     @drawn.once
     def build(frame: pd.DataFrame, *, style: charts.Look, said=None) -> go.Figure:
         built.append(frame)
-        return charts.layout(go.Figure(go.Bar(x=list(frame["n"]), y=list(frame["unit"]))), style, height=200)
+        return go.Figure(go.Bar(x=list(frame["n"]), y=list(frame["unit"])), charts.layout(style, height=200))
 
     build.built = built
     return build
@@ -43,6 +44,16 @@ def test_anything_else_is_another_chart(asked, other):
     first, second = asked(units(1, 2), style=LIGHT), asked(frame, style=style)
     assert len(asked.built) == 2
     assert second.to_plotly_json() != first.to_plotly_json()
+
+
+def test_a_chart_of_single_documents_is_built_once_too(asked):
+    """Their rows carry what the document is called in the database, and it is a chart of its own for other documents."""
+    one, other = (units(1, 2).assign(document_id=[UUID(int=n), UUID(int=9)]) for n in (7, 8))
+    asked(one, style=LIGHT)
+    asked(one.copy(), style=LIGHT)
+    assert len(asked.built) == 1
+    asked(other, style=LIGHT)
+    assert len(asked.built) == 2
 
 
 def test_a_chart_that_somebody_changes_is_their_own(asked):

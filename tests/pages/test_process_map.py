@@ -269,6 +269,17 @@ def test_the_page_says_what_share_went_straight_and_opens_a_step(walked):
     assert "Invoice before goods" in said
 
 
+def test_the_time_between_two_activities_stands_from_the_shortest_down(walked, monkeypatch):
+    figures = {}
+    chart = parts.frame.chart
+    monkeypatch.setattr(parts.frame, "chart", lambda figure, *said, key, **how: (figures.update({key: figure}), chart(figure, *said, key=key, **how)))  # fmt: skip
+    app = walked.look(PAGE, person=LEADER, of="requisition", step="validated", then="approval_completed")
+    assert not app.exception
+    up = figures["process.between"].layout.yaxis
+    assert up.categoryorder == "array"
+    assert (up.categoryarray[-1], up.categoryarray[0]) == ("under 1 min", "over 30 d")
+
+
 @pytest.mark.parametrize(
     "query",
     [
