@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_time, exporting, switches
+from pages import charts, charts_time, exporting, frame, switches
 from pages.context import Context
 from pages.exporting import Exported
 from pages.filters import Filters
@@ -100,13 +100,7 @@ def stages(ctx: Context, facts: Facts) -> None:
         f"Share of all time of {count(int(found['documents'].max()), 'requisition')} {facts.stop} in the period; the parts add up to the whole. Flow efficiency {percent(float(found['touch_s'].sum()) / whole_s, digits=2)}: so much of it a call of ours was running; how long people read is not known and counts as waiting."
         + (f" {missing:,} left out: some of their orders are still missing." if missing > 0 else "")
     )
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="cycle.stages",
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        alt="Share of time by stage",
-    )
+    frame.show_figure(figure, key="cycle.stages", alt="Share of time by stage")
     exporting.draw(
         Exported(ctx, f"Share of time by stage, first submit to {'order' if facts.stop == 'ordered' else 'posting'}, {period.name}, {'working' if facts.clock == 'business' else 'calendar'} time", "time-by-stage"),
         figure, "Share of time by stage", "The parts of every requisition add up to its whole; seconds.",

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages import charts, charts_spread, charts_time, exporting, switches
+from pages import charts, charts_spread, charts_time, exporting, frame, switches
 from pages.charts import Line
 from pages.context import Context
 from pages.exporting import Exported
@@ -119,13 +119,7 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
     st.caption(
         "Each unit by how much entered and how much of it met an exception. Between the lines a unit differs only by chance (dashed 95 %, dotted 99 %)."
     )
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="rate.funnel",
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        alt=finding,
-    )
+    frame.show_figure(figure, key="rate.funnel", alt=finding)
     _out(ctx, facts, figure, finding, "Share of documents with an exception by business unit", units[["business_unit", "entered", "with_exception", "share", "interval"]], "exception-rate-by-unit", key="rate.funnel")  # fmt: skip
     units["open"] = [
         ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]
@@ -208,13 +202,7 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
         f"{unplanned:,} of {count(int(found['exceptions'].sum()), 'exception')} {'has' if unplanned == 1 else 'have'} a cause nobody planned for."
         + (f" {count(len(found) - len(shown), 'rarer cause')} in the table only." if len(found) > len(shown) else "")
     )
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="rate.causes",
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        alt=finding,
-    )
+    frame.show_figure(figure, key="rate.causes", alt=finding)
     _out(ctx, facts, figure, finding, "Documents with an exception by cause", found[["title", "category", "documents", "exceptions", "open", "value"]], "exceptions-by-cause", key="rate.causes")  # fmt: skip
     with st.expander("The causes as a table, by cause and by category", icon=":material/table_rows:"):
         _cause_table(ctx, facts, found, now)
@@ -303,13 +291,7 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     st.caption(
         "By the week a document entered. The newest weeks may still rise: what entered lately has had less time to meet an exception. Dotted lines: the configuration changed. The first and the last week may be cut by the period."
     )
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="rate.weeks",
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        alt=finding,
-    )
+    frame.show_figure(figure, key="rate.weeks", alt=finding)
     _out(ctx, facts, figure, finding, "Share of documents with an exception by the week in which they entered", weeks[["week", "entered", "with_exception", "share", "value_share"]], "exception-rate-by-week", key="rate.weeks")  # fmt: skip
     with st.expander("The same as a table", icon=":material/table_rows:"):
         weeks["show"] = [

@@ -204,22 +204,22 @@ def chart(
     st.subheader(finding, anchor=False)
     if note:
         st.caption(note)
-    clicks: dict[str, Any] = {}
-    if opens is not None:
+    if opens is None:
+        show_figure(figure, key=key, alt=finding)
+    else:
         figure = marks.clickable(figure, opens)
-        clicks = {"on_select": partial(marks.clicked, key, opens), "selection_mode": "points"}
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key=key,
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        alt=finding,
-        **clicks,
-    )
+        show_figure(figure, key=key, alt=finding, on_click=partial(marks.clicked, key, opens))
     with st.expander("The same as a table", icon=":material/table_rows:"):
         st.dataframe(table, hide_index=True, key=f"{key}.table")
         if exported is not None:
             exporting.draw(exported, figure, finding, note, table, key=key)
+
+
+def show_figure(figure: go.Figure, *, key: str, alt: str, on_click: Callable[[], None] | None = None) -> None:
+    """A figure in the page's width without plotly's buttons; `alt` says what it shows to whom it cannot be shown."""
+    clicks: dict[str, Any] = {} if on_click is None else {"on_select": on_click, "selection_mode": "points"}
+    quiet = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+    st.plotly_chart(figure, theme=None, key=key, config=quiet, alt=alt, **clicks)
 
 
 # -- the four ways of being empty ---------------------------------------------------------------------------------------

@@ -159,10 +159,7 @@ def _map(ctx: Context, facts: Facts, types: Sequence[str]) -> None:
     with room:
         st.subheader(_finding(facts, types, drawn), anchor=False)
         st.caption(_hidden(drawn, metric))
-        st.plotly_chart(
-            figure, theme=None, key="process.map", on_select=_clicked, selection_mode="points", alt=_finding(facts, types, drawn),
-            config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        )  # fmt: skip
+        frame.show_figure(figure, key="process.map", alt=_finding(facts, types, drawn), on_click=_clicked)
     exporting.draw(
         frame.Exported(ctx, f"Steps of documents, {facts.within}", "process-map"), figure, _finding(facts, types, drawn), _hidden(drawn, metric),
         facts.steps[["document_type", "from_activity", "activity", "n", "documents", "value", "p50_s", "p85_s", "repeats"]], key="process.map",

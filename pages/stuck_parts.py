@@ -92,13 +92,7 @@ def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
         + ". Below, who moves it and how."
     )
     figure = _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, found[found["level"] == "stuck"])
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="stuck.reasons",
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-        alt=finding,
-    )
+    frame.show_figure(figure, key="stuck.reasons", alt=finding)
     exporting.draw(
         Exported(ctx, "Value of stuck documents by what they stand for, open now", "stuck-by-reason"),
         figure,

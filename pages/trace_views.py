@@ -88,9 +88,7 @@ def timeline(ctx: Context, document: dict[str, Any], family: Family) -> None:
         order=order,
         style=charts.look(dark=ctx.dark),
     )
-    st.plotly_chart(
-        figure, theme=None, key="trace.lanes", config={"displaylogo": False, "displayModeBar": False}, alt=finding
-    )
+    frame.show_figure(figure, key="trace.lanes", alt=finding)
     _stages(ctx, document)
     st.subheader("Event by event", anchor=False)
     work_table(ctx, steps, STEPS, key="trace.steps", row_id="row_id", noun="event", title=title, height=420)
