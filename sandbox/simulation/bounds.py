@@ -27,6 +27,10 @@ STEP_S = 0.001
 IDLE_S = 1.0
 """How far time moves when something is due and could not be done: a rate limit fills up, an engine's clock is a little behind."""
 
+IN_VAIN_S = 300.0
+"""How long something may be due while engines are there and none takes it: a rate limit that was overdrawn fills up within seconds, one
+of a call every twenty seconds within minutes."""
+
 HEEDED_WITHIN_S = 120.0
 """How long news may wait for its feed's next turn."""
 

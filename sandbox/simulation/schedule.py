@@ -231,7 +231,9 @@ class Schedule:
         if self.faults.strikes("crowd", "exceptions", factor=CROWD_FACTOR):
             self.trace.say("crowd", self.operators.crowd())
         living = [actor for actor in self.actors if actor.is_alive]
-        return bool(living) and self._one_pass(living, None)
+        did = bool(living) and self._one_pass(living, None)
+        self.watch.looked(in_vain=self._is_due and bool(living) and not did)
+        return did
 
     def _one_pass(self, actors: list[Actor], most: int | None) -> bool:
         doing: list[tuple[Actor, tuple[str, Any]]] = [(actor, step) for actor in actors for step in actor.steps()]

@@ -1,10 +1,11 @@
 """Looks on while engines take work and ask, for what no ledger could tell afterwards. It goes by what it sees on the wire and by the
 clock, not by what the engine believes."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sandbox.simulation.bounds import CLOCKS_DIFFER_S
+from sandbox.simulation.bounds import CLOCKS_DIFFER_S, IN_VAIN_S
 from sandbox.simulation.clocks import WorldClock
 from sandbox.simulation.findings import Finding
 from sandbox.simulation.notes import Notes
@@ -33,6 +34,18 @@ class Watch:
         self._notes = notes
         self._clock = clock
         self._wire = wire
+        self._in_vain_since_s: float | None = None
+
+    def looked(self, *, in_vain: bool) -> None:
+        """Engines have looked for what is due; in vain: there is something, and none of them took it."""
+        elapsed_s = self._clock.elapsed_s
+        if not in_vain:
+            self._in_vain_since_s = None
+        elif self._in_vain_since_s is None:
+            self._in_vain_since_s = elapsed_s
+        elif elapsed_s - self._in_vain_since_s > IN_VAIN_S:
+            self._found("liveness", "", f"something has been due for {IN_VAIN_S:.0f} s, and no engine takes it")
+            self._in_vain_since_s = math.inf  # once is enough
 
     def claimed(self, engine: Engine, items: Sequence[Item]) -> None:
         """An engine has been given items of one lane, which stands even if it dies before it can do anything about them."""

@@ -15,6 +15,7 @@ QUICK = (
     "price_rounded_away",
     "key_without_payload",
     "no_fencing",
+    "breaker_never_half_opens",
     "no_inbox",
     "cursor_before_page",
     "no_contract_needed",
