@@ -52,7 +52,7 @@ class Size:
 
 
 FULL = Size(6000, 3, 10_000, 1000, (1000, 50_000, 100_000), (0, 100_000, 1_000_000), 20, 1000, 60)
-QUICK = Size(200, 1, 1000, 50, (100, 200, 300), (0, 1000, 2000), 3, 8, 3)
+QUICK = Size(200, 1, 1000, 50, (40, 80, 120), (0, 1000, 2000), 3, 8, 3)
 
 
 def run(database: Database, *, quick: bool, progress: Progress) -> dict[str, Any]:

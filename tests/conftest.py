@@ -3,9 +3,11 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -18,6 +20,9 @@ from sync_engine.database.connections import Database, dsn
 from sync_engine.database.migrate import migrate
 from sync_engine.database.postgres import Embedded
 from sync_engine.engine.calendars import fill
+
+if TYPE_CHECKING:
+    from sandbox.simulation.simulate import Stage
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 _cells = count(1)
@@ -144,3 +149,25 @@ def connection(database: Database) -> Iterator[psycopg.Connection]:
 def noon() -> datetime:
     """A Tuesday, when every office but Tokyo's is open or about to be."""
     return datetime(2026, 9, 15, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def _stage() -> Iterator["Stage"]:
+    # Loaded where it is wanted: most tests have nothing to do with it.
+    from sandbox.simulation.arena import server
+    from sandbox.simulation.simulate import Stage, settled_in
+
+    with server() as url:
+        with settled_in():
+            made = Stage(url, "simulation")
+        with closing(made):
+            yield made
+
+
+@pytest.fixture
+def alone(_stage: "Stage") -> Iterator["Stage"]:
+    """The simulator's stage: one per worker, because it takes seconds to learn how every journey ends in a calm world."""
+    from sandbox.simulation.simulate import settled_in
+
+    with settled_in():
+        yield _stage

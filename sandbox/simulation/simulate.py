@@ -105,12 +105,18 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """A stage on a server of its own. The process logs again as it did when that is over."""
+    """A stage on a server of its own, in a process that is settled in."""
+    with settled_in(), server() as url, closing(Stage(url, "simulation")) as found:
+        yield found
+
+
+@contextmanager
+def settled_in() -> Iterator[None]:
+    """A process suited to simulations; it logs again as it did when that is over."""
     logged = structlog.get_config()
     _settle_in()
     try:
-        with server() as url, closing(Stage(url, "simulation")) as found:
-            yield found
+        yield
     finally:
         structlog.configure(**logged)
 
@@ -123,7 +129,7 @@ def results(seeds: Iterable[int], *, jobs: int = 1) -> Iterator[Result]:
                 yield alone.play(draw(seed))
         return
     with workers(jobs) as pool:
-        yield from pool.imap(_play, seeds)
+        yield from pool.imap(played, seeds)
 
 
 @contextmanager
@@ -138,6 +144,11 @@ def workers(jobs: int) -> Iterator[Pool]:
 def stage_of_worker() -> Stage:
     """The stage of the worker process this is asked in."""
     return _stages[0]
+
+
+def played(seed: int) -> Result:
+    """The result of one seed, by the worker process this is asked in."""
+    return stage_of_worker().play(draw(seed))
 
 
 def keep(folder: Path, name: str, plan: Plan, result: Result) -> Path:
@@ -162,7 +173,3 @@ _stages: list[Stage] = []
 def _begin_work(url: str) -> None:
     _settle_in()
     _stages.append(Stage(url, f"simulation_{os.getpid()}"))
-
-
-def _play(seed: int) -> Result:
-    return stage_of_worker().play(draw(seed))

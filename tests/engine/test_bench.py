@@ -36,7 +36,7 @@ def test_a_quick_run_answers_every_figure_and_leaves_nothing_behind(database):
     figures = run(database, quick=True, progress=said.append)
     assert {name for name in RATES if not figures[name] > 0} == set()
     assert 0 < figures["lone_step_ms"]["p50"] <= figures["lone_step_ms"]["p99"]
-    assert list(figures["rss_mb_after_journeys"]) == ["100", "200", "300"]
+    assert list(figures["rss_mb_after_journeys"]) == ["40", "80", "120"]
     assert all(20 < mb < 250 for mb in figures["rss_mb_after_journeys"].values())
     assert list(figures["ms_beside_finished_items"]) == ["0", "1000", "2000"]
     assert all(ms > 0 for one in figures["ms_beside_finished_items"].values() for ms in one.values())

@@ -6,15 +6,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.simulation.plan import Plan
-from sandbox.simulation.simulate import stage
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))
-
-
-@pytest.fixture(scope="module")
-def alone():
-    with stage() as found:
-        yield found
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

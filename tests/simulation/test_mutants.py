@@ -7,7 +7,6 @@ from sandbox.simulation.mutants import MUTANTS
 from sandbox.simulation.mutants.hunt import Hunter, applies, report
 from sandbox.simulation.mutants.patches import NotApplicable, Value, code, planting, statement
 from sandbox.simulation.plan import Plan
-from sandbox.simulation.simulate import stage
 from sync_engine.database.statements import sql
 from sync_engine.engine import lanes
 
@@ -26,14 +25,13 @@ QUICK = (
 
 
 @pytest.fixture(scope="module")
-def alone():
-    with stage() as found:
-        yield found
+def _hunter(_stage):
+    return Hunter(_stage)
 
 
-@pytest.fixture(scope="module")
-def hunter(alone):
-    return Hunter(alone)
+@pytest.fixture
+def hunter(alone, _hunter):
+    return _hunter
 
 
 def test_there_are_bugs_for_every_guard_of_the_plan():
