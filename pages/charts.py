@@ -142,6 +142,21 @@ class Line:
     hover: str | None = None
 
 
+_DATES = {
+    "tickformatstops": [
+        {"dtickrange": [None, 43_200_000], "value": "%H:%M\n%d %b"},
+        {"dtickrange": [86_400_000, 604_800_000], "value": "%d %b"},
+        {"dtickrange": ["M1", None], "value": "%b %Y"},
+    ]
+}
+"""Days as the pages write them, by how far the ticks lie apart (milliseconds, months): plotly has the month before the day."""
+
+
+def named_as_dates(at: pd.Series | pd.Index) -> Plain:
+    """The axis of a chart over time; over anything else it is left to plotly."""
+    return _DATES if pd.api.types.infer_dtype(at) in {"date", "datetime", "datetime64"} else {}
+
+
 def weeks(days: Iterable[Any], *, narrow: bool) -> Plain:
     """The axis of a chart by weeks: each is named by its first day, on a phone four of them at most."""
     named = list(days)
@@ -173,7 +188,7 @@ def lines(
         unit: Of the values, with the space before it.
         objective: How high it lies, and its name.
         height: In pixels.
-        across: What the axis of time has beside, as plotly calls it.
+        across: What the axis of time has beside, as plotly calls it; None: its days are named as dates.
         up: What the axis of values has beside.
         versions: When the configuration changed, and what of it: what a curve may break at, a thin line each.
         named_below: Names stand in a legend: beside the lines they would take half of a phone's width.
@@ -204,24 +219,20 @@ def lines(
     quiet = {"color": style.quiet, "size": 12}
     if objective is not None:
         drawing.across(objective[0], {"color": style.quiet, "dash": "dash", "width": 1}, objective[1], quiet)
-    for at, what in versions:
-        drawing.upright(at, {"color": WAITING, "width": 1, "dash": "dot"})
-        drawing.note(
-            what,
-            x=at,
-            y=1,
-            yref="paper",
-            xanchor="left",
-            xshift=3,
-            yanchor="top",
-            font={"color": style.quiet, "size": 11},
-        )
+    _changes(drawing, versions, style)
     drawing.lay(margin={"r": 12 if named_below else 130})
     if named_below:
         drawing.lay(showlegend=True, legend={"orientation": "h", "y": -0.2, "x": 0, "font": quiet})
     drawing.y(rangemode="tozero", ticksuffix=unit, **up or {})
-    drawing.x(**across or {})
+    drawing.x(**named_as_dates(shown[x]) if across is None else across)
     return drawing.figure()
+
+
+def _changes(drawing: Drawing, versions: Iterable[tuple[object, str]], style: Look) -> None:
+    for at, what in versions:
+        drawing.upright(at, {"color": WAITING, "width": 1, "dash": "dot"})
+        quiet = {"color": style.quiet, "size": 11}
+        drawing.note(what, x=at, y=1, yref="paper", xanchor="left", xshift=3, yanchor="top", font=quiet)
 
 
 def _marked(shown: pd.DataFrame, line: Line) -> Plain:

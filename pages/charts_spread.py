@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pages import drawn
-from pages.charts import LEVEL, LIGHT, MAX_POINTS, OK, STUCK, Look, layout
+from pages.charts import LEVEL, LIGHT, MAX_POINTS, OK, STUCK, Look, layout, named_as_dates
 from pages.drawing import Drawing, Plain
 
 
@@ -28,7 +28,7 @@ def matrix(
     across: Mapping[str, Any] | None = None,
 ) -> go.Figure:
     """A cell per row and stretch of time, the stronger the larger `share` (0 to 1). No cell: nothing happened then. `across` is what the
-    axis of time has beside, as plotly calls it."""
+    axis of time has beside, as plotly calls it; None: its days are named as dates."""
     shown = frame.tail(MAX_POINTS)
     # pivot, not pivot_table: two cells in one place are a mistake, not something to average.
     values = shown.pivot(index=row, columns=at, values=share).reindex(order)  # noqa: PD010
@@ -55,7 +55,7 @@ def matrix(
         ],
         showscale=False,
     )
-    drawing.x(showgrid=False, **across or {})
+    drawing.x(showgrid=False, **named_as_dates(values.columns) if across is None else across)
     drawing.y(showgrid=False, autorange="reversed", tickfont={"color": style.text, "size": 13})
     return drawing.figure()
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.charts import LIGHT, layout
+from pages.charts import DARK, LIGHT, layout
 from pages.context import Context
 from pages.drawing import Drawing, merged, taken_apart
 from pages.explaining import Definition
@@ -226,7 +227,7 @@ def _picture(exported: Exported, figure: go.Figure, finding: str, note: str) -> 
 
 def titled(figure: go.Figure, finding: str, small: Sequence[str]) -> go.Figure:
     """A copy of a chart that can stand alone: light, its finding above it, what it means and as of when below."""
-    parts = taken_apart(figure)
+    parts = _in_the_light(taken_apart(figure))
     held = parts["layout"]
     lines = [line for text in small if text for line in wrap(text, A_LINE)]
     alone = Drawing(merged(held, layout(LIGHT, height=PICTURE_PX[1] - 60)), parts["data"], held.get("shapes", []))
@@ -251,3 +252,16 @@ def titled(figure: go.Figure, finding: str, small: Sequence[str]) -> go.Figure:
         font={"size": 12, "color": LIGHT.quiet},
     )
     return alone.figure()
+
+
+# Not the accent: it can be seen on white too, and is the colour of a category besides.
+_LIT = {getattr(DARK, name): getattr(LIGHT, name) for name in ("text", "quiet", "grid", "surface")}
+
+
+def _in_the_light(part: Any) -> Any:
+    """A part of a figure with what the light look has in place of each colour of the dark one."""
+    if isinstance(part, Mapping):
+        return {name: _in_the_light(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_in_the_light(value) for value in part]
+    return _LIT.get(part, part) if isinstance(part, str) else part

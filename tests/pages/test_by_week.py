@@ -45,3 +45,9 @@ def test_the_hours_of_a_day_stand_side_by_side(books, monkeypatch):
     shown = shown_on(books, monkeypatch, "exception-rate", period="90d")["rate.hours"]
     assert list(shown.layout.xaxis.tickvals) == [0, 3, 6, 9, 12, 15, 18, 21]
     assert shown.layout.xaxis.ticksuffix == ":00"
+
+
+@pytest.mark.parametrize(("page", "key"), [("health", "health.calls"), ("service-levels", "service_levels.burn")])
+def test_days_are_written_day_first_like_everywhere(books, monkeypatch, page, key):
+    axis = shown_on(books, monkeypatch, page)[key].layout.xaxis
+    assert [one.value for one in axis.tickformatstops] == ["%H:%M\n%d %b", "%d %b", "%b %Y"]

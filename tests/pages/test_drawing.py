@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from pages import charts, exporting, marks
+from pages import charts, charts_spread, exporting, marks
 from pages.drawing import Drawing, merged, put_together, taken_apart
 
 LINE, FONT = {"color": "#545c66", "width": 1, "dash": "dash"}, {"color": "#545c66", "size": 12}
@@ -133,5 +133,20 @@ def test_a_picture_says_what_it_shows_in_the_light():
     assert picture.layout.annotations[-1].text.startswith("Share by week<br>A note.")
     assert picture.layout.paper_bgcolor == charts.LIGHT.surface
     assert picture.layout.xaxis.gridcolor == charts.LIGHT.grid
-    assert [shape.line.color for shape in picture.layout.shapes] == [charts.DARK.quiet, charts.WAITING]
+    assert [shape.line.color for shape in picture.layout.shapes] == [charts.LIGHT.quiet, charts.WAITING]
     assert picture.layout.margin.r == 130
+
+
+def test_a_picture_taken_in_the_dark_has_nothing_of_it():
+    """Pale words on white were not there, and the numbers on the map's ways stood in black boxes."""
+    units = pd.DataFrame({"unit": ["DE", "FR"], "n": [40, 60], "share": [0.1, 0.3], "said": ["a", "b"], "apart": [False, True]})  # fmt: skip
+    limits = pd.DataFrame({"n": [1, 100], "low_95": [0.0, 0.1], "high_95": [0.9, 0.3], "low_99": [0.0, 0.05], "high_99": [1.0, 0.35]})  # fmt: skip
+    shown = charts_spread.funnel(
+        units, n="n", share="share", label="unit", hover="said", apart="apart", limits=limits, common=0.2, style=charts.DARK
+    )  # fmt: skip
+    noted = Drawing(charts.layout(charts.DARK, height=200))
+    noted.trace("scatter", x=[0, 1], y=[0, 1], mode="markers", marker={"color": [charts.DARK.text, charts.STUCK]})
+    noted.note("7", x=0, y=0, bgcolor=charts.DARK.surface)
+    dark = (charts.DARK.text, charts.DARK.quiet, charts.DARK.grid, charts.DARK.surface)
+    for picture in (exporting.titled(one, "It rose", ["A note."]) for one in (shown, noted.figure())):
+        assert [colour for colour in dark if colour in picture.to_json()] == []

@@ -16,6 +16,7 @@ from tests.conftest import _server
 from tests.pages.asking import asking
 from tests.pages.books import MONDAY, NOW, Books
 from tests.pages.conftest import ANALYST, AUDITOR, LEADER, words_of
+from tests.pages.test_by_week import shown_on
 
 PAGE = "process-map"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -270,12 +271,8 @@ def test_the_page_says_what_share_went_straight_and_opens_a_step(walked):
 
 
 def test_the_time_between_two_activities_stands_from_the_shortest_down(walked, monkeypatch):
-    figures = {}
-    chart = parts.frame.chart
-    monkeypatch.setattr(parts.frame, "chart", lambda figure, *said, key, **how: (figures.update({key: figure}), chart(figure, *said, key=key, **how)))  # fmt: skip
-    app = walked.look(PAGE, person=LEADER, of="requisition", step="validated", then="approval_completed")
-    assert not app.exception
-    up = figures["process.between"].layout.yaxis
+    shown = shown_on(walked, monkeypatch, PAGE, of="requisition", step="validated", then="approval_completed")
+    up = shown["process.between"].layout.yaxis
     assert up.categoryorder == "array"
     assert (up.categoryarray[-1], up.categoryarray[0]) == ("under 1 min", "over 30 d")
 

@@ -25,7 +25,7 @@ def says(found):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1500)  # it takes two minutes on an idle machine, and many on one that has other things to do
+@pytest.mark.timeout(1500)  # it takes three minutes on an idle machine, and many on one that has other things to do
 def test_under_a_hundred_and_fifty_seeded_storms_nothing_is_ordered_twice_lost_or_forgotten(alone):
     """P1 to P7 (R010, R080-R082, R143): every invariant on every schedule."""
     found = [alone.play(draw(seed)) for seed in range(1, SCHEDULES + 1)]
