@@ -144,7 +144,8 @@ class Line:
 
 _DATES = {
     "tickformatstops": [
-        {"dtickrange": [None, 43_200_000], "value": "%H:%M\n%d %b"},
+        {"dtickrange": [None, 30_000], "value": "%H:%M:%S\n%d %b"},
+        {"dtickrange": [60_000, 43_200_000], "value": "%H:%M\n%d %b"},
         {"dtickrange": [86_400_000, 604_800_000], "value": "%d %b"},
         {"dtickrange": ["M1", None], "value": "%b %Y"},
     ]
@@ -325,7 +326,7 @@ def lanes(
         legend={"orientation": "h", "y": -0.22, "x": 0, "font": {"color": style.quiet, "size": 12}},
         dragmode="zoom",
     )
-    drawing.x(fixedrange=False)
+    drawing.x(fixedrange=False, **named_as_dates(shown[at]))
     drawing.y(categoryorder="array", categoryarray=list(reversed(order)), tickfont={"color": style.text, "size": 13})
     return drawing.figure()
 

@@ -28,6 +28,11 @@ LONG = 2_000
 """So many rows of a sheet each say what they are."""
 
 PICTURE_PX = (1200, 640)
+"""Width and least height of a picture that is saved; a taller chart makes a taller one."""
+
+TALLER_PX = 60
+"""So much higher it is saved than it is shown."""
+
 A_LINE = 130
 """So many characters of a picture's small print fit on a line."""
 
@@ -205,8 +210,9 @@ def numbers(exported: Exported, finding: str, note: str, table: pd.DataFrame) ->
 @st.dialog("Picture of this chart", width="large", icon=":material/image:")
 def _picture(exported: Exported, figure: go.Figure, finding: str, note: str) -> None:
     st.caption("The camera above the picture saves it as a PNG file.")
+    picture = titled(figure, finding, [exported.what, note, exported.stamp])
     st.plotly_chart(
-        titled(figure, finding, [exported.what, note, exported.stamp]),
+        picture,
         theme=None,
         key=f"{exported.name}.picture",
         config={
@@ -217,7 +223,7 @@ def _picture(exported: Exported, figure: go.Figure, finding: str, note: str) -> 
                 "format": "png",
                 "filename": exported.name,
                 "width": PICTURE_PX[0],
-                "height": PICTURE_PX[1],
+                "height": picture.layout.height + TALLER_PX,
                 "scale": 2,
             },
         },
@@ -230,12 +236,14 @@ def titled(figure: go.Figure, finding: str, small: Sequence[str]) -> go.Figure:
     parts = _in_the_light(taken_apart(figure))
     held = parts["layout"]
     lines = [line for text in small if text for line in wrap(text, A_LINE)]
-    alone = Drawing(merged(held, layout(LIGHT, height=PICTURE_PX[1] - 60)), parts["data"], held.get("shapes", []))
+    above, below = 96, 84 + 16 * len(lines)
+    height = max(PICTURE_PX[1] - TALLER_PX, held["height"] + above + below)
+    alone = Drawing(merged(held, layout(LIGHT, height=height)), parts["data"], held.get("shapes", []))
     alone.lay(
         paper_bgcolor=LIGHT.surface,
         plot_bgcolor=LIGHT.surface,
         showlegend=held["showlegend"],
-        margin={"l": held["margin"]["l"], "r": max(held["margin"]["r"], 24), "t": 96, "b": 84 + 16 * len(lines)},
+        margin={"l": held["margin"]["l"], "r": max(held["margin"]["r"], 24), "t": above, "b": below},
         title={"text": "<br>".join(wrap(finding, 90)), "x": 0.01, "y": 0.97, "yanchor": "top", "font": {"size": 19, "color": LIGHT.text}},
     )  # fmt: skip
     alone.notes = [merged(note, {"font": {"color": LIGHT.text}}) for note in held.get("annotations", ())]

@@ -50,4 +50,4 @@ def test_the_hours_of_a_day_stand_side_by_side(books, monkeypatch):
 @pytest.mark.parametrize(("page", "key"), [("health", "health.calls"), ("service-levels", "service_levels.burn")])
 def test_days_are_written_day_first_like_everywhere(books, monkeypatch, page, key):
     axis = shown_on(books, monkeypatch, page)[key].layout.xaxis
-    assert [one.value for one in axis.tickformatstops] == ["%H:%M\n%d %b", "%d %b", "%b %Y"]
+    assert [one.value for one in axis.tickformatstops] == ["%H:%M:%S\n%d %b", "%H:%M\n%d %b", "%d %b", "%b %Y"]

@@ -150,3 +150,13 @@ def test_a_picture_taken_in_the_dark_has_nothing_of_it():
     dark = (charts.DARK.text, charts.DARK.quiet, charts.DARK.grid, charts.DARK.surface)
     for picture in (exporting.titled(one, "It rose", ["A note."]) for one in (shown, noted.figure())):
         assert [colour for colour in dark if colour in picture.to_json()] == []
+
+
+def test_a_tall_chart_is_not_squeezed_into_a_picture():
+    """The words of a process map lay upon each other."""
+    for height in (260, 1400):
+        plain = Drawing(charts.layout(charts.LIGHT, height=height))
+        plain.trace("scatter", x=[0, 1], y=[0, 1])
+        picture = exporting.titled(plain.figure(), "It rose", ["A note."])
+        margin = picture.layout.margin
+        assert picture.layout.height - margin.t - margin.b >= height - 16, "16: what it leaves free above and below"
