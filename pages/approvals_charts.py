@@ -33,7 +33,7 @@ def why(ctx: Context, facts: Facts) -> None:
         return
     found = found.assign(
         name=[CAUSES[cause] for cause in found["cause"]],
-        label=[switches.label(ctx, CAUSES[cause]) for cause in found["cause"]],
+        label=[switches.label(CAUSES[cause], narrow=ctx.narrow) for cause in found["cause"]],
         days=found["s"] / 86400,
         colour=[COLOURS[cause] for cause in found["cause"]],
         text=[f"{duration(row['s'])}, {percent(row['share'])}" for row in found.to_dict("records")],
@@ -89,7 +89,7 @@ def _by_role(ctx: Context, facts: Facts) -> None:
     names = [name for name in CAUSES if name != "off"]
     found = found.assign(at_work_s=found[names].sum(axis=1)).sort_values("at_work_s", ascending=False, kind="stable")
     found = found.assign(
-        label=[switches.label(ctx, visible(role)) for role in found["role"]],
+        label=[switches.label(visible(role), narrow=ctx.narrow) for role in found["role"]],
         text=[f"{duration(s)}, n {n:,}" for s, n in zip(found["at_work_s"], found["n"], strict=True)],
         hover=[f"{visible(row['role'])}: " + ", ".join(f"{CAUSES[name].lower()} {duration(row[name])}" for name in names if row[name]) for row in found.to_dict("records")],
         **{name: found[name] / 86400 for name in names},

@@ -58,7 +58,7 @@ def delegations(ctx: Context, facts: Facts) -> None:
     total = int(found["n"].sum())
     names = [_pair(row) if named else visible(row["role"]) for row in found.to_dict("records")]
     drawn = found.assign(
-        label=[switches.label(ctx, name) for name in names],
+        label=[switches.label(name, narrow=ctx.narrow) for name in names],
         text=[f"{row['n']:,} of {row['of']:,}" for row in found.to_dict("records")],
         hover=[f"{name}<br>{count(row['n'], 'decision')} worth {money_short(row['value'])}, {percent(row['n'] / row['of'])} of {visible(row['role'])}" for name, row in zip(names, found.to_dict("records"), strict=True)],
     )  # fmt: skip

@@ -31,6 +31,29 @@ CARRIED = ("as", "period", "since", "until", "unit", LOG)
 """What a link takes along from page to page: who is asking (evaluation only), the two filters every page has, and the log."""
 
 
+Changes = str | list[str] | None
+"""What a link says of a parameter; None leaves it out."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the links of one drawing lead: the pages the reader may open, and what every link takes along."""
+
+    pages: frozenset[str]
+    carried: dict[str, str | list[str]]
+
+    def parameters(self, **changes: Changes) -> dict[str, str | list[str]]:
+        """The query parameters of a link: what is carried along, with `changes`."""
+        merged: dict[str, Any] = self.carried | changes
+        return {name: value for name, value in merged.items() if value not in (None, "", [])}
+
+    def href(self, url_path: str, **changes: Changes) -> str | None:
+        """The address of a page with its filters, for a cell of a table; None where the reader may not open it."""
+        if url_path not in self.pages:
+            return None
+        return f"./{url_path}?{urlencode(self.parameters(**changes), doseq=True)}"
+
+
 @dataclass(frozen=True)
 class Context:
     """What one drawing of a page works with. `narrow`: the screen is a phone's."""
@@ -119,16 +142,21 @@ class Context:
 
     # -- linking ------------------------------------------------------------------------------------------------------
 
-    def parameters(self, **changes: str | list[str] | None) -> dict[str, str | list[str]]:
-        """The query parameters of a link: what is carried along, with `changes`; None leaves one out."""
-        kept = {name: st.query_params.get_all(name) for name in CARRIED if name in st.query_params}
+    @property
+    def addresses(self) -> Addresses:
+        """Where links lead as the page's own address stands now: made once for all cells of a table."""
+        kept = {name: values for name in CARRIED if (values := st.query_params.get_all(name))}
         # What the address says wrongly is not passed on: a unit this person does not see stands in no link of theirs.
-        known = {unit.code for unit in self.units}
-        kept["unit"] = [code for code in kept.get("unit", ()) if code in known]
+        if "unit" in kept:
+            known = {unit.code for unit in self.units}
+            kept["unit"] = [code for code in kept["unit"] if code in known]
         kept[LOG] = [self.log] if self.is_imported else []
-        merged: dict[str, Any] = {name: values[0] if len(values) == 1 else values for name, values in kept.items()}
-        merged.update(changes)
-        return {name: value for name, value in merged.items() if value not in (None, "", [])}
+        carried: dict[str, Any] = {name: values[0] if len(values) == 1 else values for name, values in kept.items()}
+        return Addresses(frozenset(self.links), carried)
+
+    def parameters(self, **changes: Changes) -> dict[str, str | list[str]]:
+        """The query parameters of a link: what is carried along, with `changes`."""
+        return self.addresses.parameters(**changes)
 
     def link(
         self,
@@ -137,7 +165,7 @@ class Context:
         *,
         icon: str | None = None,
         help: str | None = None,  # noqa: A002 - Streamlit's own name for it
-        **changes: str | list[str] | None,
+        **changes: Changes,
     ) -> None:
         """A real link to a page with its filters; where the person may not open that page, its text alone."""
         page = self.links.get(url_path)
@@ -146,8 +174,6 @@ class Context:
             return
         st.page_link(page, label=label, icon=icon, help=help, query_params=self.parameters(**changes))
 
-    def href(self, url_path: str, **changes: str | list[str] | None) -> str | None:
-        """The address of a page with its filters, for a cell of a table; None where the person may not open it."""
-        if url_path not in self.links:
-            return None
-        return f"./{url_path}?{urlencode(self.parameters(**changes), doseq=True)}"
+    def href(self, url_path: str, **changes: Changes) -> str | None:
+        """The address of a page with its filters; None where the person may not open it. For many, ask `addresses`."""
+        return self.addresses.href(url_path, **changes)

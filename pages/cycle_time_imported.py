@@ -88,7 +88,7 @@ def _stages(ctx: Context, facts: OfAType) -> None:
         return
     found = found.assign(name=["Named beside other documents" if stage is None else words(stage).capitalize() for stage in found["stage"]])  # fmt: skip
     drawn = found.assign(
-        label=[switches.label(ctx, escape(visible(name))) for name in found["name"]],
+        label=[switches.label(escape(visible(name)), narrow=ctx.narrow) for name in found["name"]],
         text=[percent(share) if ctx.narrow else f"{percent(share)}  ·  median {duration(p50)}" for share, p50 in zip(found["share"], found["p50_s"], strict=True)],
         hover=[f"{escape(visible(row.name))}: {percent(row.share)} of all time, {count(int(row.documents), 'document')}, 85 % within {duration(row.p85_s)}" for row in found.itertuples(index=False)],
     )  # fmt: skip

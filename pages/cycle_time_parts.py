@@ -69,7 +69,7 @@ def stages(ctx: Context, facts: Facts) -> None:
         name=[STAGES.get(stage, (stage, ""))[0] for stage in found["stage"]],
         on=[STAGES.get(stage, ("", "systems"))[1] for stage in found["stage"]],
     )
-    drawn["label"] = [switches.label(ctx, name) for name in drawn["name"]]
+    drawn["label"] = [switches.label(name, narrow=ctx.narrow) for name in drawn["name"]]
     drawn["text"] = [
         percent(row.share) if ctx.narrow else f"{percent(row.share)}  ·  median {facts.spoken(row.p50_s)}"
         for row in drawn.itertuples()

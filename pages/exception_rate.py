@@ -15,7 +15,7 @@ from pages import exception_rate_imported, filters, frame, imported, switches
 from pages import exception_rate_parts as parts
 from pages import exception_rate_times as times
 from pages import exception_rate_yield as first_pass
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exception_rate_parts import Facts
 from pages.filters import Choice, Filters
 from pages.format import (
@@ -34,6 +34,7 @@ from pages.format import (
 from pages.frame import Definition, Explainer, Figure, LeftOut, Said
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate
 from sync_engine.insight.reports.first_pass import AS_INTENDED
@@ -232,16 +233,10 @@ def _rows(ctx: Context, facts: Facts) -> None:
         switches.one_of("code", KINDS),
         st.query_params.get("week"),
     )
-    rows, heading = facts.rows, SHOWN[which]
-    if which in {"open", "self_cured"}:
-        rows = rows[rows[which] > 0]
-    elif which == "came_back":
-        rows = rows[rows["document_id"].isin(facts.causes[facts.causes["came_back"] > 0]["document_id"])]
+    rows, heading = _listed(facts, which, code, week, ctx.addresses), SHOWN[which]
     if code is not None:
-        rows = rows[[code in codes for codes in rows["codes"]]]
         heading += f": {visible(kind_of(code).title).lower()}"
     if week is not None:
-        rows = rows[[monday is not None and monday.isoformat() == week for monday in rows["week"]]]
         heading += f", week from {visible(week)[:10]}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(heading), anchor=False, width="content")
@@ -250,14 +245,6 @@ def _rows(ctx: Context, facts: Facts) -> None:
     if rows.empty:
         frame.nothing_happened("There is no such document.")
         return
-    rows = rows.assign(
-        causes=["; ".join(kind_of(name).title for name in codes) for codes in rows["codes"]],
-        ended=[_ended(row) for row in rows.to_dict("records")],
-        exception=[
-            None if pd.isna(case_id) else ctx.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]
-        ],
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
-    )
     work_table(
         ctx,
         rows,
@@ -268,6 +255,28 @@ def _rows(ctx: Context, facts: Facts) -> None:
         noun="document",
         title=_title,
         card_action=partial(_card, ctx),
+    )
+
+
+@once
+def _listed(facts: Facts, which: str, code: str | None, week: str | None, at: Addresses) -> pd.DataFrame:
+    """The documents that are asked for, with what is said of each and where it is."""
+    rows = facts.rows
+    if which in {"open", "self_cured"}:
+        rows = rows[rows[which] > 0]
+    elif which == "came_back":
+        rows = rows[rows["document_id"].isin(facts.causes[facts.causes["came_back"] > 0]["document_id"])]
+    if code is not None:
+        rows = rows[[code in codes for codes in rows["codes"]]]
+    if week is not None:
+        rows = rows[[monday is not None and monday.isoformat() == week for monday in rows["week"]]]
+    return rows.assign(
+        causes=["; ".join(kind_of(name).title for name in codes) for codes in rows["codes"]],
+        ended=[_ended(row) for row in rows.to_dict("records")],
+        exception=[
+            None if pd.isna(case_id) else at.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]
+        ],
+        trace=[at.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
     )
 
 

@@ -8,10 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from pages import charts, charts_pile, charts_spread, frame
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exception_rate_parts import URL_PATH, Facts
 from pages.format import CATEGORIES, count, day, percent, plain, visible
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.statistics import FEW
 from sync_engine.model.exceptions import kind_of
@@ -26,12 +27,7 @@ def pile(ctx: Context, facts: Facts) -> None:
     begun, ended, cured = (int(found.days[name].sum()) for name in ("begun", "ended", "self_cured"))
     if not (begun or ended):
         return
-    told = found.days.assign(
-        hover=[
-            f"{day(row.day)}: {row.begun:,} raised, {row.ended:,} closed ({row.self_cured:,} by themselves); {count(row.stands, 'exception')} open at the end of the day"
-            for row in found.days.itertuples()
-        ]
-    )
+    told, table = _told_of_days(found.days)
     figure = charts_pile.inflow(
         told, x="day", up="begun", down="ended", stands="stands", names=("raised", "closed", "open at the end of the day"), hover="hover", style=charts.look(dark=ctx.dark),
     )  # fmt: skip
@@ -41,7 +37,7 @@ def pile(ctx: Context, facts: Facts) -> None:
     frame.chart(
         figure,
         f"{verdict} {facts.chosen.period.within}",
-        found.days.rename(columns={"day": "Day", "begun": "Raised", "ended": "Closed", "self_cured": "Of these by themselves", "stands": "Open at its end"}),
+        table,
         key="rate.pile",
         note=f"Exceptions by day ({ctx.zone.key}), whenever their document entered: {begun:,} raised, {ended:,} closed, {cured:,} of these by themselves. Now {found.held_documents:,} of {count(found.open_documents, 'open document')} ({percent(share)}) have an open exception.",
         exported=frame.Exported(ctx, f"Exceptions raised and closed by day, {facts.chosen.period.name}", "exceptions-by-day"),
@@ -58,26 +54,43 @@ def new_causes(ctx: Context, facts: Facts) -> None:
         return
     there = int(found["found"].iloc[0])
     st.subheader(f"{count(there, 'cause')} met for the first time since {day(since.astimezone(ctx.zone).date())}", anchor=False)  # fmt: skip
-    rows = found.assign(
-        title=[kind_of(code).title for code in found["code"]],
-        message=[visible(message) for message in found["message"]],
-        show=[ctx.href("exceptions", cause=name) if n else None for name, n in zip(found["fingerprint"], found["open"], strict=True)],
-    )  # fmt: skip
     columns = (
         Column("title", "Cause", width=230, on_card=True), Column("category", "Category", "category"), Column("documents", "Documents", "count", on_card=True), Column("exceptions", "Exceptions", "count"),
         Column("open", "Open", "count", on_card=True), Column("first_seen", "First met", "time"), Column("message", "What the system said", width=360), Column("show", "", "link", display="Show open"),
     )  # fmt: skip
     work_table(
-        ctx, rows, columns, key="rate.new", row_id="fingerprint", noun="cause", title=lambda row: f"**{plain(row['title'])}**", there=there,
+        ctx, _told_of_causes(found, ctx.addresses), columns, key="rate.new", row_id="fingerprint", noun="cause", title=lambda row: f"**{plain(row['title'])}**", there=there,
         card_action=lambda row: ctx.link("exceptions", "Show open", cause=row["fingerprint"]) if row["open"] else None,
     )  # fmt: skip
 
 
+@once
+def _told_of_days(days: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The days with what is said of each, and as the table under the chart."""
+    hover = [
+        f"{day(row.day)}: {row.begun:,} raised, {row.ended:,} closed ({row.self_cured:,} by themselves); {count(row.stands, 'exception')} open at the end of the day"
+        for row in days.itertuples()
+    ]
+    named = {"day": "Day", "begun": "Raised", "ended": "Closed", "self_cured": "Of these by themselves", "stands": "Open at its end"}  # fmt: skip
+    return days.assign(hover=hover), days.rename(columns=named)
+
+
+@once
+def _told_of_causes(found: pd.DataFrame, at: Addresses) -> pd.DataFrame:
+    """The causes by the names people know, with where those that are open are."""
+    return found.assign(
+        title=[kind_of(code).title for code in found["code"]],
+        message=[visible(message) for message in found["message"]],
+        show=[at.href("exceptions", cause=name) if n else None for name, n in zip(found["fingerprint"], found["open"], strict=True)],
+    )  # fmt: skip
+
+
+@once
 def met_by_unit(facts: Facts) -> pd.DataFrame:
     """business_unit, category, documents that met it, entered, share: a document with two categories counts in both."""
     met = facts.causes.groupby(["business_unit", "category"])["document_id"].nunique().rename("documents").reset_index()
     entered = facts.rates.by("business_unit").set_index("business_unit")["entered"].astype(int)
-    met["entered"] = met["business_unit"].map(entered)
+    met = met.assign(entered=met["business_unit"].map(entered))
     return met.assign(share=met["documents"] / met["entered"])
 
 
@@ -87,6 +100,37 @@ def heat(ctx: Context, facts: Facts) -> None:
     enough = cells[cells["entered"] >= FEW]
     if enough["business_unit"].nunique() < 2:
         return
+    units = sorted(enough["business_unit"].unique())
+    worst = enough.loc[enough["share"].idxmax()]
+    figure = charts_spread.matrix(
+        _cells_drawn(cells),
+        row="business_unit", at="name", share="strength", hover="hover", order=units, style=charts.look(dark=ctx.dark),
+    )  # fmt: skip
+    left_out = cells["business_unit"].nunique() - enough["business_unit"].nunique()
+    frame.chart(
+        figure,
+        f"{visible(worst['business_unit'])} meets {CATEGORIES[worst['category']].lower()} most: {percent(worst['share'])} of {count(int(worst['entered']), 'document')}",
+        _cells_named(cells),
+        key="rate.heat",
+        note="Share of a unit's documents that met an exception of the category; the darker the larger. A document with two categories counts in both."
+        + (f" {count(left_out, 'unit')} with fewer than {FEW} documents in the table only." if left_out else ""),
+        exported=frame.Exported(ctx, f"Documents with an exception by unit and category, entered {facts.chosen.period.within}", "exceptions-by-unit-and-category"),
+    )  # fmt: skip
+    columns = (
+        Column("business_unit", "Unit"), Column("category", "Category", "category", on_card=True), Column("entered", "Entered (n)", "count"), Column("documents", "With an exception", "count", on_card=True),
+        Column("share", "Rate", "share", on_card=True), Column("open", "", "link", display="Show"),
+    )  # fmt: skip
+    with st.expander("Units and categories, with their documents", icon=":material/grid_on:"):
+        work_table(
+            ctx, _cells_linked(cells, facts, ctx.addresses), columns, key="rate.heat.cells", row_id="key", noun="cell", title=lambda row: f"**{plain(row['business_unit'])}**",
+            card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", **facts.links() | {"unit": row["business_unit"], "category": row["category"]}),
+        )  # fmt: skip
+
+
+@once
+def _cells_drawn(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row for every unit with enough documents and every category: one that was not met has no share."""
+    enough = cells[cells["entered"] >= FEW]
     drawn = enough.assign(
         name=[CATEGORIES[category] for category in enough["category"]],
         strength=enough["share"] / enough["share"].max(),
@@ -97,32 +141,24 @@ def heat(ctx: Context, facts: Facts) -> None:
     )
     units = sorted(drawn["business_unit"].unique())
     grid = pd.MultiIndex.from_product([units, list(CATEGORIES.values())], names=["business_unit", "name"])
-    worst = enough.loc[enough["share"].idxmax()]
-    figure = charts_spread.matrix(
-        drawn.set_index(["business_unit", "name"]).reindex(grid).reset_index(),
-        row="business_unit", at="name", share="strength", hover="hover", order=units, style=charts.look(dark=ctx.dark),
-    )  # fmt: skip
-    left_out = cells["business_unit"].nunique() - enough["business_unit"].nunique()
-    frame.chart(
-        figure,
-        f"{visible(worst['business_unit'])} meets {CATEGORIES[worst['category']].lower()} most: {percent(worst['share'])} of {count(int(worst['entered']), 'document')}",
-        cells.assign(category=[CATEGORIES[name] for name in cells["category"]]).rename(columns={"business_unit": "Unit", "category": "Category", "documents": "With an exception", "entered": "Entered (n)", "share": "Rate"}),
-        key="rate.heat",
-        note="Share of a unit's documents that met an exception of the category; the darker the larger. A document with two categories counts in both."
-        + (f" {count(left_out, 'unit')} with fewer than {FEW} documents in the table only." if left_out else ""),
-        exported=frame.Exported(ctx, f"Documents with an exception by unit and category, entered {facts.chosen.period.within}", "exceptions-by-unit-and-category"),
-    )  # fmt: skip
-    cells["key"] = cells["business_unit"] + " " + cells["category"]
-    cells["open"] = [
-        ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit, "category": category})
-        for unit, category in zip(cells["business_unit"], cells["category"], strict=True)
-    ]
-    columns = (
-        Column("business_unit", "Unit"), Column("category", "Category", "category", on_card=True), Column("entered", "Entered (n)", "count"), Column("documents", "With an exception", "count", on_card=True),
-        Column("share", "Rate", "share", on_card=True), Column("open", "", "link", display="Show"),
-    )  # fmt: skip
-    with st.expander("Units and categories, with their documents", icon=":material/grid_on:"):
-        work_table(
-            ctx, cells.sort_values("share", ascending=False), columns, key="rate.heat.cells", row_id="key", noun="cell", title=lambda row: f"**{plain(row['business_unit'])}**",
-            card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", **facts.links() | {"unit": row["business_unit"], "category": row["category"]}),
-        )  # fmt: skip
+    return drawn.set_index(["business_unit", "name"]).reindex(grid).reset_index()
+
+
+@once
+def _cells_named(cells: pd.DataFrame) -> pd.DataFrame:
+    """The table under the chart."""
+    named = {"business_unit": "Unit", "category": "Category", "documents": "With an exception", "entered": "Entered (n)", "share": "Rate"}  # fmt: skip
+    return cells.assign(category=[CATEGORIES[name] for name in cells["category"]]).rename(columns=named)
+
+
+@once
+def _cells_linked(cells: pd.DataFrame, facts: Facts, at: Addresses) -> pd.DataFrame:
+    """The cells, the highest share first, with where their documents are."""
+    linked = cells.assign(
+        key=cells["business_unit"] + " " + cells["category"],
+        open=[
+            at.href(URL_PATH, show="with", **facts.links() | {"unit": unit, "category": category})
+            for unit, category in zip(cells["business_unit"], cells["category"], strict=True)
+        ],
+    )
+    return linked.sort_values("share", ascending=False)

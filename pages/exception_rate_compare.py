@@ -11,6 +11,7 @@ from pages.exception_rate_parts import Facts
 from pages.format import DOCUMENT_TYPES, count, percent, plain, sentence, visible
 from pages.tables import Column, work_table
 from sync_engine.insight.comparison import lift, standardised
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports.exception_rate import Rates
 from sync_engine.insight.statistics import FEW
@@ -19,6 +20,7 @@ LEAST_POINTS = 0.05
 """A difference below is not said: it is rounded away."""
 
 
+@once
 def at_former_mix(rates: Rates) -> float | None:
     """The rate now if every unit had the share of all documents that it had in the period before; None without such a period."""
     now, before = rates.by("business_unit"), rates.by("business_unit", before=True)
@@ -73,6 +75,7 @@ def goes_with(ctx: Context, facts: Facts) -> None:
         )
 
 
+@once
 def compared(found: pd.DataFrame) -> pd.DataFrame:
     """The attributes' values that surely have more than the others, most vanishing first, with what is said of each."""
     rows = []

@@ -79,7 +79,7 @@ def _activities(ctx: Context, facts: OfAType) -> None:
         open=[ctx.href(URL_PATH, type=facts.kind, show=kind, activity=activity) for kind, activity in zip(found["kind"], found["activity"], strict=True)],
     )  # fmt: skip
     drawn = found.assign(
-        label=[switches.label(ctx, escape(visible(f"{name}{', again' if kind == 'again' else ''}"))) for name, kind in zip(found["name"], found["kind"], strict=True)],
+        label=[switches.label(escape(visible(f"{name}{', again' if kind == 'again' else ''}")), narrow=ctx.narrow) for name, kind in zip(found["name"], found["kind"], strict=True)],
         text=[f"{n:,} ({percent(share)})" for n, share in zip(found["documents"], found["share"], strict=True)],
         hover=[f"{escape(visible(row.name))}: {row.what.lower()}, {count(row.documents, 'document')}, {count(row.times, 'time')}" for row in found[["name", "what", "documents", "times"]].itertuples(index=False)],
         colour=[charts.WATCH if kind == "again" else charts.STUCK for kind in found["kind"]],

@@ -8,11 +8,12 @@ import streamlit as st
 
 from pages import charts, charts_spread, charts_time, exporting, frame, switches
 from pages.charts import Line
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import CATEGORIES, count, day, money_short, percent, plain, system, visible
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports.cycle_time import surroundings
 from sync_engine.insight.reports.exception_rate import Closing, Population, Rate, Rates
@@ -49,6 +50,7 @@ def _out(ctx: Context, facts: Facts, figure: Any, finding: str, what: str, table
 # -- where -------------------------------------------------------------------------------------------------------------------
 
 
+@once
 def by_unit(facts: Facts, now: Rate) -> pd.DataFrame:
     """By unit, the surest high rate first, with its interval and whether it lies outside what chance explains."""
     units = facts.rates.by("business_unit")
@@ -78,6 +80,7 @@ def _apart(units: pd.DataFrame, common: float) -> str:
     return "; ".join(told) or "No unit differs by more than chance explains"
 
 
+@once
 def _limits(units: pd.DataFrame, common: float) -> pd.DataFrame:
     """Between which shares chance keeps a unit, over all volumes that are drawn."""
     largest = int(units["entered"].max() * 1.12) + 1
@@ -99,10 +102,7 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
     if len(units) < 2 or now.share is None:
         return
     finding = _apart(units, now.share)
-    units["hover"] = [
-        f"{visible(row.business_unit)}: {percent(row.share)}, {row.with_exception:,} of {count(row.entered, 'document')}<br>95 % interval {row.interval}; all units {percent(now.share)}"
-        for row in units.itertuples()
-    ]
+    units = _told_of_units(facts, now, ctx.addresses)
     figure = charts_spread.funnel(
         units,
         n="entered",
@@ -121,14 +121,6 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
     )
     frame.show_figure(figure, key="rate.funnel", alt=finding)
     _out(ctx, facts, figure, finding, "Share of documents with an exception by business unit", units[["business_unit", "entered", "with_exception", "share", "interval"]], "exception-rate-by-unit", key="rate.funnel")  # fmt: skip
-    units["open"] = [
-        ctx.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]
-    ]
-    units["moved"] = ["" if pd.isna(change) else f"{change * 100:+.1f} points" for change in units["change"]]
-    units["verdict"] = [
-        "more than chance" if outside and share > now.share else "less than chance" if outside else ""
-        for outside, share in zip(units["apart"], units["share"], strict=True)
-    ]
     columns = (
         Column("business_unit", "Unit"), Column("entered", "Entered (n)", "count", on_card=True), Column("with_exception", "With an exception", "count"), Column("share", "Rate", "share", on_card=True),
         Column("interval", "95 % interval"), Column("verdict", "Against all units", on_card=True), Column("moved", "Change", help="Against the period before, in percentage points."),
@@ -149,9 +141,28 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
         )
 
 
+@once
+def _told_of_units(facts: Facts, now: Rate, at: Addresses) -> pd.DataFrame:
+    """`by_unit` with what is said of each unit, and where its documents are."""
+    units, common = by_unit(facts, now), now.share or 0.0
+    return units.assign(
+        hover=[
+            f"{visible(row.business_unit)}: {percent(row.share)}, {row.with_exception:,} of {count(row.entered, 'document')}<br>95 % interval {row.interval}; all units {percent(common)}"
+            for row in units.itertuples()
+        ],
+        open=[at.href(URL_PATH, show="with", **facts.links() | {"unit": unit}) for unit in units["business_unit"]],
+        moved=["" if pd.isna(change) else f"{change * 100:+.1f} points" for change in units["change"]],
+        verdict=[
+            "more than chance" if outside and share > common else "less than chance" if outside else ""
+            for outside, share in zip(units["apart"], units["share"], strict=True)
+        ],
+    )
+
+
 # -- why ------------------------------------------------------------------------------------------------------------------------
 
 
+@once
 def by_cause(facts: Facts) -> pd.DataFrame:
     """By kind of cause: documents and exceptions, most documents first; `running`: documents that met this cause or one above it."""
     by = facts.causes.groupby(["code", "category"], sort=False)
@@ -168,25 +179,12 @@ def by_cause(facts: Facts) -> pd.DataFrame:
 
 
 def why(ctx: Context, facts: Facts, now: Rate) -> None:
-    found = by_cause(facts)
-    found["running_share"] = found["running"] / now.with_exception
+    found = _told_of_causes(facts, now, ctx.addresses)
     half = int((found["running_share"] < 0.5).sum()) + 1
     finding = f"{count(half, 'cause')} of {len(found):,} {'is' if half == 1 else 'are'} behind {percent(float(found['running_share'].iloc[half - 1]), digits=0)} of the documents with an exception"
-    shown = found.head(CAUSES_SHOWN).copy()
-    shown["text"] = [
-        f"{row.documents:,}"
-        if ctx.narrow
-        else f"{row.documents:,} · {money_short(row.value)} · {percent(row.running_share, digits=0)}"
-        for row in shown.itertuples()
-    ]
-    shown["hover"] = [
-        f"{row.title}: {count(row.documents, 'document')} worth {money_short(row.value)} in {count(row.exceptions, 'exception')}, {row.open:,} open<br>{CATEGORIES[row.category]}; with those above {percent(row.running_share)} of all"
-        for row in shown.itertuples()
-    ]
-    shown["label"] = [switches.label(ctx, title) for title in shown["title"]]
-    shown["colour"] = [charts.CATEGORY[category] for category in shown["category"]]
+    shown = _causes_drawn(found, narrow=ctx.narrow)
     figure = charts.bars(
-        shown.iloc[::-1],
+        shown,
         label="label",
         value="documents",
         text="text",
@@ -198,7 +196,7 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
     unplanned = int(found[found["code"] == "unexpected"]["exceptions"].sum())
     st.subheader(finding, anchor=False)
     st.caption(
-        f"Documents by cause, their value, and the share of all documents with an exception that met this cause or one above it. Colour is the category: {', '.join(CATEGORIES[name] for name in dict.fromkeys(shown['category']))}. "
+        f"Documents by cause, their value, and the share of all documents with an exception that met this cause or one above it. Colour is the category: {', '.join(CATEGORIES[name] for name in dict.fromkeys(shown['category'][::-1]))}. "
         f"{unplanned:,} of {count(int(found['exceptions'].sum()), 'exception')} {'has' if unplanned == 1 else 'have'} a cause nobody planned for."
         + (f" {count(len(found) - len(shown), 'rarer cause')} in the table only." if len(found) > len(shown) else "")
     )
@@ -208,8 +206,56 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
         _cause_table(ctx, facts, found, now)
 
 
+@once
+def _told_of_causes(facts: Facts, now: Rate, at: Addresses) -> pd.DataFrame:
+    """`by_cause` with the share of documents so far, and where the documents are."""
+    found = by_cause(facts)
+    return found.assign(
+        running_share=found["running"] / now.with_exception,
+        show=[at.href(URL_PATH, show="with", code=code, **facts.links()) for code in found["code"]],
+    )
+
+
+@once
+def _causes_drawn(found: pd.DataFrame, *, narrow: bool) -> pd.DataFrame:
+    """The bars, the most frequent cause last, which is on top."""
+    shown = found.head(CAUSES_SHOWN).iloc[::-1]
+    return shown.assign(
+        text=[
+            f"{row.documents:,}"
+            if narrow
+            else f"{row.documents:,} · {money_short(row.value)} · {percent(row.running_share, digits=0)}"
+            for row in shown.itertuples()
+        ],
+        hover=[
+            f"{row.title}: {count(row.documents, 'document')} worth {money_short(row.value)} in {count(row.exceptions, 'exception')}, {row.open:,} open<br>{CATEGORIES[row.category]}; with those above {percent(row.running_share)} of all"
+            for row in shown.itertuples()
+        ],
+        label=[switches.label(title, narrow=narrow) for title in shown["title"]],
+        colour=[charts.CATEGORY[category] for category in shown["category"]],
+    )
+
+
+@once
+def _by_category(facts: Facts, now: Rate, at: Addresses) -> pd.DataFrame:
+    """Documents, their value and exceptions by category; a document with two counts in both."""
+    unique = facts.causes.drop_duplicates(["document_id", "category"])
+    by = (
+        unique.groupby("category", sort=False)
+        .agg(documents=("document_id", "nunique"), value=("value", lambda values: float(sum(values))))
+        .reset_index()
+        .sort_values("documents", ascending=False)
+    )
+    exceptions = facts.causes.groupby("category")["exceptions"].sum()
+    return by.assign(
+        share=by["documents"] / now.entered,
+        exceptions=by["category"].map(exceptions),
+        value_share=by["value"] / float(now.value) if now.value else None,
+        show=[at.href(URL_PATH, show="with", **facts.links() | {"category": category}) for category in by["category"]],
+    )
+
+
 def _cause_table(ctx: Context, facts: Facts, found: pd.DataFrame, now: Rate) -> None:
-    found["show"] = [ctx.href(URL_PATH, show="with", code=code, **facts.links()) for code in found["code"]]
     columns = (
         Column("title", "Cause", width=260), Column("category", "Category", "category", on_card=True), Column("documents", "Documents", "count", on_card=True), Column("value", "Their value (EUR)", "group_money", on_card=True),
         Column("running_share", "Documents so far", "share"), Column("exceptions", "Exceptions", "count"), Column("open", "Open", "count"), Column("cured_share", "Cured by themselves", "share", help="Of those closed."),
@@ -225,22 +271,6 @@ def _cause_table(ctx: Context, facts: Facts, found: pd.DataFrame, now: Rate) -> 
         title=lambda row: f"**{plain(row['title'])}**",
         card_action=lambda row: ctx.link(URL_PATH, "Show", show="with", code=row["code"], **facts.links()),
     )
-    unique = facts.causes.drop_duplicates(["document_id", "category"])
-    by = (
-        unique.groupby("category", sort=False)
-        .agg(documents=("document_id", "nunique"), value=("value", lambda values: float(sum(values))))
-        .reset_index()
-        .sort_values("documents", ascending=False)
-    )
-    exceptions = facts.causes.groupby("category")["exceptions"].sum()
-    by = by.assign(
-        share=by["documents"] / now.entered,
-        exceptions=by["category"].map(exceptions),
-        value_share=by["value"] / float(now.value) if now.value else None,
-    )
-    by["show"] = [
-        ctx.href(URL_PATH, show="with", **facts.links() | {"category": category}) for category in by["category"]
-    ]
     st.caption("By category. A document with exceptions of two categories counts in both.")
     columns = (
         Column("category", "Category", "category"), Column("documents", "Documents", "count", on_card=True), Column("share", "Rate", "share", on_card=True), Column("value", "Their value (EUR)", "group_money", on_card=True),
@@ -248,7 +278,7 @@ def _cause_table(ctx: Context, facts: Facts, found: pd.DataFrame, now: Rate) -> 
     )  # fmt: skip
     work_table(
         ctx,
-        by,
+        _by_category(facts, now, ctx.addresses),
         columns,
         key="rate.categories",
         row_id="category",
@@ -265,13 +295,10 @@ def _cause_table(ctx: Context, facts: Facts, found: pd.DataFrame, now: Rate) -> 
 
 def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     weeks = facts.rates.by("week")
-    enough = weeks[weeks["entered"] >= FEW]
+    enough, drawn = _weeks_drawn(weeks)
     if len(enough) < 2:
         return
     style = charts.look(dark=ctx.dark)
-    drawn = enough.assign(
-        week=pd.to_datetime(enough["week"]), count_share=enough["share"] * 100, money_share=enough["value_share"] * 100
-    )
     changed = surroundings(ctx.reports).versions
     figure = charts.lines(
         drawn,
@@ -294,17 +321,13 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
     frame.show_figure(figure, key="rate.weeks", alt=finding)
     _out(ctx, facts, figure, finding, "Share of documents with an exception by the week in which they entered", weeks[["week", "entered", "with_exception", "share", "value_share"]], "exception-rate-by-week", key="rate.weeks")  # fmt: skip
     with st.expander("The same as a table", icon=":material/table_rows:"):
-        weeks["show"] = [
-            ctx.href(URL_PATH, show="with", week=week.isoformat(), **facts.links()) if part else None
-            for week, part in zip(weeks["week"], weeks["with_exception"], strict=True)
-        ]
         columns = (
             Column("week", "Week from", "date"), Column("entered", "Entered (n)", "count", on_card=True), Column("with_exception", "With an exception", "count", on_card=True), Column("share", "Rate", "share", on_card=True),
             Column("value", "Value (EUR)", "group_money"), Column("value_with_exception", "With an exception (EUR)", "group_money"), Column("value_share", "Rate by value", "share"), Column("show", "", "link", display="Show"),
         )  # fmt: skip
         work_table(
             ctx,
-            weeks,
+            _told_of_weeks(weeks, facts, ctx.addresses),
             columns,
             key="rate.weeks.table",
             row_id="week",
@@ -316,20 +339,39 @@ def better_or_worse(ctx: Context, facts: Facts, now: Rate) -> None:
         )
 
 
+@once
+def _weeks_drawn(weeks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The weeks in which enough entered, as they are and as the chart takes them: shares in percent."""
+    enough = weeks[weeks["entered"] >= FEW]
+    return enough, enough.assign(
+        week=pd.to_datetime(enough["week"]), count_share=enough["share"] * 100, money_share=enough["value_share"] * 100
+    )
+
+
+@once
+def _told_of_weeks(weeks: pd.DataFrame, facts: Facts, at: Addresses) -> pd.DataFrame:
+    """Each week with where its documents are."""
+    return weeks.assign(
+        show=[
+            at.href(URL_PATH, show="with", week=week.isoformat(), **facts.links()) if part else None
+            for week, part in zip(weeks["week"], weeks["with_exception"], strict=True)
+        ]
+    )
+
+
 # -- failed calls -------------------------------------------------------------------------------------------------------------------
 
 
 def failed_calls(ctx: Context, chosen: Filters) -> None:
     found = ask.technical_failures(ctx.reports, chosen.units, since=chosen.period.since, until=chosen.period.until)
-    found = found[found["attempts"] > 0]
-    if found.empty:
+    if not found["attempts"].sum():
         return
     failed, attempts = int(found["failed"].sum()), int(found["attempts"].sum())
     st.subheader(f"Apart from that, {percent(failed / attempts, digits=2)} of the calls failed", anchor=False)
     st.caption(
         f"{failed:,} of {attempts:,} calls to outside systems: attempts, not documents. The engine repeats them by itself; one document can have many, and most of them never become an exception."
     )
-    rows = found.assign(title=[system(name) for name in found["system"]], share=found["failed"] / found["attempts"])
+    rows = _told_of_calls(found)
     columns = (
         Column("title", "System"), Column("attempts", "Calls (n)", "count", on_card=True), Column("failed", "Failed", "count", on_card=True), Column("share", "Share", "share", on_card=True),
         Column("throttled", "Asked to slow down", "count", help="Answered with 429."), Column("repeats", "Repeats", "count"), Column("last_failed_at", "Last failure", "time"),
@@ -345,3 +387,10 @@ def failed_calls(ctx: Context, chosen: Filters) -> None:
             title=lambda row: f"**{plain(row['title'])}**",
         )
     ctx.link("health", "Open Integration health", icon=":material/arrow_forward:")
+
+
+@once
+def _told_of_calls(found: pd.DataFrame) -> pd.DataFrame:
+    """The systems that were called, by the names people know, with the share that failed."""
+    called = found[found["attempts"] > 0]
+    return called.assign(title=[system(name) for name in called["system"]], share=called["failed"] / called["attempts"])

@@ -1,5 +1,6 @@
 """First-pass yield on the page of the exception rate: which documents needed nobody and nothing twice, by type and over time."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -8,13 +9,14 @@ import streamlit as st
 
 from pages import charts, charts_map, frame, switches
 from pages.charts import Line
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exception_rate_parts import URL_PATH, Facts
 from pages.explaining import Definition, Explained, LeftOut
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, NOTHING, count, day, duration, percent, plain, sentence
 from pages.frame import Figure, Marks, Said
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import first_pass as ask
 from sync_engine.insight.reports.first_pass import Ended, Yields
 from sync_engine.insight.reports.overview import STUCK_TYPES
@@ -63,6 +65,7 @@ def draw(ctx: Context, facts: Facts, said: Said) -> None:
     _types(ctx, facts, kinds)
 
 
+@once
 def _by_type(found: Yields) -> pd.DataFrame:
     """A row per type that ended, with its interval and its change in points."""
     kinds, before = found.by_type(), found.by_type(before=True).set_index("document_type")
@@ -94,39 +97,52 @@ def _finding(found: Yields, kinds: pd.DataFrame) -> str:
 
 def _course(ctx: Context, facts: Facts, kinds: pd.DataFrame, weeks: pd.DataFrame, finding: str) -> None:
     """The yield by the week in which documents ended, a line per type; weeks of fewer than ten have no point."""
-    enough = weeks[weeks["ended"] >= FEW]
-    drawn = enough.pivot_table(index="week", columns="document_type", values="share", aggfunc="first").reset_index()
+    points = _points(weeks)
     meaning = f"{sentence(DEFINITION.what)}. By the week in which a document ended; a week of fewer than {FEW} has no mark."  # fmt: skip
-    if len(drawn) < 2:
+    if len(points) < 2:
         st.subheader(finding, anchor=False)
         st.caption(f"{sentence(DEFINITION.what)}.")
         return
-    names = [kind for kind in kinds["document_type"] if kind in drawn.columns]
+    names = [kind for kind in kinds["document_type"] if kind in points.columns]
     colours = {kind: charts_map.colour_of(kind, place) for place, kind in enumerate(names)}
-    by = enough.set_index(["week", "document_type"])
-    points = drawn.assign(week=pd.to_datetime(drawn["week"]), **{kind: drawn[kind].astype(float) * 100 for kind in names})  # fmt: skip
-    asks = []
-    for kind in names:
-        there = [(week, kind) in by.index for week in drawn["week"]]
-        points[f"{kind}.hover"] = [_said(week, kind, by.loc[(week, kind)]) if held else "" for week, held in zip(drawn["week"], there, strict=True)]  # fmt: skip
-        asks.append([{"yield": "not", "kind": kind, "ended": week.isoformat()} if held else None for week, held in zip(drawn["week"], there, strict=True)])  # fmt: skip
+    asks = [
+        [{"yield": "not", "kind": kind, "ended": week.date().isoformat()} if said else None for week, said in zip(points["week"], points[f"{kind}.hover"], strict=True)]
+        for kind in names
+    ]  # fmt: skip
     figure = charts.lines(
         points, x="week", series=[Line(kind, sentence(DOCUMENT_TYPES[kind]), colours[kind], hover=f"{kind}.hover") for kind in names], style=charts.look(dark=ctx.dark), unit=" %",
         across=charts.weeks(points["week"], narrow=ctx.narrow), up={"range": [0, 103]}, named_below=ctx.narrow,
     )  # fmt: skip
-    table = weeks.assign(kind=[sentence(DOCUMENT_TYPES[kind]) for kind in weeks["document_type"]])
-    table = table[["week", "kind", "ended", "first_pass", "share", "met", "touched", "otherwise"]].rename(
-        columns={"week": "Week from", "kind": "Type", "ended": "Ended as intended (n)", "first_pass": "First pass", "share": "Yield", "met": "Met an exception", "touched": "Touched without one", "otherwise": "Ended otherwise"}
-    )  # fmt: skip
     frame.chart(
-        figure, finding, table, key="rate.yield", note=f"{meaning} A click on a mark opens those that needed somebody.",
+        figure, finding, _as_table(weeks), key="rate.yield", note=f"{meaning} A click on a mark opens those that needed somebody.",
         exported=frame.Exported(ctx, f"First-pass yield by type and week, ended {facts.chosen.period.within}", "first-pass-yield"),
         opens=Marks(asks, (*NARROWED, "show", "code", "week")),
     )  # fmt: skip
 
 
-def _said(week: date, kind: str, row: Any) -> str:
-    return f"Week from {day(week)}, {DOCUMENT_TYPES[kind]}s: {percent(row['share'])}, {int(row['first_pass']):,} of {int(row['ended']):,}<br>{int(row['met']):,} met an exception, {int(row['touched']):,} more were touched"
+@once
+def _points(weeks: pd.DataFrame) -> pd.DataFrame:
+    """A row per week in which enough ended, a column per type with its yield in percent, and one with what is said of it; "" where a
+    type has too few."""
+    enough = weeks[weeks["ended"] >= FEW]
+    points = enough.pivot_table(index="week", columns="document_type", values="share", aggfunc="first")
+    said = {(row["week"], row["document_type"]): _said(row) for row in enough.to_dict("records")}
+    by_kind = {str(kind): points[kind].astype(float) * 100 for kind in points.columns}
+    told = {f"{kind}.hover": [said.get((week, kind), "") for week in points.index] for kind in by_kind}
+    return pd.DataFrame({"week": pd.to_datetime(points.index)} | {name: list(values) for name, values in (by_kind | told).items()})  # fmt: skip
+
+
+@once
+def _as_table(weeks: pd.DataFrame) -> pd.DataFrame:
+    """The table under the chart."""
+    table = weeks.assign(kind=[sentence(DOCUMENT_TYPES[kind]) for kind in weeks["document_type"]])
+    return table[["week", "kind", "ended", "first_pass", "share", "met", "touched", "otherwise"]].rename(
+        columns={"week": "Week from", "kind": "Type", "ended": "Ended as intended (n)", "first_pass": "First pass", "share": "Yield", "met": "Met an exception", "touched": "Touched without one", "otherwise": "Ended otherwise"}
+    )  # fmt: skip
+
+
+def _said(row: Mapping[Any, Any]) -> str:
+    return f"Week from {day(row['week'])}, {DOCUMENT_TYPES[row['document_type']]}s: {percent(row['share'])}, {int(row['first_pass']):,} of {int(row['ended']):,}<br>{int(row['met']):,} met an exception, {int(row['touched']):,} more were touched"
 
 
 def _opens(ctx: Context, facts: Facts, n: int, asked: dict[str, str]) -> Any:
@@ -137,10 +153,7 @@ def _opens(ctx: Context, facts: Facts, n: int, asked: dict[str, str]) -> Any:
 
 
 def _types(ctx: Context, facts: Facts, kinds: pd.DataFrame) -> None:
-    shown = kinds.assign(
-        open=[ctx.href(URL_PATH, **facts.links(), **{"yield": "not", "kind": row.document_type}) if row.not_first else None for row in kinds.itertuples()],
-        through=[ctx.href(URL_PATH, **facts.links(), **{"yield": "first", "kind": row.document_type}) if row.first_pass else None for row in kinds.itertuples()],
-    )  # fmt: skip
+    shown = _linked(kinds, facts, ctx.addresses)
     columns = (
         Column("title", "Type", width=130), Column("ended", "Ended (n)", "count", on_card=True, help="As intended."), Column("first_pass", "First pass", "count"), Column("share", "Yield", "share", on_card=True),
         Column("interval", "95 % interval", on_card=True), Column("moved", "Change", help="Against the period before, in percentage points, where both have 10."), Column("met", "Exception", "count", help="Met one."),
@@ -152,6 +165,15 @@ def _types(ctx: Context, facts: Facts, kinds: pd.DataFrame) -> None:
             ctx, shown, columns, key="rate.yield.types", of=DEFINITION, row_id="document_type", noun="type", title=lambda row: f"**{plain(row['title'])}**",
             card_action=lambda row: ctx.link(URL_PATH, "Show those that were not", **facts.links(), **{"yield": "not", "kind": row["document_type"]}) if row["not_first"] else None,
         )  # fmt: skip
+
+
+@once
+def _linked(kinds: pd.DataFrame, facts: Facts, at: Addresses) -> pd.DataFrame:
+    """The types with where their documents are."""
+    return kinds.assign(
+        open=[at.href(URL_PATH, **facts.links(), **{"yield": "not", "kind": row.document_type}) if row.not_first else None for row in kinds.itertuples()],
+        through=[at.href(URL_PATH, **facts.links(), **{"yield": "first", "kind": row.document_type}) if row.first_pass else None for row in kinds.itertuples()],
+    )  # fmt: skip
 
 
 # -- the rows ------------------------------------------------------------------------------------------------------------------------

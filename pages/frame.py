@@ -18,6 +18,7 @@ from pages.context import LOG, Context
 from pages.explaining import Definition, Explained, Explainer, LeftOut
 from pages.exporting import Exported
 from pages.format import count, day, duration, plain, when
+from pages.grids import grid
 from pages.marks import Marks
 from sync_engine.insight.reports import DatabaseAway, Unanswered
 from sync_engine.insight.reports.everywhere import Source, sources
@@ -210,7 +211,7 @@ def chart(
         figure = marks.clickable(figure, opens)
         show_figure(figure, key=key, alt=finding, on_click=partial(marks.clicked, key, opens))
     with st.expander("The same as a table", icon=":material/table_rows:"):
-        st.dataframe(table, hide_index=True, key=f"{key}.table")
+        grid(table, key=f"{key}.table")
         if exported is not None:
             exporting.draw(exported, figure, finding, note, table, key=key)
 

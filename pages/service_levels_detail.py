@@ -228,7 +228,7 @@ def _pareto(ctx: Context, level: ServiceLevel, rows: pd.DataFrame) -> None:
         for row in reasons.itertuples()
     ]
     reasons["hover"] = [f"{visible(row.why)}: {count(row.documents, 'document')} ({percent(row.documents / whole)})<br>{visible(row.units)}" for row in reasons.itertuples()]  # fmt: skip
-    reasons["label"] = [switches.label(ctx, visible(why)) for why in reasons["why"]]
+    reasons["label"] = [switches.label(visible(why), narrow=ctx.narrow) for why in reasons["why"]]
     first = reasons.iloc[0]
     frame.chart(
         charts.bars(

@@ -155,7 +155,7 @@ def _stages(ctx: Context, facts: Facts, as_of: str) -> None:
         p95_s=found["p95_s"].where(found["peers"] >= SOME),
     )  # fmt: skip
     drawn = found.assign(
-        label=[switches.label(ctx, escape(visible(name))) for name in found["name"]],
+        label=[switches.label(escape(visible(name)), narrow=ctx.narrow) for name in found["name"]],
         text=[f"{row.documents:,}" if ctx.narrow or not row.slow else f"{row.documents:,}, {row.slow:,} of them slow" for row in found.itertuples()],
         hover=[f"{escape(visible(row.name))}: {count(row.documents, 'document')}, {row.slow:,} slow, oldest {duration(row.oldest_s)}" for row in found[["name", "documents", "slow", "oldest_s"]].itertuples(index=False)],
     )  # fmt: skip

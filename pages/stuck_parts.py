@@ -71,7 +71,7 @@ def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
     total = float(drawn["value"].sum())
     first = drawn.iloc[0]
     drawn["name"] = [sentence(visible(reason)) for reason in drawn["reason"]]
-    drawn["label"] = [switches.label(ctx, name) for name in drawn["name"]]
+    drawn["label"] = [switches.label(name, narrow=ctx.narrow) for name in drawn["name"]]
     drawn["text"] = [
         money_short(row.value) if ctx.narrow else f"{money_short(row.value)} · {count(row.stuck, 'document')}"
         for row in drawn.itertuples()

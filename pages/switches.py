@@ -110,9 +110,9 @@ def brief(ctx: Context, text: str) -> str:
     return text.replace("working ", "") if ctx.narrow else text
 
 
-def label(ctx: Context, text: str) -> str:
+def label(text: str, *, narrow: bool) -> str:
     """The label of a bar: on a phone in lines that leave room for the bar."""
-    return "<br>".join(wrap(text, 18)) if ctx.narrow else text
+    return "<br>".join(wrap(text, 18)) if narrow else text
 
 
 def bars_height(ctx: Context, n: int) -> int | None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
@@ -28,7 +29,9 @@ from pages.format import (
     words,
     working_time,
 )
+from pages.grids import grid
 from sync_engine.control.roles import Action
+from sync_engine.insight.once import Shared, once
 
 MAX_ROWS = 2000
 """More rows than anybody reads; the export has them all, and the table says so."""
@@ -112,7 +115,7 @@ def work_table(
         of: What the rows are, by a definition of the page, for the export; else the columns' own explanations are its meaning.
         window: Of which time they are; else the definition's, else the page's period.
     """
-    shown = frame.head(MAX_ROWS)
+    shown = frame if len(frame) <= MAX_ROWS else frame.head(MAX_ROWS)
     row_ids = [str(value) for value in shown[row_id]]
     if ctx.narrow:
         chosen = _cards(ctx, shown, row_ids, columns, key=key, title=title, selectable=selectable, action=card_action)
@@ -170,11 +173,11 @@ def _grid(
     selectable: bool,
     height: int | None,
 ) -> list[str]:
-    written = pd.DataFrame({column.name: _values(ctx, frame, column) for column in columns})
+    written = (_written_once if isinstance(frame, Shared) else _written_out)(frame, tuple(columns), ctx.zone)
     config = {column.name: _config(column) for column in columns}
     size: Any = height or min(46 + 35 * max(len(written), 1), 560)
     if not selectable:
-        st.dataframe(written, hide_index=True, column_config=config, height=size, key=key, placeholder="")
+        grid(written, column_config=config, height=size, key=key, placeholder="")
         return []
     # A kept selection is positions. When rows come, go or change places under it, positions mean other rows
     # (streamlit/streamlit#17026), so the widget is a new one for every order of rows, and is told what was chosen by id.
@@ -182,9 +185,8 @@ def _grid(
     order = hashlib.sha256("\n".join(row_ids).encode()).hexdigest()[:16]
     remembered = set(_remembered(key))
     default = {"selection": {"rows": [position for position, name in enumerate(row_ids) if name in remembered]}}
-    state: Any = st.dataframe(
+    state = grid(
         written,
-        hide_index=True,
         column_config=config,
         height=size,
         key=f"{key}.{generation}.{order}",
@@ -272,7 +274,15 @@ def _begin_export(ctx: Context, what: str, progress: exporting.Progress) -> None
     exporting.begin(what, progress)
 
 
-def _values(ctx: Context, frame: pd.DataFrame, column: Column) -> Any:
+def _written_out(frame: pd.DataFrame, columns: Sequence[Column], zone: ZoneInfo) -> pd.DataFrame:
+    """What the grid shows of these rows."""
+    return pd.DataFrame({column.name: _values(zone, frame, column) for column in columns})
+
+
+_written_once = once(_written_out)
+
+
+def _values(zone: ZoneInfo, frame: pd.DataFrame, column: Column) -> Any:
     """A column for the grid: numbers and times as such, so that sorting is by them; words as words."""
     source = frame[column.name]
     if column.kind in {
@@ -292,7 +302,7 @@ def _values(ctx: Context, frame: pd.DataFrame, column: Column) -> Any:
             column.kind, 1.0
         )
     if column.kind == "time":
-        return pd.to_datetime(source, utc=True).dt.tz_convert(ctx.zone.key)
+        return pd.to_datetime(source, utc=True).dt.tz_convert(zone.key)
     if column.kind == "date":
         return pd.to_datetime(source)
     if column.kind == "link":

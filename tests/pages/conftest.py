@@ -23,6 +23,7 @@ from sync_engine.database.connections import Database, borrowed
 from sync_engine.database.postgres import Embedded
 from sync_engine.engine.clock import VirtualClock
 from sync_engine.insight import fold
+from sync_engine.insight.once import kept
 from tests.conftest import drop_cell, new_cell
 from tests.house import TUESDAY, House
 
@@ -30,6 +31,14 @@ LEADER, OPERATIONS, ANALYST, SUPPORT, AUDITOR = (
     "finance.leader@demo.test", "finance.operations@demo.test", "analyst.de-south@demo.test", "support@demo.test", "auditor@demo.test",
 )  # fmt: skip
 HOSTILE = '=HYPERLINK("http://evil.test") ![x](http://evil.test/a.png) <b>Nord</b>'
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """What is worked out in this test is worked out anew and not kept: it changes a constant that others rely on."""
+    kept.clear()
+    yield
+    kept.clear()
 
 
 class World:

@@ -23,6 +23,7 @@ def shown_on(world, monkeypatch, page, **query):
     return figures
 
 
+@pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize("narrow", [False, True], ids=["desk", "phone"])
 @pytest.mark.parametrize(
     ("page", "few", "key"),
@@ -40,6 +41,7 @@ def test_what_is_drawn_by_week_names_weeks(books, monkeypatch, page, few, key, n
     assert not narrow or len(named) <= 4
 
 
+@pytest.mark.usefixtures("anew")
 def test_the_hours_of_a_day_stand_side_by_side(books, monkeypatch):
     monkeypatch.setattr(exception_rate_times, "SOME", 1)
     shown = shown_on(books, monkeypatch, "exception-rate", period="90d")["rate.hours"]

@@ -1,6 +1,5 @@
 """Charts that are not built again: the same for the same, another for anything else, and nobody's changes are anybody else's."""
 
-from collections import OrderedDict
 from uuid import UUID
 
 import pandas as pd
@@ -8,6 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pages import charts, drawn
+from sync_engine.insight.once import Kept
 
 LIGHT, DARK = charts.look(dark=False), charts.look(dark=True)
 
@@ -15,7 +15,7 @@ LIGHT, DARK = charts.look(dark=False), charts.look(dark=True)
 @pytest.fixture
 def asked(monkeypatch):
     """A builder that counts how often it really builds."""
-    monkeypatch.setattr(drawn, "_built", OrderedDict())
+    monkeypatch.setattr(drawn, "KEPT", Kept(512))
     built = []
 
     @drawn.once
@@ -74,7 +74,7 @@ def test_what_cannot_be_told_apart_is_built_every_time(asked):
 
 
 def test_the_oldest_charts_go_first(asked, monkeypatch):
-    monkeypatch.setattr(drawn, "KEPT", 2)
+    monkeypatch.setattr(drawn, "KEPT", Kept(2))
     for number in (1, 2, 3):
         asked(units(number), style=LIGHT)
     asked(units(3), style=LIGHT)

@@ -206,6 +206,7 @@ def test_units_and_categories_count_documents_of_what_entered_there(books, repor
     assert "No cause was met for the first time since" in said or "met for the first time since" in said
 
 
+@pytest.mark.usefixtures("anew")
 def test_a_cell_of_units_and_categories_opens_its_documents(books, monkeypatch):
     """4.0, drill contract; with few documents in a unit the map is not drawn, here it is for the three of the north."""
     monkeypatch.setattr(backlog, "FEW", 1)

@@ -143,6 +143,7 @@ def test_a_wrong_address_is_read_without_it(books, query):
     assert "could not be drawn" not in words_of(app)
 
 
+@pytest.mark.usefixtures("anew")
 def test_on_a_phone_it_draws(books, monkeypatch):
     monkeypatch.setattr("pages.screen.is_narrow", lambda: True)
     monkeypatch.setattr(page, "FEW", 1)

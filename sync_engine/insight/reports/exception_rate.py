@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sync_engine.insight.once import once, shared
 from sync_engine.insight.reports.reading import Reports, table
 from sync_engine.insight.standing import STUCK_TYPES
 from sync_engine.insight.statistics import FEW
@@ -60,12 +61,14 @@ class Rates:
 
     rows: pd.DataFrame
 
+    @once
     def of(self, *, before: bool = False) -> Rate:
         """Over everything asked for."""
         found = self._part(before=before)
         found = found[found["business_unit"].isna() & found["document_type"].isna() & found["week"].isna()]
         return _rate(found.iloc[0]) if len(found) else Rate(0, 0, Decimal(0), Decimal(0))
 
+    @once
     def by(self, name: str, *, before: bool = False) -> pd.DataFrame:
         """By "business_unit", "document_type" or "week": that column, entered, with_exception, value, value_with_exception, share, value_share."""
         found = self._part(before=before)
@@ -182,7 +185,7 @@ def backlog(reports: Reports, wanted: Population, *, zone: str) -> Backlog:
     """What was raised and closed on each day of the period, whenever its document entered, and what stands open."""
     found = reports.remembered("report_exception_rate.backlog", zone=zone, **wanted.arguments())
     first = found[0] if found else {"open_documents": 0, "held_documents": 0}
-    return Backlog(table(found, BACKLOG_COLUMNS), first["open_documents"], first["held_documents"])
+    return Backlog(shared(table(found, BACKLOG_COLUMNS)), first["open_documents"], first["held_documents"])
 
 
 def new_causes(reports: Reports, wanted: Population, *, since: datetime) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from sync_engine.insight.once import once
 from sync_engine.insight.reports.process_map import REVISIONS
 from sync_engine.insight.reports.reading import Reports
 
@@ -76,12 +77,14 @@ class Yields:
 
     rows: pd.DataFrame
 
+    @once
     def of(self, *, before: bool = False) -> Yield:
         """Over everything asked for."""
         found = self._part(before=before)
         found = found[found["business_unit"].isna() & found["document_type"].isna()]
         return Yield(*(int(found.iloc[0][name]) for name in COUNTS)) if len(found) else Yield(0, 0, 0, 0, 0)
 
+    @once
     def by_type(self, *, before: bool = False) -> pd.DataFrame:
         """document_type and COUNTS, in the order of the flow."""
         found = self._part(before=before)
@@ -89,11 +92,13 @@ class Yields:
         order = list(AS_INTENDED)
         return _counted(found, ["document_type"]).sort_values("document_type", key=lambda kinds: kinds.map(order.index), ignore_index=True)  # fmt: skip
 
+    @once
     def by_unit(self) -> pd.DataFrame:
         """business_unit and COUNTS."""
         found = self._part(before=False)
         return _counted(found[found["business_unit"].notna()], ["business_unit"])
 
+    @once
     def by_week(self) -> pd.DataFrame:
         """week, document_type and COUNTS, of the period."""
         found = self._part(before=False)

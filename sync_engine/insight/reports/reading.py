@@ -23,6 +23,7 @@ from sync_engine.control.access import Person, acting
 from sync_engine.control.roles import NAMES_APPROVERS
 from sync_engine.database.statements import sql
 from sync_engine.insight.asking import Row
+from sync_engine.insight.once import shared
 
 OWN_LOG = "finsync"
 """The log of our own engine, beside those imported from elsewhere."""
@@ -173,23 +174,30 @@ class Reports:
 
     def remembered(self, question: str, **arguments: Any) -> list[Row]:
         """As `rows`, from the cache while that is still true. The rows are shared: read them, do not change them."""
+        answer: list[Row] = self._remembered(question, arguments, (), lambda rows: rows)
+        return answer
+
+    def _remembered(
+        self, question: str, arguments: dict[str, Any], shape: tuple[str, ...], make: Callable[[list[Row]], Any]
+    ) -> Any:
+        """What `make` makes of the rows, remembered by `shape` beside everything a question is known by."""
         if isinstance(arguments.get("as_of"), datetime):
             arguments["as_of"] = rounded(arguments["as_of"])
         tells = tells_deciders(question)
         sight = self._sight(tells)
-        key = (question, sight, _frozen(arguments))
+        key = (question, shape, sight, _frozen(arguments))
         watermark = self.newest
         entry = self.cache.get(key, watermark, not_before=self.not_before)
         if entry is not None:
-            answer: list[Row] = entry.answer
-            return answer
+            return entry.answer
         with self._putting(question) as cursor:
             cursor.execute(_statement(question), arguments)
-            answer = cursor.fetchall()
+            found = cursor.fetchall()
             seen_with = _seen_with(cursor, with_names=tells)
+        answer = make(found)
         # Rights may have changed since the page began: what was seen with other rights is nobody else's answer.
         if seen_with == sight:
-            self.cache.put(key, watermark, answer, len(answer) + 1)
+            self.cache.put(key, watermark, answer, len(found) + 1)
         return answer
 
     def derived(
@@ -218,9 +226,13 @@ class Reports:
         return made
 
     def frame(self, question: str, columns: Sequence[str], *, remember: bool = True, **arguments: Any) -> pd.DataFrame:
-        """As `remembered`, as a table; not to `remember` is for what is asked for once and is large."""
-        ask = self.remembered if remember else self.rows
-        return table(ask(question, **arguments), columns)
+        """As `remembered`, as a table that is shared too; not to `remember` is for what is asked for once and is large."""
+        if not remember:
+            return table(self.rows(question, **arguments), columns)
+        answer: pd.DataFrame = self._remembered(
+            question, arguments, tuple(columns), lambda rows: shared(table(rows, columns))
+        )
+        return answer
 
     def _sight(self, with_names: bool) -> tuple[object, ...]:
         """What the database shows a session by: its business units and, where that matters, whether it is told who decided."""
