@@ -145,13 +145,14 @@ class Context:
     @property
     def addresses(self) -> Addresses:
         """Where links lead as the page's own address stands now: made once for all cells of a table."""
-        kept = {name: values for name in CARRIED if (values := st.query_params.get_all(name))}
-        # What the address says wrongly is not passed on: a unit this person does not see stands in no link of theirs.
-        if "unit" in kept:
+        asked = st.query_params.to_dict()
+        carried: dict[str, str | list[str]] = {name: asked[name] for name in CARRIED if name in asked}
+        if "unit" in carried:
+            # What the address says wrongly is not passed on: a unit this person does not see stands in no link of theirs.
             known = {unit.code for unit in self.units}
-            kept["unit"] = [code for code in kept["unit"] if code in known]
-        kept[LOG] = [self.log] if self.is_imported else []
-        carried: dict[str, Any] = {name: values[0] if len(values) == 1 else values for name, values in kept.items()}
+            units = [code for code in st.query_params.get_all("unit") if code in known]
+            carried["unit"] = units[0] if len(units) == 1 else units
+        carried[LOG] = self.log if self.is_imported else ""
         return Addresses(frozenset(self.links), carried)
 
     def parameters(self, **changes: Changes) -> dict[str, str | list[str]]:

@@ -12,7 +12,7 @@ import streamlit as st
 from pages import cycle_time_charts, cycle_time_imported, filters, frame, imported, switches
 from pages import cycle_time_figures as figures
 from pages import cycle_time_parts as parts
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.cycle_time_charts import CHART, COMPARE
 from pages.cycle_time_parts import CLOCK, STOP, Facts
 from pages.filters import Filters
@@ -20,6 +20,7 @@ from pages.format import NOTHING, count, plain
 from pages.frame import Said
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Role
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.reports.cycle_time import STAGES, Surroundings
 from sync_engine.insight.reports.reading import in_parts
@@ -163,7 +164,7 @@ def _rows(ctx: Context, facts: Facts) -> None:
     if rows.empty:
         frame.nothing_happened("There is no such requisition.")
         return
-    rows = _in_words(ctx, rows)
+    rows = _in_words(rows, ctx.addresses)
     work_table(
         ctx,
         rows,
@@ -181,12 +182,14 @@ def _rows(ctx: Context, facts: Facts) -> None:
 
 
 def _everything(ctx: Context, ask_for: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    return (_in_words(ctx, part) for part in in_parts(ask_for, ask.place_of, most=ask.EXPORT_ROWS))
+    at = ctx.addresses
+    return (_in_words(part, at) for part in in_parts(ask_for, ask.place_of, most=ask.EXPORT_ROWS))
 
 
-def _in_words(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+@once
+def _in_words(rows: pd.DataFrame, at: Addresses) -> pd.DataFrame:
     return rows.assign(
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+        trace=[at.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
         longest=[
             STAGES.get(name, (NOTHING, ""))[0] if isinstance(name, str) else NOTHING for name in rows["longest_stage"]
         ],

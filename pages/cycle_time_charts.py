@@ -14,6 +14,7 @@ from pages.context import Context
 from pages.cycle_time_parts import Facts
 from pages.format import count, day, duration, percent, visible, when
 from pages.switches import Switch
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.standing import WORKING_DAY_S
 from sync_engine.insight.statistics import FEW, difference
@@ -65,7 +66,7 @@ def _said(facts: Facts) -> str:
 
 def _weeks(ctx: Context, facts: Facts) -> None:
     weeks = facts.figures.by_week(facts.stop)
-    enough = weeks[weeks["n"] >= FEW]
+    enough = _enough(weeks)
     if len(enough) < 2:
         st.info(
             f"There are not yet two weeks with {FEW} or more {facts.stop} each, so there is no course to draw. “Each one” shows every requisition.",
@@ -73,9 +74,7 @@ def _weeks(ctx: Context, facts: Facts) -> None:
         )
         return
     unit_s, unit = scale(facts, float(enough["p85_s"].max()))
-    drawn = enough.assign(
-        p50=enough["p50_s"] / unit_s, p85=enough["p85_s"] / unit_s, week=pd.to_datetime(enough["week"])
-    )
+    drawn = _weeks_drawn(enough, unit_s)
     style = charts.look(dark=ctx.dark)
     figure = charts.lines(
         drawn,
@@ -99,6 +98,14 @@ def _weeks(ctx: Context, facts: Facts) -> None:
     )
 
 
+@once
+def _weeks_drawn(enough: pd.DataFrame, unit_s: float) -> pd.DataFrame:
+    """The weeks as the chart takes them, in its unit."""
+    return enough.assign(
+        p50=enough["p50_s"] / unit_s, p85=enough["p85_s"] / unit_s, week=pd.to_datetime(enough["week"])
+    )
+
+
 def _trend(facts: Facts, weeks: pd.DataFrame) -> str:
     now, before = facts.figures.of(facts.stop), facts.figures.of(facts.stop, before=True)
     if now.p50_s is not None and before.p50_s is not None and now.n >= FEW and before.n >= FEW:
@@ -110,6 +117,7 @@ def _trend(facts: Facts, weeks: pd.DataFrame) -> str:
     return f"The median lay between {facts.spoken(fastest['p50_s'])} (week of {day(fastest['week'])}) and {facts.spoken(slowest['p50_s'])} (week of {day(slowest['week'])})"
 
 
+@once
 def _written(facts: Facts, rows: pd.DataFrame, first: list[tuple[str, str]]) -> pd.DataFrame:
     """Percentiles in words, for the table behind a chart; none where there are too few."""
     names = {"p50_s": "Median", "p85_s": "85 % within", "p95_s": "95 % within"}
@@ -119,6 +127,11 @@ def _written(facts: Facts, rows: pd.DataFrame, first: list[tuple[str, str]]) -> 
             facts.spoken(value) if n >= FEW else "too few" for value, n in zip(rows[name], rows["n"], strict=True)
         ]
     return table
+
+
+@once
+def _enough(weeks: pd.DataFrame) -> pd.DataFrame:
+    return weeks[weeks["n"] >= FEW]
 
 
 # -- each one ----------------------------------------------------------------------------------------------------------------

@@ -8,12 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from pages import charts, charts_time, exporting, frame, switches
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import count, day, duration, percent, plain, working_time
 from pages.switches import Switch
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import cycle_time as ask
 from sync_engine.insight.reports.cycle_time import STAGES, Clock, Cohort, Figures, Honest, Stop
 from sync_engine.insight.statistics import FEW, SOME
@@ -22,6 +23,7 @@ URL_PATH = "cycle-time"
 STOP = Switch("stop", "From first submit until", {"ordered": "Order", "posted": "Posting"})
 CLOCK = Switch("clock", "Counted in", {"business": "Working time", "wall": "Calendar time"})
 SHARE_SETTLED = 0.95
+Links = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,24 +64,10 @@ def stages(ctx: Context, facts: Facts) -> None:
     found = ask.stages(
         ctx.reports, facts.chosen.units, since=period.since, until=period.until, stop=facts.stop, clock=facts.clock,
     )  # fmt: skip
-    found = found[found["total_s"] > 0]
+    found = _told_of_stages(found, facts, narrow=ctx.narrow)
     if found.empty:
         return
-    drawn = found.assign(
-        name=[STAGES.get(stage, (stage, ""))[0] for stage in found["stage"]],
-        on=[STAGES.get(stage, ("", "systems"))[1] for stage in found["stage"]],
-    )
-    drawn["label"] = [switches.label(name, narrow=ctx.narrow) for name in drawn["name"]]
-    drawn["text"] = [
-        percent(row.share) if ctx.narrow else f"{percent(row.share)}  ·  median {facts.spoken(row.p50_s)}"
-        for row in drawn.itertuples()
-    ]
-    drawn["hover"] = [
-        f"{row.name}: {percent(row.share)} of all time, {count(row.documents, 'requisition')} in {count(row.stays, 'stay')}, 85 % within {facts.spoken(row.p85_s)}<br>"
-        f"a call was running {percent(row.touch_s / row.total_s)}, on its way between systems {percent(row.transfer_s / row.total_s)}, waiting {percent(row.wait_s / row.total_s)}"
-        for row in drawn.itertuples()
-    ]
-    shown = drawn[drawn["share"] >= 0.0005]
+    shown = found[found["share"] >= 0.0005]
     figure = charts_time.split_bars(
         shown,
         label="label",
@@ -89,7 +77,7 @@ def stages(ctx: Context, facts: Facts) -> None:
         style=charts.look(dark=ctx.dark),
         height=(switches.bars_height(ctx, len(shown)) or 44 + 34 * len(shown)) + 30,
     )
-    first = drawn.iloc[0]
+    first = found.iloc[0]
     st.subheader(
         f"{percent(float(first['share']), digits=0)} of the time is “{plain(first['name']).lower()}”, where it waits for {plain(first['on'])}",
         anchor=False,
@@ -104,18 +92,42 @@ def stages(ctx: Context, facts: Facts) -> None:
     exporting.draw(
         Exported(ctx, f"Share of time by stage, first submit to {'order' if facts.stop == 'ordered' else 'posting'}, {period.name}, {'working' if facts.clock == 'business' else 'calendar'} time", "time-by-stage"),
         figure, "Share of time by stage", "The parts of every requisition add up to its whole; seconds.",
-        drawn[["name", "documents", "stays", "share", "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s"]], key="cycle.stages",
+        found[["name", "documents", "stays", "share", "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s"]], key="cycle.stages",
     )  # fmt: skip
     with st.expander("The stages as a table, and the requisitions behind each", icon=":material/table_rows:"):
-        _stage_table(ctx, facts, drawn)
+        _stage_table(ctx, facts, found)
+
+
+@once
+def _told_of_stages(found: pd.DataFrame, facts: Facts, *, narrow: bool) -> pd.DataFrame:
+    """The stages in which time passed, by the names people know, with what is said of each."""
+    passed = found[found["total_s"] > 0]
+    names = [STAGES.get(stage, (stage, ""))[0] for stage in passed["stage"]]
+    named = passed.assign(name=names, on=[STAGES.get(stage, ("", "systems"))[1] for stage in passed["stage"]])
+    return named.assign(
+        label=[switches.label(name, narrow=narrow) for name in names],
+        text=[
+            percent(row.share) if narrow else f"{percent(row.share)}  ·  median {facts.spoken(row.p50_s)}"
+            for row in named.itertuples()
+        ],
+        hover=[
+            f"{row.name}: {percent(row.share)} of all time, {count(row.documents, 'requisition')} in {count(row.stays, 'stay')}, 85 % within {facts.spoken(row.p85_s)}<br>"
+            f"a call was running {percent(row.touch_s / row.total_s)}, on its way between systems {percent(row.transfer_s / row.total_s)}, waiting {percent(row.wait_s / row.total_s)}"
+            for row in named.itertuples()
+        ],
+        visits=named["stays"] / named["documents"],
+    )
+
+
+@once
+def _opened(rows: pd.DataFrame, name: str, at: Addresses, links: Links) -> pd.DataFrame:
+    """Each row with where its requisitions are: `links`, with the row's `name` as a parameter of the same name."""
+    return rows.assign(open=[at.href(URL_PATH, **links | {name: value}) for value in rows[name]])
 
 
 def _stage_table(ctx: Context, facts: Facts, rows: pd.DataFrame) -> None:
     kind: Any = "working" if facts.clock == "business" else "elapsed"
-    rows = rows.assign(
-        visits=rows["stays"] / rows["documents"],
-        open=[ctx.href(URL_PATH, show=facts.stop, stage=stage, **facts.links()) for stage in rows["stage"]],
-    )
+    rows = _opened(rows, "stage", ctx.addresses, facts.links() | {"show": facts.stop})
     columns = (
         Column("name", "Stage", width=230), Column("on", "Waits for", on_card=True), Column("share", "Share of all time", "share", on_card=True), Column("total_s", "In all", kind), Column("touch_s", "A call was running", kind), Column("transfer_s", "Between systems", kind), Column("wait_s", "Waiting", kind),
         Column("p50_s", "Median", kind, on_card=True), Column("p85_s", "85 % within", kind), Column("p95_s", "95 % within", kind), Column("documents", "Requisitions (n)", "count"),
@@ -147,14 +159,6 @@ def units(ctx: Context, facts: Facts) -> None:
     else:
         finding = "By business unit"
     st.subheader(finding, anchor=False)
-    for name in ("p50_s", "p85_s", "p95_s"):
-        rows[name] = rows[name].where(rows["n"] >= FEW)
-    comparable = (rows["n"] >= FEW) & (rows["n_before"] >= FEW)
-    rows["gap_s"] = (rows["p50_s"] - rows["p50_before_s"]).where(comparable)
-    rows["sample"] = ["too few" if n < FEW else "small sample" if n < SOME else "" for n in rows["n"]]
-    rows["open"] = [
-        ctx.href(URL_PATH, show=facts.stop, **facts.links() | {"unit": unit}) for unit in rows["business_unit"]
-    ]
     kind: Any = "working" if facts.clock == "business" else "elapsed"
     columns = (
         Column("business_unit", "Unit"), Column("documents", "Requisitions", "count", on_card=True), Column("n", "n", "count", help="Of these with clocks that agree."),
@@ -164,7 +168,7 @@ def units(ctx: Context, facts: Facts) -> None:
     with switches.folded(ctx, "The business units"):
         work_table(
             ctx,
-            rows,
+            _told_of_units(rows, ctx.addresses, facts.links() | {"show": facts.stop}),
             columns,
             key="cycle.units",
             row_id="business_unit",
@@ -176,17 +180,25 @@ def units(ctx: Context, facts: Facts) -> None:
         )
 
 
+@once
+def _told_of_units(rows: pd.DataFrame, at: Addresses, links: Links) -> pd.DataFrame:
+    """The units with percentiles where there are enough, their change, and where their requisitions are."""
+    enough = rows.assign(**{name: rows[name].where(rows["n"] >= FEW) for name in ("p50_s", "p85_s", "p95_s")})
+    comparable = (rows["n"] >= FEW) & (rows["n_before"] >= FEW)
+    return enough.assign(
+        gap_s=(enough["p50_s"] - rows["p50_before_s"]).where(comparable),
+        sample=["too few" if n < FEW else "small sample" if n < SOME else "" for n in rows["n"]],
+        open=[at.href(URL_PATH, **links | {"unit": unit}) for unit in rows["business_unit"]],
+    )
+
+
 # -- is everything counted -------------------------------------------------------------------------------------------------
 
 
 def completeness(ctx: Context, facts: Facts) -> None:
     if not facts.cohort.submitted:
         return
-    rows = facts.weeks.assign(settled=[1 - row.under_way / row.submitted for row in facts.weeks.itertuples()])
-    rows["open"] = [
-        ctx.href(URL_PATH, show="under_way", week=week.isoformat(), **facts.links()) if under_way else None
-        for week, under_way in zip(rows["week"], rows["under_way"], strict=True)
-    ]
+    rows = _told_of_weeks(facts.weeks, ctx.addresses, facts.links() | {"show": "under_way"})
     unsettled = rows[rows["settled"] < SHARE_SETTLED]
     st.subheader(
         f"{percent(facts.cohort.settled)} of what was submitted is settled"
@@ -223,3 +235,15 @@ def completeness(ctx: Context, facts: Facts) -> None:
                 else None
             ),
         )
+
+
+@once
+def _told_of_weeks(weeks: pd.DataFrame, at: Addresses, links: Links) -> pd.DataFrame:
+    """The weeks with the share that is settled, and where the rest is."""
+    return weeks.assign(
+        settled=[1 - row.under_way / row.submitted for row in weeks.itertuples()],
+        open=[
+            at.href(URL_PATH, week=week.isoformat(), **links) if under_way else None
+            for week, under_way in zip(weeks["week"], weeks["under_way"], strict=True)
+        ],
+    )

@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages import charts, charts_due, frame, switches
 from pages.charts import Part
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import count, day, money_short, percent, plain, sentence
@@ -19,6 +19,7 @@ from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.due import LEAST
 from sync_engine.insight.foretold import Bin
+from sync_engine.insight.once import once
 from sync_engine.insight.open_invoices import AT_RISK, BUCKETS
 from sync_engine.insight.reports.invoices_due import Calibration
 from sync_engine.insight.reports.stuck import WAYS
@@ -45,6 +46,7 @@ def kept_filters(chosen: Filters) -> dict[str, Any]:
     return {name: list(values) for name, values in chosen.chosen.items() if values}
 
 
+@once
 def told(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with what the charts divide them by: `risk`, `band` and `value` (EUR)."""
     value = pd.to_numeric(rows["group_amount"]).fillna(0.0).astype(float)
@@ -200,16 +202,8 @@ def _step(part: pd.DataFrame, group: str, title: str, reason: str, releases: str
 def risk_matrix(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
     """Days to the due date against value; the colour is how much of the cell's value is at risk or past saving. The last column of the table
     opens a rung of the ladder."""
-    by = rows.groupby(["bucket", "band"], sort=False)
-    cells = by.agg(n=("document_id", "count"), value=("value", "sum")).reset_index()
-    risky = rows[[risk in RISKS[1:3] for risk in rows["risk"]]].groupby(["bucket", "band"])["value"].sum()
-    cells["risky"] = [float(risky.get((row.bucket, row.band), 0.0)) for row in cells.itertuples()]
-    cells["share"] = [row.risky / row.value if row.value else 0.0 for row in cells.itertuples()]
-    # A phone's cells have no room for the currency; the caption names it.
-    cells["text"] = [f"{money_short(row.value).removeprefix('EUR ' if ctx.narrow else '')}<br>{row.n:,}" for row in cells.itertuples()]  # fmt: skip
-    cells["hover"] = [f"{row.bucket}, {row.band}: {count(row.n, 'invoice')}, {money_short(row.value)}, {percent(row.share, digits=0)} of it at risk" for row in cells.itertuples()]  # fmt: skip
-    late = rows[[days is not None and days < 0 for days in rows["days_to_due"]]]
-    finding = f"{count(len(late), 'invoice')} worth {money_short(worth(late))} {'is' if len(late) == 1 else 'are'} past the due date, {money_short(sum(cells['risky']))} in all will probably be late"
+    cells, late, late_value = _cells(rows, narrow=ctx.narrow)
+    finding = f"{count(late, 'invoice')} worth {money_short(late_value)} {'is' if late == 1 else 'are'} past the due date, {money_short(sum(cells['risky']))} in all will probably be late"
     shown = [name for name in BUCKETS if name in set(cells["bucket"])]
     figure = charts_due.grid(
         cells, row="bucket", column="band", value="share", text="text", hover="hover", rows=shown, columns=[band for band in BANDS if band in set(cells["band"])],
@@ -221,15 +215,40 @@ def risk_matrix(ctx: Context, chosen: Filters, rows: pd.DataFrame) -> None:
         exported=Exported(ctx, "Open invoices by days to due date and value", "invoices-risk-matrix"),
         opens=opening([[{"due": row.bucket, "band": row.band} for row in cells.itertuples()]]),
     )  # fmt: skip
-    ladder = rows.groupby("bucket").agg(n=("document_id", "count"), value=("value", "sum")).reindex(shown).rename_axis("bucket").reset_index()  # fmt: skip
-    ladder["late_cost"] = [sum(cost for cost in rows[rows["bucket"] == name]["late_cost"] if cost is not None) for name in ladder["bucket"]]  # fmt: skip
-    ladder["open"] = [ctx.href(URL_PATH, **kept_filters(chosen), due=name) for name in ladder["bucket"]]
+    ladder = _ladder(rows, shown, ctx.addresses, kept_filters(chosen))
     columns = (Column("bucket", "Due", width=180), Column("n", "Invoices", "count", on_card=True), Column("value", "Value (EUR)", "group_money", on_card=True), Column("late_cost", "Cost of being late (EUR)", "group_money"), Column("open", "", "link", display="Show"))  # fmt: skip
     with switches.folded(ctx, "The ladder of ageing"):
         work_table(
             ctx, ladder, columns, key="invoices_due.ladder", window="open now", row_id="bucket", noun="rung", height=46 + 35 * len(ladder), title=lambda row: f"**{plain(sentence(row['bucket']))}**",
             card_action=lambda row: ctx.link(URL_PATH, "Show", **kept_filters(chosen), due=row["bucket"]),
         )  # fmt: skip
+
+
+@once
+def _cells(rows: pd.DataFrame, *, narrow: bool) -> tuple[pd.DataFrame, int, Decimal]:
+    """The cells of the matrix with what is said of each, and how many invoices, of which worth, are past their due date."""
+    by = rows.groupby(["bucket", "band"], sort=False)
+    cells = by.agg(n=("document_id", "count"), value=("value", "sum")).reset_index()
+    risky = rows[[risk in RISKS[1:3] for risk in rows["risk"]]].groupby(["bucket", "band"])["value"].sum()
+    cells = cells.assign(risky=[float(risky.get((row.bucket, row.band), 0.0)) for row in cells.itertuples()])
+    cells = cells.assign(share=[row.risky / row.value if row.value else 0.0 for row in cells.itertuples()])
+    late = rows[[days is not None and days < 0 for days in rows["days_to_due"]]]
+    told = cells.assign(
+        # A phone's cells have no room for the currency; the caption names it.
+        text=[f"{money_short(row.value).removeprefix('EUR ' if narrow else '')}<br>{row.n:,}" for row in cells.itertuples()],
+        hover=[f"{row.bucket}, {row.band}: {count(row.n, 'invoice')}, {money_short(row.value)}, {percent(row.share, digits=0)} of it at risk" for row in cells.itertuples()],
+    )  # fmt: skip
+    return told, len(late), worth(late)
+
+
+@once
+def _ladder(rows: pd.DataFrame, shown: list[str], at: Addresses, kept: dict[str, Any]) -> pd.DataFrame:
+    """The rungs: invoices, their value and the cost of being late, by how far away the due date is."""
+    rungs = rows.groupby("bucket").agg(n=("document_id", "count"), value=("value", "sum")).reindex(shown).rename_axis("bucket").reset_index()  # fmt: skip
+    return rungs.assign(
+        late_cost=[sum(cost for cost in rows[rows["bucket"] == name]["late_cost"] if cost is not None) for name in rungs["bucket"]],
+        open=[at.href(URL_PATH, **kept, due=name) for name in rungs["bucket"]],
+    )  # fmt: skip
 
 
 # -- was it so -----------------------------------------------------------------------------------------------------------------------

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
 
 from pages import charts, filters, frame, service_levels_what_if, switches
 from pages.charts import Line, Part
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.format import count, day, duration, percent, plain, system, visible, working_time
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import service_levels as ask
 from sync_engine.insight.reports.reading import in_parts
 from sync_engine.insight.reports.service_levels import WINDOWS, ServiceLevel
@@ -105,13 +107,8 @@ def _by_day(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
             if len(worst) > 1
             else f"All {level.bad:,} missed on {day(top['day'])}"
         )
-    shown = days.assign(
-        hover=[f"{day(row.day)}: {row.good:,} in time, {row.bad:,} missed, n {row.due:,}" for row in days.itertuples()]
-    )
+    shown, table = _told_of_days(days)
     parts = [Part("bad", "missed", charts.STUCK), Part("good", "in time", charts.OK)]
-    table = days[["day", "due", "good", "bad"]].rename(
-        columns={"day": "Day", "due": "Due", "good": "In time", "bad": "Missed"}
-    )
     figure = charts.columns(shown, x="day", parts=parts, hover="hover", style=charts.look(dark=ctx.dark))
     frame.chart(
         figure,
@@ -132,9 +129,16 @@ def _by_day(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
                 ctx.link(PATH, f"{day(row.day)}: {row.bad:,}", objective=level.objective, day=row.day.isoformat())
 
 
+@once
+def _told_of_days(days: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The days with what is said of each, and as the table under the chart."""
+    hover = [f"{day(row.day)}: {row.good:,} in time, {row.bad:,} missed, n {row.due:,}" for row in days.itertuples()]
+    named = {"day": "Day", "due": "Due", "good": "In time", "bad": "Missed"}
+    return days.assign(hover=hover), days[["day", "due", "good", "bad"]].rename(columns=named)
+
+
 def _burn_down(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
-    left = ask.burn_down(days, level)
-    left = left.assign(percent=left["left"] * 100)
+    left, table = _budget(days, level)
     spent = left[left["left"] < 0]
     finding = (
         f"The budget was spent on {day(spent.iloc[0]['day'])}"
@@ -150,7 +154,6 @@ def _burn_down(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
         unit=" %",
         objective=(0.0, "spent"),
     )
-    table = left[["day", "percent"]].rename(columns={"day": "Day", "percent": "Budget left (%)"})
     frame.chart(
         figure,
         finding,
@@ -163,6 +166,14 @@ def _burn_down(ctx: Context, level: ServiceLevel, days: pd.DataFrame) -> None:
     )
 
 
+@once
+def _budget(days: pd.DataFrame, level: ServiceLevel) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What was left of the budget at the end of each day, in percent too, and the table under the chart."""
+    left = ask.burn_down(days, level)
+    left = left.assign(percent=left["left"] * 100)
+    return left, left[["day", "percent"]].rename(columns={"day": "Day", "percent": "Budget left (%)"})
+
+
 def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     window = st.query_params.get("window")
     only = st.query_params.get("day")
@@ -170,8 +181,7 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     rows = ask.missed(
         ctx.reports, level.objective, chosen.units, since=level.since_of(window), until=level.until, most=most
     )
-    if only:
-        rows = rows[[deadline.astimezone(ctx.zone).date().isoformat() == only for deadline in rows["deadline_at"]]]
+    rows = _reasoned(rows, ctx.addresses, on=only, zone=ctx.zone)
     there = int(rows["found"].iloc[0]) if len(rows) and not only else len(rows)
     where = (
         f"on {plain(only)}"
@@ -194,7 +204,6 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
             f"No document missed {where}; {count(level.due, 'document')} {'was' if level.due == 1 else 'were'} due in {level.window_days} days."
         )
         return
-    rows = _reasoned(ctx, rows)
     reasons = rows["why"].value_counts()
     st.caption(
         "Why: "
@@ -212,23 +221,16 @@ def _missed(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
 
 
 def _everything(ctx: Context, ask_for: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    return (_reasoned(ctx, part) for part in in_parts(ask_for, ask.place_of, most=ask.EXPORT_ROWS))
+    at = ctx.addresses
+    return (
+        _reasoned(part, at, on=None, zone=ctx.zone) for part in in_parts(ask_for, ask.place_of, most=ask.EXPORT_ROWS)
+    )
 
 
 def _pareto(ctx: Context, level: ServiceLevel, rows: pd.DataFrame) -> None:
     """Which reasons, and which of them in which unit, most documents missed for: the few that are worth repairing first."""
     whole = len(rows)
-    reasons = (
-        rows.groupby("why").agg(documents=("document_id", "nunique"), units=("business_unit", _units_of)).reset_index()
-    )
-    reasons = reasons.sort_values(["documents", "why"], ascending=[False, True])
-    reasons["up_to"] = reasons["documents"].cumsum() / whole
-    reasons["text"] = [
-        f"{row.documents:,}" + ("" if ctx.narrow else f"  ·  {percent(row.up_to, digits=0)} with those above")
-        for row in reasons.itertuples()
-    ]
-    reasons["hover"] = [f"{visible(row.why)}: {count(row.documents, 'document')} ({percent(row.documents / whole)})<br>{visible(row.units)}" for row in reasons.itertuples()]  # fmt: skip
-    reasons["label"] = [switches.label(visible(why), narrow=ctx.narrow) for why in reasons["why"]]
+    reasons, table = _by_reason(rows, narrow=ctx.narrow)
     first = reasons.iloc[0]
     frame.chart(
         charts.bars(
@@ -236,21 +238,47 @@ def _pareto(ctx: Context, level: ServiceLevel, rows: pd.DataFrame) -> None:
             height=switches.bars_height(ctx, len(reasons)),
         ),
         f"{percent(float(first['documents']) / whole, digits=0)} missed for one reason: {visible(first['why'])[0].lower()}{visible(first['why'])[1:]}",
-        reasons[["why", "documents", "up_to", "units"]].assign(up_to=[percent(value) for value in reasons["up_to"]]).rename(columns={"why": "Why", "documents": "Missed", "up_to": "With those above", "units": "Where"}),
+        table,
         key="service_levels.reasons",
         note="Documents that missed, by the first reason found between start and end; one document counts once.",
         exported=frame.Exported(ctx, f"{level.title}: why documents missed, {level.window_days} days", f"why-{level.objective}"),
     )  # fmt: skip
 
 
+@once
+def _by_reason(rows: pd.DataFrame, *, narrow: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The reasons, that of most documents first, with what is said of each, and the table under the chart."""
+    whole = len(rows)
+    reasons = (
+        rows.groupby("why").agg(documents=("document_id", "nunique"), units=("business_unit", _units_of)).reset_index()
+    )
+    reasons = reasons.sort_values(["documents", "why"], ascending=[False, True])
+    reasons = reasons.assign(up_to=reasons["documents"].cumsum() / whole)
+    told = reasons.assign(
+        text=[
+            f"{row.documents:,}" + ("" if narrow else f"  ·  {percent(row.up_to, digits=0)} with those above")
+            for row in reasons.itertuples()
+        ],
+        hover=[f"{visible(row.why)}: {count(row.documents, 'document')} ({percent(row.documents / whole)})<br>{visible(row.units)}" for row in reasons.itertuples()],
+        label=[switches.label(visible(why), narrow=narrow) for why in reasons["why"]],
+    )  # fmt: skip
+    named = {"why": "Why", "documents": "Missed", "up_to": "With those above", "units": "Where"}
+    table = reasons[list(named)].assign(up_to=[percent(value) for value in reasons["up_to"]]).rename(columns=named)
+    return told, table
+
+
 def _units_of(units: pd.Series) -> str:
     return ", ".join(f"{unit} {n:,}" for unit, n in units.value_counts().head(4).items())
 
 
-def _reasoned(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+@once
+def _reasoned(rows: pd.DataFrame, at: Addresses, *, on: str | None, zone: ZoneInfo) -> pd.DataFrame:
+    """The documents that missed, those of a day alone where one is named, with why and where each is."""
+    if on:
+        rows = rows[[deadline.astimezone(zone).date().isoformat() == on for deadline in rows["deadline_at"]]]
     return rows.assign(
         why=[_why(row) for row in rows.to_dict("records")],
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+        trace=[at.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
     )
 
 
@@ -307,15 +335,19 @@ def _burned(window: ask.Window) -> str:
 def _by_unit(ctx: Context, chosen: filters.Filters, level: ServiceLevel) -> None:
     st.subheader("By business unit", anchor=False)
     rows = ask.by_unit(ctx.reports, level.objective, chosen.units, since=level.since, until=level.until)
-    rows = rows.assign(
-        interval=[f"{percent(low)} to {percent(high)}" for low, high in zip(rows["low"], rows["high"], strict=True)]
-    )
     work_table(
         ctx,
-        rows,
+        _with_interval(rows),
         UNITS,
         key="service_levels.units",
         row_id="business_unit",
         noun="business unit",
         title=lambda row: f"**{plain(row['business_unit'])}**",
+    )
+
+
+@once
+def _with_interval(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        interval=[f"{percent(low)} to {percent(high)}" for low, high in zip(rows["low"], rows["high"], strict=True)]
     )

@@ -8,11 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from pages import charts, charts_pile, charts_spread, exporting, frame, switches
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.stuck import LEVELS
 
@@ -40,6 +41,7 @@ def kept_filters(chosen: Filters) -> dict[str, Any]:
     return {name: list(values) for name, values in chosen.chosen.items() if values}
 
 
+@once
 def by_reason(groups: pd.DataFrame) -> pd.DataFrame:
     """By reason and team: documents, stuck, watch, value of what is stuck, oldest; most value first."""
     is_stuck = groups["level"] == "stuck"
@@ -60,26 +62,10 @@ def by_reason(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
-    groups = by_reason(found[~found["level"].isin(["moving", "waiting"])])
-    drawn = (
-        groups[groups["stuck"] > 0]
-        .groupby("reason", sort=False)
-        .agg(value=("value", "sum"), stuck=("stuck", "sum"), oldest_s=("oldest_s", "max"))
-        .reset_index()
-        .sort_values("value", ascending=False)
-    )
+    kept = kept_filters(chosen)
+    groups, drawn = _reasons_drawn(found, ctx.addresses, kept, narrow=ctx.narrow)
     total = float(drawn["value"].sum())
     first = drawn.iloc[0]
-    drawn["name"] = [sentence(visible(reason)) for reason in drawn["reason"]]
-    drawn["label"] = [switches.label(name, narrow=ctx.narrow) for name in drawn["name"]]
-    drawn["text"] = [
-        money_short(row.value) if ctx.narrow else f"{money_short(row.value)} · {count(row.stuck, 'document')}"
-        for row in drawn.itertuples()
-    ]
-    drawn["hover"] = [
-        f"{row.name}: {money_short(row.value)} in {count(row.stuck, 'document')}, {percent(row.value / total if total else None, digits=0)} of all that is stuck; oldest {working_time(row.oldest_s)}"
-        for row in drawn.itertuples()
-    ]
     finding = (
         f"“{sentence(visible(first['reason']))}” holds {percent(float(first['value']) / total, digits=0)} of the stuck money"
         if total
@@ -91,7 +77,7 @@ def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
         + (", in EUR" if ctx.narrow else " and by business unit, in EUR; the area is the value")
         + ". Below, who moves it and how."
     )
-    figure = _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, found[found["level"] == "stuck"])
+    figure = _bars(ctx, drawn) if ctx.narrow or not total else _blocks(ctx, found)
     frame.show_figure(figure, key="stuck.reasons", alt=finding)
     exporting.draw(
         Exported(ctx, "Value of stuck documents by what they stand for, open now", "stuck-by-reason"),
@@ -101,12 +87,6 @@ def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
         drawn[["name", "stuck", "value"]].rename(columns={"name": "Stands because", "stuck": "Stuck documents", "value": "Value (EUR)"}),
         key="stuck.reasons",
     )  # fmt: skip
-    kept = kept_filters(chosen)
-    groups["open"] = [
-        ctx.href(URL_PATH, **kept | {"reason": reason, "team": team, "level": "all"})
-        for reason, team in zip(groups["reason"], groups["team"], strict=True)
-    ]
-    groups["key"] = groups["reason"] + " | " + groups["team"]
     columns = (
         Column("reason", "Stands because", width=210), Column("team", "Who moves it", on_card=True, width=150), Column("stuck", "Stuck", "count", on_card=True), Column("watch", "To watch", "count"),
         Column("value", "Stuck value (EUR)", "group_money", on_card=True), Column("oldest_s", "Oldest", "working"), Column("next_step", "Next step", width=420, on_card=True), Column("open", "", "link", display="Show all of it"),
@@ -127,6 +107,40 @@ def reasons(ctx: Context, chosen: Filters, found: pd.DataFrame) -> None:
         )
 
 
+@once
+def _reasons_drawn(found: pd.DataFrame, at: Addresses, kept: dict[str, Any], *, narrow: bool) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """What stands still by reason and team with where its documents are, and what is stuck of it by reason with what is said of each."""
+    groups = by_reason(found[~found["level"].isin(["moving", "waiting"])])
+    drawn = (
+        groups[groups["stuck"] > 0]
+        .groupby("reason", sort=False)
+        .agg(value=("value", "sum"), stuck=("stuck", "sum"), oldest_s=("oldest_s", "max"))
+        .reset_index()
+        .sort_values("value", ascending=False)
+    )
+    total = float(drawn["value"].sum())
+    drawn = drawn.assign(name=[sentence(visible(reason)) for reason in drawn["reason"]])
+    drawn = drawn.assign(
+        label=[switches.label(name, narrow=narrow) for name in drawn["name"]],
+        text=[
+            money_short(row.value) if narrow else f"{money_short(row.value)} · {count(row.stuck, 'document')}"
+            for row in drawn.itertuples()
+        ],
+        hover=[
+            f"{row.name}: {money_short(row.value)} in {count(row.stuck, 'document')}, {percent(row.value / total if total else None, digits=0)} of all that is stuck; oldest {working_time(row.oldest_s)}"
+            for row in drawn.itertuples()
+        ],
+    )
+    opened = groups.assign(
+        key=groups["reason"] + " | " + groups["team"],
+        open=[
+            at.href(URL_PATH, **kept | {"reason": reason, "team": team, "level": "all"})
+            for reason, team in zip(groups["reason"], groups["team"], strict=True)
+        ],
+    )
+    return opened, drawn
+
+
 def _bars(ctx: Context, drawn: pd.DataFrame) -> Any:
     return charts.bars(
         drawn,
@@ -140,21 +154,37 @@ def _bars(ctx: Context, drawn: pd.DataFrame) -> Any:
     )
 
 
-def _blocks(ctx: Context, stuck: pd.DataFrame) -> Any:
-    """The stuck money by reason and, within each, by unit."""
+@once
+def _cells(found: pd.DataFrame) -> pd.DataFrame:
+    """The stuck money by reason and, within each, by unit, with what is said of each cell."""
+    stuck = found[found["level"] == "stuck"]
     money = stuck.assign(value=stuck["value"].astype(float))
     by = money.groupby(["reason", "business_unit"], sort=False)
     cells = by.agg(value=("value", "sum"), documents=("documents", "sum"), oldest_s=("oldest_s", "max"))
     cells = cells[cells["value"] > 0].reset_index()
-    cells["name"] = [sentence(visible(reason)) for reason in cells["reason"]]
-    cells["unit"] = [visible(unit) for unit in cells["business_unit"]]
-    cells["text"] = [f"{money_short(row.value)}<br>{count(row.documents, 'document')}" for row in cells.itertuples()]
-    cells["hover"] = [
-        f"{row.name}, {row.unit}: {money_short(row.value)} in {count(row.documents, 'document')}, {percent(row.value / cells['value'].sum(), digits=0)} of the stuck money; oldest {working_time(row.oldest_s)}"
-        for row in cells.itertuples()
-    ]
+    total = float(cells["value"].sum())
+    named = cells.assign(
+        name=[sentence(visible(reason)) for reason in cells["reason"]],
+        unit=[visible(unit) for unit in cells["business_unit"]],
+    )
+    return named.assign(
+        text=[f"{money_short(row.value)}<br>{count(row.documents, 'document')}" for row in cells.itertuples()],
+        hover=[
+            f"{row.name}, {row.unit}: {money_short(row.value)} in {count(row.documents, 'document')}, {percent(row.value / total, digits=0)} of the stuck money; oldest {working_time(row.oldest_s)}"
+            for row in named.itertuples()
+        ],
+    )
+
+
+def _blocks(ctx: Context, found: pd.DataFrame) -> Any:
     return charts_pile.blocks(
-        cells, outer="name", inner="unit", value="value", text="text", hover="hover", style=charts.look(dark=ctx.dark)
+        _cells(found),
+        outer="name",
+        inner="unit",
+        value="value",
+        text="text",
+        hover="hover",
+        style=charts.look(dark=ctx.dark),
     )
 
 
@@ -175,12 +205,7 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
         else f"{abs(gap):,} {'more' if gap > 0 else 'fewer'} {'was' if abs(gap) == 1 else 'were'} stopped than let go"
     )
     finding = f"In {count(len(days), 'day')} {verdict}"
-    told = days.assign(
-        hover=[
-            f"{day(row.day)}: {row.begun:,} stopped, {row.ended:,} let go ({row.self_cured:,} by themselves); {count(row.stopped, 'document')} stopped at the end of the day"
-            for row in days.itertuples()
-        ]
-    )
+    told, table = _told_of_days(days)
     figure = charts_pile.inflow(
         told,
         x="day",
@@ -190,15 +215,6 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
         names=("stopped", "let go", "stopped at the end of the day"),
         hover="hover",
         style=charts.look(dark=ctx.dark),
-    )
-    table = days.rename(
-        columns={
-            "day": "Day",
-            "stopped": "Documents stopped at its end",
-            "begun": "Stops begun",
-            "ended": "Stops ended",
-            "self_cured": "Of these by themselves",
-        }
     )
     frame.chart(
         figure,
@@ -210,6 +226,17 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
             ctx, f"Documents that an exception stopped and let go, last {len(days)} days", "stops-by-day"
         ),
     )
+
+
+@once
+def _told_of_days(days: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The days with what is said of each, and as the table under the chart."""
+    hover = [
+        f"{day(row.day)}: {row.begun:,} stopped, {row.ended:,} let go ({row.self_cured:,} by themselves); {count(row.stopped, 'document')} stopped at the end of the day"
+        for row in days.itertuples()
+    ]
+    named = {"day": "Day", "stopped": "Documents stopped at its end", "begun": "Stops begun", "ended": "Stops ended", "self_cured": "Of these by themselves"}  # fmt: skip
+    return days.assign(hover=hover), days.rename(columns=named)
 
 
 # -- against whom it is slow -----------------------------------------------------------------------------------------------
@@ -277,6 +304,7 @@ def _stage(kind: str, state: str) -> str:
     return f"{sentence(visible(DOCUMENT_TYPES.get(kind, kind)))}: {words(state)}"
 
 
+@once
 def _dots(drawn: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     """What is drawn of each document: where, how large, in which order, and what is said of it."""
     drawn = drawn.assign(

@@ -11,13 +11,14 @@ import pandas as pd
 import streamlit as st
 
 from pages import frame, switches
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.filters import Filters
 from pages.format import count, money_short, plain, visible, working_time
 from pages.stuck_parts import URL_PATH, kept_filters, many, worth
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.reading import in_parts
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
@@ -80,7 +81,8 @@ COLUMNS = (
 
 def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -> None:
     """The rows of the level that the address names; `found` is everything open, counted."""
-    sizes = {level: many(found[found["level"] == level]) for level in LEVELS}
+    by_level = found.groupby("level")["documents"].sum()
+    sizes = {level: int(by_level.get(level, 0)) for level in LEVELS}
     level = Switch(
         "level",
         "Rows",
@@ -115,7 +117,7 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
     narrowed = partial(
         ask.rows, ctx.reports, asked, level=None if wanted == "all" else wanted, because=because, untaken=untaken
     )
-    page = _told(ctx, narrowed(after=after, most=PAGE_ROWS))
+    page = _told(narrowed(after=after, most=PAGE_ROWS), ctx.addresses)
     before = 0 if after is None else int(page["before"].iloc[0]) if len(page) else there
     buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
@@ -140,7 +142,8 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
 
 def _everything(ctx: Context, narrowed: Callable[..., pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Every row, as the columns show it, a part at a time."""
-    return (_told(ctx, part) for part in in_parts(narrowed, ask.place_of, most=ask.EXPORT_ROWS))
+    at = ctx.addresses
+    return (_told(part, at) for part in in_parts(narrowed, ask.place_of, most=ask.EXPORT_ROWS))
 
 
 def place_of(after: str | None) -> ask.Place:
@@ -171,7 +174,8 @@ def _turn(ctx: Context, chosen: Filters, page: pd.DataFrame, before: int, *, lef
             )
 
 
-def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
+@once
+def _told(rows: pd.DataFrame, at: Addresses) -> pd.DataFrame:
     """The rows with what is said about each in words, and its links."""
     return rows.assign(
         who=[f"{team}: {on}" if on else team for team, on in zip(rows["team"], rows["waits_on"], strict=True)],
@@ -187,9 +191,9 @@ def _told(ctx: Context, rows: pd.DataFrame) -> pd.DataFrame:
             for peers, unit in zip(rows["peers"], rows["peer_unit"], strict=True)
         ],
         exception=[
-            None if pd.isna(case_id) else ctx.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]
+            None if pd.isna(case_id) else at.href("exceptions", case=str(case_id)) for case_id in rows["case_id"]
         ],
-        trace=[ctx.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
+        trace=[at.href("trace", document=str(document_id)) for document_id in rows["document_id"]],
     )
 
 

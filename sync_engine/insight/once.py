@@ -43,6 +43,9 @@ PLAIN = (
 )
 """What is written down by its type and `repr`, exactly."""
 
+LARGE = 2_500
+"""A table of more rows is not read through to see whether it is known, unless it is shared and so is read once."""
+
 _numbers = itertools.count()
 
 P = ParamSpec("P")
@@ -77,7 +80,7 @@ class Shared(pd.DataFrame):
 
 
 class CannotBeWritten(Exception):
-    """Something has no content that could be compared, such as a function made on the spot."""
+    """Something has no content that could be compared, such as a function made on the spot, or too much for that."""
 
 
 class Kept:
@@ -182,7 +185,7 @@ def _written(value: Any) -> Iterator[str]:
     if isinstance(value, PLAIN):
         yield f"{type(value).__name__} {value!r}"
     elif isinstance(value, pd.DataFrame):
-        yield f"frame {(value if isinstance(value, Shared) else Shared(value)).digest}"
+        yield f"frame {_known(value).digest}"
     elif isinstance(value, pd.Series | pd.Index | np.ndarray):
         yield f"column {value.dtype!r}"
         yield from _written(value.tolist())
@@ -205,6 +208,14 @@ def _written(value: Any) -> Iterator[str]:
         yield f"function {value.__module__}.{value.__qualname__}"
     else:
         raise CannotBeWritten(type(value).__name__)
+
+
+def _known(table: pd.DataFrame) -> Shared:
+    if isinstance(table, Shared):
+        return table
+    if len(table) > LARGE:
+        raise CannotBeWritten("a large table that nobody shares")
+    return Shared(table)
 
 
 def _written_table(table: pd.DataFrame) -> Iterator[str]:

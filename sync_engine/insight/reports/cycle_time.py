@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pandas as pd
 
+from sync_engine.insight.once import once
 from sync_engine.insight.reports.reading import OWN_LOG, Reports
 
 Clock = Literal["business", "wall"]
@@ -54,12 +55,14 @@ class Figures:
     rows: pd.DataFrame
     """measure, in_period, business_unit, week, documents, n, p50_s, p85_s, p95_s; unit and week None: all of them."""
 
+    @once
     def of(self, measure: Measure, *, before: bool = False) -> Percentiles:
         """Over all units asked for."""
         found = self._part(measure, before=before)
         found = found[found["business_unit"].isna() & found["week"].isna()]
         return _percentiles(found.iloc[0]) if len(found) else NOTHING
 
+    @once
     def by_unit(self, measure: Measure) -> pd.DataFrame:
         """business_unit, documents, n, p50_s, p85_s, p95_s, and p50_before_s and n_before of the period before; most documents first."""
         now = self._part(measure, before=False)
@@ -74,6 +77,7 @@ class Figures:
             .reset_index(drop=True)
         )
 
+    @once
     def by_week(self, measure: Measure) -> pd.DataFrame:
         """Per week (date of its Monday): documents, n, p50_s, p85_s, p95_s: of the period alone."""
         found = self._part(measure, before=False)
@@ -149,6 +153,11 @@ def cohort(
 ) -> tuple[Cohort, pd.DataFrame]:
     """What was submitted in the period, in all and by week (week, submitted, ordered, ended_otherwise, under_way)."""
     frame = reports.frame("report_cycle_time.cohort", COHORT_COLUMNS, units=_list(units), since=since, until=until, zone=zone, source=source)  # fmt: skip
+    return _cohort(frame)
+
+
+@once
+def _cohort(frame: pd.DataFrame) -> tuple[Cohort, pd.DataFrame]:
     whole = frame[frame["business_unit"].isna() & frame["week"].isna()]
     weeks = frame[frame["week"].notna()].drop(columns="business_unit").reset_index(drop=True)
     if whole.empty:
@@ -188,8 +197,13 @@ def stages(
         clock=clock,
         stage=None,
         source=source,
-    ).drop(columns="document_id")
-    frame = _numbers(frame, "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s", "p95_s")
+    )
+    return _shares(_numbers(frame, "total_s", "touch_s", "transfer_s", "wait_s", "p50_s", "p85_s", "p95_s"))
+
+
+@once
+def _shares(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.drop(columns="document_id")
     whole = frame["total_s"].sum()
     return frame.assign(share=frame["total_s"] / whole if whole else float("nan"))
 
@@ -277,7 +291,11 @@ def heat(
     frame = reports.frame(
         "report_cycle_time.heat", columns, units=_list(units), since_on=since_on, until_on=until_on, before_on=since_on - timedelta(days=BEFORE_DAYS), clock=clock, source=source,
     )  # fmt: skip
-    frame = _numbers(frame, "stays", "p85_s")
+    return _beside_before(_numbers(frame, "stays", "p85_s"))
+
+
+@once
+def _beside_before(frame: pd.DataFrame) -> pd.DataFrame:
     in_period = frame["in_period"].astype(bool)
     before = frame[~in_period].rename(columns={"stays": "stays_before", "p85_s": "p85_before_s"})
     key = ["business_unit", "stage"]
@@ -335,10 +353,15 @@ def flow(reports: Reports, units: Units, *, since: datetime, as_of: datetime, zo
     frame = reports.frame(
         "report_cycle_time.moves", columns, units=_list(units), since=since, as_of=as_of, zone=zone, source=source
     )
-    frame = _numbers(frame, "submitted", "ordered", "ended", "took_s", "open_now")
+    return Flow(_under_way(_numbers(frame, "submitted", "ordered", "ended", "took_s", "open_now")))
+
+
+@once
+def _under_way(frame: pd.DataFrame) -> pd.DataFrame:
+    """The days with what was under way at the end of each, counted back from what is open now."""
     gain = frame["submitted"] - frame["ordered"] - frame["ended"]
     later = gain[::-1].cumsum()[::-1] - gain
-    return Flow(frame.assign(under_way=frame["open_now"] - later).drop(columns="open_now"))
+    return frame.assign(under_way=frame["open_now"] - later).drop(columns="open_now")
 
 
 @dataclass(frozen=True)
@@ -371,6 +394,7 @@ def _percentiles(row: Any) -> Percentiles:
     )
 
 
+@once
 def _numbers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return frame.assign(**{column: pd.to_numeric(frame[column]).astype(float) for column in columns})
 

@@ -11,8 +11,9 @@ import pandas as pd
 from sync_engine.insight import foretold, open_invoices
 from sync_engine.insight.due import Paid
 from sync_engine.insight.foretold import Bin, Past, Told
+from sync_engine.insight.once import shared
 from sync_engine.insight.open_invoices import COLUMNS, Rules
-from sync_engine.insight.reports.reading import Reports
+from sync_engine.insight.reports.reading import Reports, rounded, table
 
 MOST_ROWS = 2_000
 FORETOLD_DAYS = 91
@@ -34,9 +35,21 @@ class Found:
 
 def open_ones(reports: Reports, units: Sequence[str] | None, known: Rules, *, as_of: datetime, suppliers: Sequence[str] | None = None) -> Found:  # fmt: skip
     """Open invoices in the order in which work on them is worth most, as `open_invoices.judge` has them."""
-    judged = open_invoices.judge(reports, units, known, as_of=as_of, suppliers=suppliers)
-    frame = pd.DataFrame({name: pd.Series([one[name] for one in judged.rows], dtype=object) for name in COLUMNS})
-    return Found(frame, judged.there, judged.past, judged.paid, judged.taken)
+    as_of = rounded(as_of)
+
+    def judged() -> Found:
+        made = open_invoices.judge(reports, units, known, as_of=as_of, suppliers=suppliers)
+        return Found(shared(table(made.rows, COLUMNS)), made.there, made.past, made.paid, made.taken)
+
+    found: Found = reports.derived(
+        "open invoices",
+        judged,
+        weight=open_invoices.MOST_OPEN,
+        as_of=as_of,
+        units=list(units) if units else None,
+        suppliers=list(suppliers) if suppliers else None,
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

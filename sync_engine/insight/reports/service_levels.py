@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from sync_engine.insight.asking import Row
+from sync_engine.insight.once import once
 from sync_engine.insight.reports.reading import OWN_LOG, Reports, rounded
 from sync_engine.insight.statistics import wilson
 
@@ -213,6 +214,11 @@ def by_unit(
     frame = reports.frame(
         "report_service_levels.by_unit", ("business_unit", "due", "good", "bad"), objective=objective, units=_list(units), since=since, until=until, source=source,
     )  # fmt: skip
+    return _attained(frame)
+
+
+@once
+def _attained(frame: pd.DataFrame) -> pd.DataFrame:
     intervals = [wilson(good, due) or (0.0, 1.0) for good, due in zip(frame["good"], frame["due"], strict=True)]
     return frame.assign(
         attained=[good / due for good, due in zip(frame["good"], frame["due"], strict=True)],

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pandas as pd
 
+from sync_engine.insight.once import once
 from sync_engine.insight.reports.reading import Reports
 from sync_engine.insight.standing import SILENT_DAYS, STUCK_TYPES, WORKING_DAY_S, peers_since
 from sync_engine.model.exceptions import kind_of
@@ -168,6 +169,11 @@ def counts(reports: Reports, asked: Asked) -> pd.DataFrame:
         **_without(about, "peers_since"),
         **asked.chosen(),
     )
+    return _counted(found)
+
+
+@once
+def _counted(found: pd.DataFrame) -> pd.DataFrame:
     found = found.assign(
         documents=found["documents"].astype(int),
         over=found["over"].astype(int),
@@ -228,11 +234,16 @@ def _rows(reports: Reports, asked: Asked, place: Place, *, remember: bool = True
     about = asked.everything()
     values = {"limits": _limits(reports, about), **about, **asked.rows(place, **more)}
     question = "report_stuck.rows"
-    frame = reports.frame(question, COLUMNS, remember=remember, **values)
+    return _judged(reports.frame(question, COLUMNS, remember=remember, **values))
+
+
+@once
+def _judged(frame: pd.DataFrame) -> pd.DataFrame:
     frame = _moved_by(frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS}))
-    frame["band"] = [band_of(amount) for amount in frame["group_amount"]]
-    frame["waits_on"] = [_waits_on(row) for row in frame.to_dict("records")]
-    return frame
+    return frame.assign(
+        band=[band_of(amount) for amount in frame["group_amount"]],
+        waits_on=[_waits_on(row) for row in frame.to_dict("records")],
+    )
 
 
 def _moved_by(frame: pd.DataFrame) -> pd.DataFrame:
