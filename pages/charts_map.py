@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pages import drawn
 from pages.charts import OK, STUCK, UNKNOWN, WAITING, WATCH, Look, layout
 from pages.drawing import Drawing
+from sync_engine.insight.once import once
 
 MOST_NODES = 40
 """More than that nobody reads."""
@@ -51,6 +53,7 @@ class Drawn:
     """Activities left out because of MOST_NODES alone."""
 
 
+@once
 def choose(steps: pd.DataFrame, *, nodes_percent: int, edges_percent: int) -> Drawn:
     """The most frequent activities and steps; every activity drawn keeps its most frequent way in and out, so that none floats."""
     activities = steps[steps["from_activity"].isna()].sort_values("n", ascending=False, kind="stable")
@@ -125,14 +128,16 @@ def _beneath(lane: pd.DataFrame, rows: dict[bool, list[str]], found: Places, kin
 
 @dataclass(frozen=True)
 class Words:
-    """How the map writes things: an activity, a type, what a number stands at a mark as, and what a mark says when asked."""
+    """How the map writes things: an activity, a type, the number that stands at a mark, by the name of what is measured, and what a mark
+    says when asked. Functions with names of their own, so that a map is known by them (pages/drawn.py)."""
 
     activity: Callable[[str], str]
     kind: Callable[[str], str]
-    metric: Callable[[Any], str]
+    metric: Callable[[str, Any], str]
     asked: Callable[[Any], str]
 
 
+@drawn.once
 def process_map(drawn: Drawn, joins: pd.DataFrame, *, types: Sequence[str], metric: str, words: Words, style: Look, narrow: bool) -> go.Figure:  # fmt: skip
     """The map. Every mark carries (document type, step from or None, activity) as its custom data."""
     spots = places(drawn.nodes, types, narrow=narrow)
@@ -148,11 +153,11 @@ def process_map(drawn: Drawn, joins: pd.DataFrame, *, types: Sequence[str], metr
         value = row[metric]
         width = 1 + 5 * log1p(0.0 if pd.isna(value) else float(value)) / log1p(most)
         ends = spots[kind, row["from_activity"]], spots[kind, row["activity"]]
-        _edge(drawing, _curve(*ends, _row_of(kind, ends, spots), narrow=narrow), row, width, colour, words, style, narrow=narrow)  # fmt: skip
+        _edge(drawing, _curve(*ends, _row_of(kind, ends, spots), narrow=narrow), row, words.metric(metric, row), width, colour, words, style, narrow=narrow)  # fmt: skip
     for kind in types:
         lane = drawn.nodes[drawn.nodes["document_type"] == kind]
         if len(lane):
-            _lane(drawing, lane, spots, colour_of(kind, types.index(kind)), words, style, narrow=narrow)
+            _lane(drawing, lane, metric, spots, colour_of(kind, types.index(kind)), words, style, narrow=narrow)
     _name_lanes(drawing, spots, types, words, style, narrow=narrow)
     return drawing.figure()
 
@@ -194,7 +199,7 @@ def _name_lanes(drawing: Drawing, spots: Places, types: Sequence[str], words: Wo
             )
 
 
-def _lane(drawing: Drawing, lane: pd.DataFrame, spots: Places, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
+def _lane(drawing: Drawing, lane: pd.DataFrame, metric: str, spots: Places, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
     rows = lane.to_dict("records")
     at = [spots[row["document_type"], row["activity"]] for row in rows]
     top = max(y for _, y in at)
@@ -203,13 +208,13 @@ def _lane(drawing: Drawing, lane: pd.DataFrame, spots: Places, colour: str, word
         "scatter", x=[x for x, _ in at], y=[y for _, y in at], mode="markers+text",
         marker={"size": 17, "color": colour, "line": {"color": style.surface, "width": 2}, "opacity": 1},
         selected={"marker": {"size": 23}}, unselected={"marker": {"opacity": 1}},
-        text=["<br>".join(wrap(words.activity(row["activity"]), 26 if narrow else 13)) + f"{gap}<b>{words.metric(row)}</b>" for row in rows],
+        text=["<br>".join(wrap(words.activity(row["activity"]), 26 if narrow else 13)) + f"{gap}<b>{words.metric(metric, row)}</b>" for row in rows],
         textposition="middle right" if narrow else ["top center" if y == top else "bottom center" for _, y in at], textfont={"size": 11, "color": style.text},
         customdata=[[row["document_type"], None, row["activity"], words.asked(row)] for row in rows], hovertemplate="%{customdata[3]}<extra></extra>", cliponaxis=False,
     )  # fmt: skip
 
 
-def _edge(drawing: Drawing, way: Way, row: dict[str, Any], width: float, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
+def _edge(drawing: Drawing, way: Way, row: dict[str, Any], number: str, width: float, colour: str, words: Words, style: Look, *, narrow: bool) -> None:  # fmt: skip
     xs, ys = way
     middle = len(xs) // 2
     sizes = [0.0] * len(xs)
@@ -221,7 +226,7 @@ def _edge(drawing: Drawing, way: Way, row: dict[str, Any], width: float, colour:
         unselected={"marker": {"opacity": 1}}, customdata=[named] * len(xs), hovertemplate="%{customdata[3]}<extra></extra>",
     )  # fmt: skip
     drawing.note(
-        words.metric(row), x=xs[middle], y=ys[middle], font={"size": 10, "color": style.quiet},
+        number, x=xs[middle], y=ys[middle], font={"size": 10, "color": style.quiet},
         yshift=0 if narrow else -9, xshift=-16 if narrow else 0, bgcolor=style.surface, borderpad=0, opacity=0.9,
     )  # fmt: skip
 

@@ -1,18 +1,21 @@
 """The parts of the overview that draw: what holds the money up, and what has changed."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 import pandas as pd
 import streamlit as st
 
 from pages import charts, filters, frame, switches
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.format import count, day, duration, money_short, percent, sentence, shortened, visible, when, words
 from pages.stuck_parts import many
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import cycle_time, service_levels
 from sync_engine.insight.reports import overview as ask
+from sync_engine.insight.reports.reading import rounded
 from sync_engine.model.exceptions import kind_of
 
 
@@ -48,7 +51,7 @@ def value_of(rows: pd.DataFrame) -> Decimal:
 
 def holds_up(ctx: Context, facts: Facts) -> None:
     stuck = facts.stuck
-    if stuck is None:
+    if stuck is None or facts.documents is None:
         return
     if stuck.empty:
         st.subheader("Nothing holds money up", anchor=False)
@@ -56,24 +59,7 @@ def holds_up(ctx: Context, facts: Facts) -> None:
             f"0 of {count(many(facts.documents), 'open document')} is past the 95th percentile of its peers, past an objective or behind a blocking exception."
         )
         return
-    money = stuck.assign(value=stuck["value"].astype(float))
-    reasons = (
-        money.groupby("reason")
-        .agg(value=("value", "sum"), documents=("documents", "sum"), since=("oldest_since", "min"))
-        .reset_index()
-        .sort_values("value", ascending=False)
-    )
-    reasons["oldest_s"] = [(ctx.moment.as_of - since).total_seconds() for since in reasons["since"]]
-    reasons["reason"] = [sentence(visible(reason)) for reason in reasons["reason"]]
-    # A phone has room for the money; how many documents it is stands in the table behind the chart.
-    reasons["text"] = [
-        money_short(row.value) + ("" if ctx.narrow else f" · {count(row.documents, 'document')}")
-        for row in reasons.itertuples()
-    ]
-    reasons["hover"] = [
-        f"{row.reason}: {money_short(row.value)} in {count(row.documents, 'document')}, oldest {duration(row.oldest_s)}"
-        for row in reasons.itertuples()
-    ]
+    reasons, table = _reasons(facts.documents, rounded(ctx.moment.as_of), narrow=ctx.narrow)
     total = float(reasons["value"].sum()) or 1.0
     top = reasons.iloc[0]
     figure = charts.bars(
@@ -85,9 +71,6 @@ def holds_up(ctx: Context, facts: Facts) -> None:
         style=charts.look(dark=ctx.dark),
         colour=charts.STUCK,
     )
-    table = reasons[["reason", "documents", "value"]].rename(
-        columns={"reason": "Reason", "documents": "Documents", "value": "Value (EUR)"}
-    )
     frame.chart(
         figure,
         f"{visible(top['reason'])} holds up {percent(float(top['value']) / total, digits=0)} of the stuck money",
@@ -96,6 +79,33 @@ def holds_up(ctx: Context, facts: Facts) -> None:
         note="Value of stuck documents by what they stand for, in EUR.",
         exported=frame.Exported(ctx, "Value of stuck documents by what they stand for, open now", "stuck-by-reason"),
     )
+
+
+@once
+def _reasons(documents: pd.DataFrame, as_of: datetime, *, narrow: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is stuck by what it stands for, most money first, with what is said of each, and the table under the chart."""
+    stuck = documents[documents["level"] == "stuck"]
+    reasons = (
+        stuck.assign(value=stuck["value"].astype(float))
+        .groupby("reason")
+        .agg(value=("value", "sum"), documents=("documents", "sum"), since=("oldest_since", "min"))
+        .reset_index()
+        .sort_values("value", ascending=False)
+    )
+    reasons = reasons.assign(reason=[sentence(visible(reason)) for reason in reasons["reason"]])
+    told = reasons.assign(
+        # A phone has room for the money; how many documents it is stands in the table behind the chart.
+        text=[
+            money_short(row.value) + ("" if narrow else f" · {count(row.documents, 'document')}")
+            for row in reasons.itertuples()
+        ],
+        hover=[
+            f"{row.reason}: {money_short(row.value)} in {count(row.documents, 'document')}, oldest {duration((as_of - row.since).total_seconds())}"
+            for row in reasons.itertuples()
+        ],
+    )
+    named = {"reason": "Reason", "documents": "Documents", "value": "Value (EUR)"}
+    return told, reasons[list(named)].rename(columns=named)
 
 
 # -- two facts, side by side ---------------------------------------------------------------------------------------------------
@@ -112,16 +122,7 @@ def two_facts(ctx: Context, facts: Facts) -> None:
     """What the business agreed beside what the ledger accepted, with the money between them (D02)."""
     if facts.ledger is None or facts.ledger.empty:
         return
-    rows = facts.ledger.assign(
-        key=facts.ledger["document_type"] + " " + facts.ledger["approval_status"] + " " + facts.ledger["posting_status"],
-        kind=[sentence(words(kind)) for kind in facts.ledger["document_type"]],
-        agreed=facts.ledger["approval_status"],
-        standing=[_standing(a, b) for a, b in zip(facts.ledger["approval_status"], facts.ledger["posting_status"], strict=True)],
-        open=[
-            ctx.href("overview", show="ledger", kind=row["document_type"], agreed=row["approval_status"], ledger=row["posting_status"])
-            for row in facts.ledger.to_dict("records")
-        ],
-    )  # fmt: skip
+    rows = _both_facts(facts.ledger, ctx.addresses)
     between = rows[rows["standing"] == BETWEEN]
     st.subheader(
         f"{money_short(sum((Decimal(value) for value in between['value']), Decimal(0)))} is agreed and not in the ledger"
@@ -135,6 +136,21 @@ def two_facts(ctx: Context, facts: Facts) -> None:
             ctx, rows, LEDGER, key="overview.ledger", row_id="key", noun="line", title=lambda row: f"**{row['kind']}**: {count(int(row['documents']), 'document')}",
             card_action=lambda row: ctx.link("overview", "Show", show="ledger", kind=row["document_type"], agreed=row["approval_status"], ledger=row["posting_status"]),
         )  # fmt: skip
+
+
+@once
+def _both_facts(ledger: pd.DataFrame, at: Addresses) -> pd.DataFrame:
+    """The lines in words, with where their documents are."""
+    return ledger.assign(
+        key=ledger["document_type"] + " " + ledger["approval_status"] + " " + ledger["posting_status"],
+        kind=[sentence(words(kind)) for kind in ledger["document_type"]],
+        agreed=ledger["approval_status"],
+        standing=[_standing(a, b) for a, b in zip(ledger["approval_status"], ledger["posting_status"], strict=True)],
+        open=[
+            at.href("overview", show="ledger", kind=row["document_type"], agreed=row["approval_status"], ledger=row["posting_status"])
+            for row in ledger.to_dict("records")
+        ],
+    )  # fmt: skip
 
 
 BETWEEN = "agreed, not in the ledger"

@@ -101,7 +101,6 @@ def _gather(ctx: Context, chosen: Filters, source: str) -> Facts:
     types = chosen.of("type") or (USUAL if source == OWN_LOG else None)
     asked = Asked(source, chosen.period.since, chosen.period.until, chosen.units, types)
     steps = ask.steps(ctx.reports, asked)
-    steps = steps.assign(rework=steps["repeats"].astype(float) / steps["n"].astype(float))
     shown = list(dict.fromkeys(steps["document_type"]))
     order = [name for name in DOCUMENT_TYPES if name in shown] + [name for name in shown if name not in DOCUMENT_TYPES]
     orders = ask.orders(ctx.reports, asked)
@@ -141,7 +140,7 @@ def _figures(ctx: Context, facts: Facts, straight: Straight, said: Said) -> list
 
 
 def _map(ctx: Context, facts: Facts, types: Sequence[str]) -> None:
-    steps = facts.steps[facts.steps["document_type"].isin(types)]
+    steps = parts.of_types(facts.steps, types)
     room = st.container()
     nodes, edges = _sliders(NODES_NARROW if ctx.narrow else NODES)
     drawn = charts_map.choose(steps, nodes_percent=nodes, edges_percent=edges)
@@ -152,7 +151,7 @@ def _map(ctx: Context, facts: Facts, types: Sequence[str]) -> None:
         joins,
         types=facts.types,
         metric=metric,
-        words=Words(lambda name: escape(visible(parts.activity(name))), lambda name: escape(visible(parts.kind(name))), partial(parts.written, metric), _asked),
+        words=Words(_activity, _kind, parts.written, _asked),
         style=charts.look(dark=ctx.dark),
         narrow=ctx.narrow,
     )  # fmt: skip
@@ -168,10 +167,18 @@ def _map(ctx: Context, facts: Facts, types: Sequence[str]) -> None:
         parts.steps_table(ctx, facts)
 
 
+def _activity(name: str) -> str:
+    return escape(visible(parts.activity(name)))
+
+
+def _kind(name: str) -> str:
+    return escape(visible(parts.kind(name)))
+
+
 def _asked(row: Any) -> str:
     before = row["from_activity"]
-    name = escape(visible(parts.activity(row["activity"])))
-    way = name if before is None else f"{escape(visible(parts.activity(before)))} → {name}"
+    name = _activity(row["activity"])
+    way = name if before is None else f"{_activity(before)} → {name}"
     times = "" if row["n"] == row["documents"] else f", {row['n']:,} times"
     median = f"<br>since the step before: median {parts.written('p50_s', row)}, 85 % within {parts.written('p85_s', row)}, n {row['n'] - row['negative']:,}"
     return f"<b>{way}</b><br>{row['documents']:,} documents{times}, {parts.written('value', row)}{median}<br>done again: {parts.written('rework', row)}"

@@ -10,11 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from pages import charts, frame, switches
-from pages.context import Context
+from pages.context import Addresses, Context
 from pages.filters import Period, put
 from pages.format import DOCUMENT_TYPES, NOTHING, count, duration, money_short, percent, plain, sentence, visible, words
 from pages.switches import Switch
 from pages.tables import Column, work_table
+from sync_engine.insight.once import once
 from sync_engine.insight.reports import process_map as ask
 from sync_engine.insight.reports.process_map import Asked
 from sync_engine.insight.reports.reading import OWN_LOG
@@ -64,9 +65,10 @@ def link(ctx: Context, label: str, **changes: Any) -> None:
     ctx.link(URL_PATH, label, **(switches.kept(*KEPT) | changes))
 
 
-def href(ctx: Context, **changes: Any) -> str | None:
-    """The same as an address."""
-    return ctx.href(URL_PATH, **(switches.kept(*KEPT) | changes))
+@once
+def of_types(steps: pd.DataFrame, types: Sequence[str]) -> pd.DataFrame:
+    """The steps of these types of documents."""
+    return steps[steps["document_type"].isin(types)]
 
 
 def variant_id(document_type: str, activities: Sequence[str]) -> str:
@@ -239,17 +241,9 @@ def variants(ctx: Context, facts: Facts) -> None:
         else f"{count(different, 'path')} for {count(of, 'ended document')}; the {len(found)} most frequent cover {percent(found['cumulative'].iloc[-1])}",
         anchor=False,
     )
-    shown = found.assign(
-        id=[variant_id(kind_, path) for kind_, path in zip(found["document_type"], found["activities"], strict=True)],
-        kind=[kind(name) for name in found["document_type"]],
-        path=[path_words(path) for path in found["activities"]],
-        steps=[len(path) for path in found["activities"]],
-        time=[None if n < FEW else s for n, s in zip(found["documents"], found["p50_s"], strict=True)],
-    )
-    shown = shown.assign(open=[href(ctx, variant=name) for name in shown["id"]])
     work_table(
         ctx,
-        shown,
+        _told_of_variants(found, ctx.addresses, switches.kept(*KEPT)),
         (
             Column("kind", "Type", on_card=True),
             Column("path", "Path", width=330, on_card=True),
@@ -270,6 +264,20 @@ def variants(ctx: Context, facts: Facts) -> None:
     )
 
 
+@once
+def _told_of_variants(found: pd.DataFrame, at: Addresses, kept: dict[str, Any]) -> pd.DataFrame:
+    """The paths in words, with where their documents are."""
+    ids = [variant_id(kind_, path) for kind_, path in zip(found["document_type"], found["activities"], strict=True)]
+    return found.assign(
+        id=ids,
+        kind=[kind(name) for name in found["document_type"]],
+        path=[path_words(path) for path in found["activities"]],
+        steps=[len(path) for path in found["activities"]],
+        time=[None if n < FEW else s for n, s in zip(found["documents"], found["p50_s"], strict=True)],
+        open=[at.href(URL_PATH, **kept | {"variant": name}) for name in ids],
+    )
+
+
 def deviations(ctx: Context, facts: Facts) -> None:
     """The maverick scenarios, each with what it can be said of."""
     if facts.asked.source != OWN_LOG:
@@ -286,16 +294,9 @@ def deviations(ctx: Context, facts: Facts) -> None:
         else f"None of {count(int(facts.orders['documents'].sum()), 'order')} left the intended order in any of the {len(found)} ways",
         anchor=False,
     )
-    shown = found.assign(
-        share=[n / of if of else None for n, of in zip(found["documents"], found["of"], strict=True)],
-        text=[f"{n:,} of {of:,}" if of else "no data" for n, of in zip(found["documents"], found["of"], strict=True)],
-        open=[
-            href(ctx, deviation=name) if n else None for name, n in zip(found["name"], found["documents"], strict=True)
-        ],
-    ).sort_values("documents", ascending=False, kind="stable")
     work_table(
         ctx,
-        shown,
+        _told_of_deviations(found, ctx.addresses, switches.kept(*KEPT)),
         (
             Column("title", "Deviation", width="medium", on_card=True),
             Column("text", "Orders", on_card=True),
@@ -312,22 +313,24 @@ def deviations(ctx: Context, facts: Facts) -> None:
     )
 
 
+@once
+def _told_of_deviations(found: pd.DataFrame, at: Addresses, kept: dict[str, Any]) -> pd.DataFrame:
+    """The scenarios, that of most orders first, with where their orders are."""
+    return found.assign(
+        share=[n / of if of else None for n, of in zip(found["documents"], found["of"], strict=True)],
+        text=[f"{n:,} of {of:,}" if of else "no data" for n, of in zip(found["documents"], found["of"], strict=True)],
+        open=[
+            at.href(URL_PATH, **kept | {"deviation": name}) if n else None
+            for name, n in zip(found["name"], found["documents"], strict=True)
+        ],
+    ).sort_values("documents", ascending=False, kind="stable")
+
+
 def steps_table(ctx: Context, facts: Facts) -> None:
     """Everything on the map, and what is not drawn, with links: the map for a keyboard."""
-    found = facts.steps
-    shown = found.assign(
-        id=[str(place) for place in range(len(found))],
-        kind=[kind(name) for name in found["document_type"]],
-        before=[NOTHING if name is None else "beginning" if name == "" else activity(name) for name in found["from_activity"]],
-        what=[activity(name) for name in found["activity"]],
-        open=[
-            href(ctx, of=row["document_type"], step=row["activity"], **({} if row["from_activity"] is None else {"before": row["from_activity"] or BEGINNING}))
-            for row in found.to_dict("records")
-        ],
-    ).sort_values("n", ascending=False, kind="stable")  # fmt: skip
     work_table(
         ctx,
-        shown,
+        _told_of_steps(facts.steps, ctx.addresses, switches.kept(*KEPT)),
         (
             Column("kind", "Type", on_card=True),
             Column("before", "From", help="None: the activity itself, from wherever it was reached."),
@@ -365,3 +368,18 @@ def written(metric: str, row: Any) -> str:
     if metric == "value":
         return money_short(value)
     return percent(value) if metric == "rework" else f"{int(value):,}"
+
+
+@once
+def _told_of_steps(found: pd.DataFrame, at: Addresses, kept: dict[str, Any]) -> pd.DataFrame:
+    """Activities and steps in words, the most frequent first, with where their documents are."""
+    return found.assign(
+        id=[str(place) for place in range(len(found))],
+        kind=[kind(name) for name in found["document_type"]],
+        before=[NOTHING if name is None else "beginning" if name == "" else activity(name) for name in found["from_activity"]],
+        what=[activity(name) for name in found["activity"]],
+        open=[
+            at.href(URL_PATH, **kept | {"of": row["document_type"], "step": row["activity"]} | ({} if row["from_activity"] is None else {"before": row["from_activity"] or BEGINNING}))
+            for row in found.to_dict("records")
+        ],
+    ).sort_values("n", ascending=False, kind="stable")  # fmt: skip

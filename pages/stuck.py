@@ -29,6 +29,7 @@ from pages.stuck_parts import by_reason, kept_filters, many, value_of
 from pages.stuck_rows import NARROWED
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import stuck as ask
+from sync_engine.insight.reports.reading import rounded
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS, WAYS
 from sync_engine.insight.standing import PEERS_DAYS, SILENT_DAYS, STUCK_TYPES
 from sync_engine.model.exceptions import KINDS
@@ -276,7 +277,7 @@ def _days(ctx: Context, chosen: Filters) -> pd.DataFrame | None:
     """Stops by day; None under filters that a day's stops cannot be divided by."""
     if any(chosen.of(name) for name in IN_ROWS):
         return None
-    now = ctx.moment.as_of
+    now = rounded(ctx.moment.as_of)
     return ask.stopped_by_day(
         ctx.reports,
         chosen.units,

@@ -247,7 +247,7 @@ def test_a_map_holds_forty_activities_and_says_how_many_more_there_are():
 @pytest.mark.parametrize("narrow", [False, True])
 def test_every_mark_of_the_figure_says_which_step_it_is(narrow):
     drawn = charts_map.choose(_steps([("a", "b", 5), ("b", "b", 2), ("b", "a", 1)]), nodes_percent=100, edges_percent=100)  # fmt: skip
-    words = charts_map.Words(str, str, lambda row: str(row["n"]), lambda row: "asked")
+    words = charts_map.Words(str, str, lambda metric, row: str(row[metric]), lambda row: "asked")
     no_joins = pd.DataFrame(columns=["from_type", "from_activity", "document_type", "activity", "n"])
     figure = charts_map.process_map(drawn, no_joins, types=["t"], metric="n", words=words, style=charts.look(dark=True), narrow=narrow)  # fmt: skip
     marks = {(named[1], named[2]) for trace in figure.data for named in trace.customdata}

@@ -128,7 +128,8 @@ class Redrive:
 
 
 def queue(reports: Reports, wanted: QueueFilter, *, as_of: datetime) -> pd.DataFrame:
-    """Open exceptions, most urgent money first (value over the days left to the nearest date). Ages in seconds."""
+    """Open exceptions, most urgent money first (value over the days left to the nearest date). Ages in seconds; `counts_as` is the same for
+    exceptions of one document, and of messages nobody could tie to a document but that carry one number."""
     rows = reports.rows(
         "open_exceptions",
         units=_list(wanted.units),
@@ -139,20 +140,18 @@ def queue(reports: Reports, wanted: QueueFilter, *, as_of: datetime) -> pd.DataF
         redrive_id=wanted.redrive_id,
         as_of=as_of,
     )
-    return table(rows, QUEUE_COLUMNS)
+    return table(rows, QUEUE_COLUMNS).assign(counts_as=[_counts_as(row) for row in rows])
+
+
+def _counts_as(row: Row) -> str:
+    if row["document_id"] is not None:
+        return str(row["document_id"])
+    return f"{row['system']!s} {row['document_type']!s} {row['number'] or row['case_id']!s}"
 
 
 def distinct_documents(rows: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each document: one document with four unreadable versions is four exceptions and one amount. Exceptions
-    of messages nobody could tie to a document count by the number they carry.
-    """
-    keys = [
-        str(row.document_id)
-        if row.document_id is not None
-        else f"{row.system!s} {row.document_type!s} {row.number or row.case_id!s}"
-        for row in rows.itertuples()
-    ]
-    return rows[~pd.Series(keys, index=rows.index, dtype=object).duplicated()]
+    """The first row of each document: one document with four unreadable versions is four exceptions and one amount."""
+    return rows[~rows["counts_as"].duplicated()]
 
 
 def value_of(rows: pd.DataFrame) -> Decimal:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from sync_engine.insight.once import once
 from sync_engine.insight.reports.reading import Reports
 
 Units = Sequence[str] | None
@@ -87,10 +88,15 @@ def span(reports: Reports, source: str) -> tuple[datetime, datetime] | None:
 
 
 def steps(reports: Reports, asked: Asked) -> pd.DataFrame:
-    """Activities (from_activity None) and the steps between them ("": the document begins there), MAP_COLUMNS. Percentiles are exact up to
-    EXACT_TO steps, beyond to 1 %."""
-    frame = reports.frame("report_process.map", MAP_COLUMNS, **asked.typed, exact_to=EXACT_TO)
-    return frame.assign(**{name: frame[name].astype(float) for name in ("value", "total_s", "p50_s", "p85_s", "place")})
+    """Activities (from_activity None) and the steps between them ("": the document begins there), MAP_COLUMNS, and `rework`: the share of
+    repeats. Percentiles are exact up to EXACT_TO steps, beyond to 1 %."""
+    return _measured(reports.frame("report_process.map", MAP_COLUMNS, **asked.typed, exact_to=EXACT_TO))
+
+
+@once
+def _measured(frame: pd.DataFrame) -> pd.DataFrame:
+    numbers = {name: frame[name].astype(float) for name in ("value", "total_s", "p50_s", "p85_s", "place")}
+    return frame.assign(rework=frame["repeats"].astype(float) / frame["n"].astype(float), **numbers)
 
 
 def joins(reports: Reports, asked: Asked) -> pd.DataFrame:
@@ -114,7 +120,11 @@ def between(reports: Reports, asked: Asked, document_type: str, first: str, then
 
 def variants(reports: Reports, asked: Asked) -> pd.DataFrame:
     """The most frequent paths of what ended in the period, with their share and the share up to them."""
-    frame = reports.frame("report_process.variants", VARIANT_COLUMNS, **asked.typed)
+    return _shares(reports.frame("report_process.variants", VARIANT_COLUMNS, **asked.typed))
+
+
+@once
+def _shares(frame: pd.DataFrame) -> pd.DataFrame:
     share = frame["documents"].astype(float) / frame["of"].astype(float)
     return frame.assign(share=share, cumulative=share.cumsum())
 
@@ -206,6 +216,7 @@ def orders(reports: Reports, asked: Asked) -> pd.DataFrame:
     return reports.frame("report_process.order_patterns", (*PATTERN_COLUMNS, *MOMENTS), **asked.where)
 
 
+@once
 def deviations(found: pd.DataFrame) -> pd.DataFrame:
     """Each scenario over those patterns: name, title, where, documents (it is true of), of (it can be said of), value."""
     said = []
@@ -217,6 +228,7 @@ def deviations(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(said, columns=["name", "title", "where", "documents", "of", "value"])
 
 
+@once
 def off_the_way(found: pd.DataFrame) -> int:
     """How many orders at least one scenario is true of."""
     away = {pattern for one in SCENARIOS for pattern in _patterns(found, one)}
