@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages import drawn
 from pages.drawing import merged, put_together, taken_apart
 from pages.filters import put_all
 
@@ -29,6 +30,7 @@ class Marks:
     said: str = "The rows of this mark stand at the top of the page, under the figures."
 
 
+@drawn.once
 def clickable(figure: go.Figure, marks: Marks) -> go.Figure:
     """The figure with what each mark opens beside its words. Nothing fades when one is chosen: the chart says the same as before."""
     parts = taken_apart(figure)

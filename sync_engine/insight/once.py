@@ -200,6 +200,15 @@ def _written(value: Any) -> Iterator[str]:
     elif isinstance(value, AbstractSet):
         yield f"set {len(value)}"
         yield from sorted(" ".join(_written(one)) for one in value)
+    else:
+        yield from _written_thing(value)
+
+
+def _written_thing(value: Any) -> Iterator[str]:
+    """By what it says it is known by, by its fields, or by its name."""
+    digest = getattr(value, "digest", None)
+    if isinstance(digest, str):
+        yield f"{type(value).__qualname__} {digest}"
     elif is_dataclass(value) and not isinstance(value, type):
         yield type(value).__qualname__
         for field in fields(value):

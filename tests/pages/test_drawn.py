@@ -1,12 +1,15 @@
 """Charts that are not built again: the same for the same, another for anything else, and nobody's changes are anybody else's."""
 
+import json
 from uuid import UUID
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from plotly.io import to_json
 
 from pages import charts, drawn
+from pages.marks import Marks, clickable
 from sync_engine.insight.once import Kept
 
 LIGHT, DARK = charts.look(dark=False), charts.look(dark=True)
@@ -81,3 +84,30 @@ def test_the_oldest_charts_go_first(asked, monkeypatch):
     assert len(asked.built) == 3
     asked(units(1), style=LIGHT)
     assert len(asked.built) == 4
+
+
+def test_a_chart_is_sent_as_it_was_checked_first(asked):
+    """Whether somebody has looked into it or not, and what they change is sent."""
+    plain = asked(units(1, 2), style=LIGHT, said=lambda value: value)
+    kept, looked_into, changed = (asked(units(1, 2), style=LIGHT) for _ in range(3))
+    assert looked_into.layout == plain.layout
+    assert looked_into.data == plain.data
+    changed.update_layout(height=900)
+    assert json.loads(to_json(kept)) == json.loads(to_json(looked_into)) == json.loads(to_json(plain))
+    assert '"height":900' in to_json(changed)
+    assert '"height":900' not in to_json(asked(units(1, 2), style=LIGHT))
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = kept.no_such_thing
+
+
+def test_marks_are_made_clickable_once_for_a_chart_and_what_it_opens(asked):
+    frame, opens = units(1, 2), Marks([[{"unit": "U0"}, None]], ("unit",))
+    figure = asked(frame, style=LIGHT)
+    clickable(figure, opens)
+    known = len(drawn.KEPT)
+    again = clickable(asked(frame, style=LIGHT), opens)
+    assert len(drawn.KEPT) == known
+    assert again.layout.clickmode == "event+select"
+    clickable(asked(frame, style=LIGHT), Marks([[None, {"unit": "U1"}]], ("unit",)))
+    clickable(asked(units(1, 3), style=LIGHT), opens)
+    assert len(drawn.KEPT) == known + 3
