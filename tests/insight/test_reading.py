@@ -1,6 +1,8 @@
 """Questions: read-only, within a time limit, and never answered with what somebody else may see."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +13,10 @@ from sync_engine.control.roles import Role
 from sync_engine.database.statements import names_in
 from sync_engine.engine.calendars import intervals
 from sync_engine.engine.clock import VirtualClock
-from sync_engine.insight.reports import Cache, DatabaseAway, Reports, TooSlow, reading
+from sync_engine.insight.reports import Cache, DatabaseAway, Reports, TooSlow, Unanswered, reading
 from tests.house import TUESDAY, House
+
+WATERMARK = "SELECT NULL AS recording_id WHERE false"
 
 
 class Clock:
@@ -112,6 +116,59 @@ def test_the_cache_forgets_the_least_used_beyond_its_size(timer):
     assert cache.get("a", 1, not_before=0) is None
     assert cache.get("b", 1, not_before=0) is not None
     assert cache.get("c", 1, not_before=0) is not None
+
+
+def asking_at_once(readers, ask):
+    """What each gets, all of them having begun together."""
+    together = Barrier(len(readers))
+
+    def begin(reports):
+        together.wait()
+        try:
+            return ask(reports)
+        except Unanswered as error:
+            return error
+
+    with ThreadPoolExecutor(len(readers)) as pool:
+        return list(pool.map(begin, readers))
+
+
+def questions(readers):
+    return [name for reports in readers for name, _ in reports.asked if name not in {"watermark", "sight"}]
+
+
+def test_who_asks_the_same_at_once_puts_one_question(reader, monkeypatch):
+    """At a quarter's end fifty people look at the same page when the half minute turns."""
+    monkeypatch.setattr(
+        reading, "sql", lambda name: WATERMARK if "watermark" in name else "SELECT 1 AS one FROM pg_sleep(0.3)"
+    )
+    readers = [reader("DE-SOUTH", user=f"reader {n}") for n in range(5)]
+    found = asking_at_once(readers, lambda reports: reports.remembered("units"))
+    assert all(rows is found[0] for rows in found)
+    assert questions(readers) == ["units"]
+    made = asking_at_once(readers, lambda reports: reports.derived("sum", lambda: [reports.rows("units")], weight=1))
+    assert all(one is made[0] for one in made)
+    assert questions(readers) == ["units", "units"]
+
+
+def test_who_may_see_something_else_asks_for_themselves(reader):
+    readers = [reader("DE-SOUTH"), reader("DE-NORTH"), reader("*")]
+    assert asking_at_once(readers, codes) == [["DE-SOUTH"], ["DE-NORTH"], ["DE-NORTH", "DE-SOUTH"]]
+
+
+def test_nobody_waits_for_another_s_question_longer_than_for_their_own(reader, monkeypatch, cache):
+    """The first is given up after its limit; the second has waited as long, and does not wait for a third."""
+    monkeypatch.setattr(
+        reading, "sql", lambda name: WATERMARK if "watermark" in name else "SELECT 1 AS one FROM pg_sleep(30)"
+    )
+    readers = [reader("DE-SOUTH", user=f"reader {n}") for n in range(2)]
+    for one in readers:
+        one.limit_s = 0.2
+    assert all(isinstance(answer, TooSlow) for answer in asking_at_once(readers, lambda one: one.remembered("units")))
+    assert len(cache) == 0
+    with cache.turn("units", patience_s=0), cache.turn("units", patience_s=0):
+        pass
+    assert not cache._asking, "nothing is left of those who asked"
 
 
 def test_a_question_cannot_write(reader, monkeypatch):

@@ -71,6 +71,14 @@ class _Entry:
     weight: int
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Those who are about to find out the same."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    takers: int = 0
+
+
 class Cache:
     """Answers that are still true, shared by every session of a process.
 
@@ -85,6 +93,26 @@ class Cache:
         self._weight = 0
         self._entries: OrderedDict[object, _Entry] = OrderedDict()
         self._lock = threading.Lock()
+        self._asking: dict[object, _Turn] = {}
+
+    @contextmanager
+    def turn(self, key: object, *, patience_s: float) -> Iterator[None]:
+        """One at a time for whoever wants to find out what stands under `key`, so that fifty who ask at once put one question; look into
+        the cache again within. Nobody waits longer than `patience_s`: whoever has to goes on beside the others.
+        """
+        with self._lock:
+            turn = self._asking.setdefault(key, _Turn())
+            turn.takers += 1
+        is_alone = turn.lock.acquire(timeout=patience_s)
+        try:
+            yield
+        finally:
+            if is_alone:
+                turn.lock.release()
+            with self._lock:
+                turn.takers -= 1
+                if not turn.takers:
+                    del self._asking[key]
 
     def get(self, key: object, watermark: object, *, not_before: float) -> _Entry | None:
         """The answer under `key` if it is still true and no older than `not_before`."""
@@ -185,20 +213,36 @@ class Reports:
             arguments["as_of"] = rounded(arguments["as_of"])
         tells = tells_deciders(question)
         sight = self._sight(tells)
-        key = (question, shape, sight, _frozen(arguments))
-        watermark = self.newest
+
+        def find() -> tuple[Any, int, tuple[object, ...]]:
+            with self._putting(question) as cursor:
+                cursor.execute(_statement(question), arguments)
+                found = cursor.fetchall()
+                seen_with = _seen_with(cursor, with_names=tells)
+            return make(found), len(found) + 1, seen_with
+
+        return self._kept((question, shape, sight, _frozen(arguments)), self.newest, sight, find)
+
+    def _kept(
+        self,
+        key: object,
+        watermark: object,
+        sight: tuple[object, ...],
+        find: Callable[[], tuple[Any, int, tuple[object, ...]]],
+    ) -> Any:
+        """What is remembered under `key`, or what `find` gives: the answer, its weight in rows, and what the asker was shown by."""
         entry = self.cache.get(key, watermark, not_before=self.not_before)
         if entry is not None:
             return entry.answer
-        with self._putting(question) as cursor:
-            cursor.execute(_statement(question), arguments)
-            found = cursor.fetchall()
-            seen_with = _seen_with(cursor, with_names=tells)
-        answer = make(found)
-        # Rights may have changed since the page began: what was seen with other rights is nobody else's answer.
-        if seen_with == sight:
-            self.cache.put(key, watermark, answer, len(found) + 1)
-        return answer
+        with self.cache.turn(key, patience_s=self.limit_s):
+            entry = self.cache.get(key, watermark, not_before=self.not_before)
+            if entry is not None:
+                return entry.answer
+            answer, weight, seen_with = find()
+            # Rights may have changed since the page began: what was seen with other rights is nobody else's answer.
+            if seen_with == sight:
+                self.cache.put(key, watermark, answer, weight)
+            return answer
 
     def derived(
         self, name: str, make: Callable[[], Any], *, weight: int, true_for: object = None, **arguments: Any
@@ -213,17 +257,14 @@ class Reports:
             arguments: What it depends on beside the person's sight.
         """
         sight = self._sight(True)
-        key = (name, sight, _frozen(arguments))
+
+        def find() -> tuple[Any, int, tuple[object, ...]]:
+            made = make()
+            with self._putting("sight") as cursor:
+                return made, weight, _seen_with(cursor, with_names=True)
+
         watermark = self.newest if true_for is None else true_for
-        entry = self.cache.get(key, watermark, not_before=self.not_before)
-        if entry is not None:
-            return entry.answer
-        made = make()
-        with self._putting("sight") as cursor:
-            seen_with = _seen_with(cursor, with_names=True)
-        if seen_with == sight:
-            self.cache.put(key, watermark, made, weight)
-        return made
+        return self._kept((name, sight, _frozen(arguments)), watermark, sight, find)
 
     def frame(self, question: str, columns: Sequence[str], *, remember: bool = True, **arguments: Any) -> pd.DataFrame:
         """As `remembered`, as a table that is shared too; not to `remember` is for what is asked for once and is large."""
