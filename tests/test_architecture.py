@@ -5,6 +5,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -445,6 +446,90 @@ def test_the_look_for_figures_in_pieces_finds_them():
     assert figures_in_pieces("pages/drawing.py"), (
         "where figures are made is not where it was; then the rule guards nothing"
     )
+
+
+Defined = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def imported_into(path: str) -> dict[str, tuple[str, str]]:
+    """What a file takes from our other files: the name it has here, to the file and the name it has there ("": the file itself)."""
+    found = {}
+    for node in NODES[path]:
+        for alias in node.names if isinstance(node, ast.ImportFrom) and node.module else ():
+            whole, part = f"{node.module}.{alias.name}".replace(".", "/"), node.module.replace(".", "/")
+            place = next((file for file in (f"{whole}.py", f"{whole}/__init__.py") if file in TREES), None)
+            inside = next((file for file in (f"{part}.py", f"{part}/__init__.py") if file in TREES), None)
+            if place or inside:
+                found[alias.asname or alias.name] = (place, "") if place else (str(inside), alias.name)
+    return found
+
+
+@cache
+def defined_in(path: str) -> dict[tuple[str, bool], list[Defined]]:
+    """The functions of a file, and its methods, by name and whether they are methods."""
+    methods = {id(one) for node in NODES[path] if isinstance(node, ast.ClassDef) for one in node.body}
+    found: dict[tuple[str, bool], list[Defined]] = {}
+    for node in NODES[path]:
+        if isinstance(node, Defined):
+            found.setdefault((node.name, id(node) in methods), []).append(node)
+    return found
+
+
+def called_from(path: str, work: Defined) -> Iterator[tuple[str, Defined]]:
+    """What a function calls of ours: by name, by module, and methods of what this file knows, as far as its text tells."""
+    names = imported_into(path)
+    files = {path, *(place for place, _ in names.values())}
+    for node in ast.walk(work):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place, there = names.get(node.func.id, (path, node.func.id))
+            yield from ((place, one) for one in defined_in(place).get((there, False), ()))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            held = node.func.value
+            if isinstance(held, ast.Name) and names.get(held.id, ("", "."))[1] == "":
+                place = names[held.id][0]
+                yield from ((place, one) for one in defined_in(place).get((node.func.attr, False), ()))
+            else:
+                yield from ((place, one) for place in files for one in defined_in(place).get((node.func.attr, True), ()))  # fmt: skip
+
+
+def is_worked_out_once(node: ast.AST) -> bool:
+    return isinstance(node, Defined) and any(ast.unparse(one) in {"once", "drawn.once"} for one in node.decorator_list)
+
+
+def looks_elsewhere(path: str, work: Defined) -> list[str]:
+    """Where a function, or one it calls, looks at the page, the address, the session or the clock."""
+    seen, waiting, found = set(), [(path, work)], []
+    while waiting:
+        place, one = waiting.pop()
+        if (place, one.lineno) in seen:
+            continue
+        seen.add((place, one.lineno))
+        for node in ast.walk(one):
+            named = isinstance(node, ast.Name) and node.id in {"st", "ctx"}
+            timed = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"now", "today", "monotonic", "perf_counter"}  # fmt: skip
+            if named or timed:
+                found.append(f"{place}:{node.lineno}")
+        waiting += called_from(place, one)
+    return found
+
+
+@every_file
+def test_what_is_worked_out_once_knows_nothing_but_its_arguments(path):
+    """It is kept by its arguments: whatever else it looked at would be shown to others as it was when the first of them looked."""
+    impure = {
+        node.name: where for node in NODES[path] if is_worked_out_once(node) and (where := looks_elsewhere(path, node))
+    }
+    assert impure == {}
+
+
+def test_the_look_elsewhere_is_seen_through_methods_and_modules():
+    [links] = defined_in("pages/cycle_time_parts.py")["links", True]
+    assert looks_elsewhere("pages/cycle_time_parts.py", links), (
+        "what a link keeps is read from the address, two calls away"
+    )
+    kept = [node.name for path in TREES for node in NODES[path] if is_worked_out_once(node)]
+    assert len(kept) > 60, "the rule is about most tables of most pages"
 
 
 COMPILES = {
