@@ -48,6 +48,7 @@ def open_ones(reports: Reports, units: Sequence[str] | None, known: Rules, *, as
         as_of=as_of,
         units=list(units) if units else None,
         suppliers=list(suppliers) if suppliers else None,
+        most=open_invoices.MOST_OPEN,
     )
     return found
 
