@@ -53,9 +53,10 @@ def create_supplier_invoice(session: Session, ask: Ask) -> Answer:
     """
     invoice = asked(ask, Invoice)
     options = session.state["options"]
+    posted_on = ask.mappings.local_day(invoice.business_unit, ask.now)
     body = invoice_body(
         invoice,
-        posted_on=ask.mappings.local_day(invoice.business_unit, ask.now),
+        posted_on=posted_on,
         document_type=options.get("invoice_document_type", "RE"),
         order_lines=ask.facts.get("order_lines", ()),
         reference=ask.reference(18),
@@ -66,7 +67,12 @@ def create_supplier_invoice(session: Session, ask: Ask) -> Answer:
         outcome = odata.create(session, INVOICES, "A_SupplierInvoice", body, headers=headers)
         if not outcome.done:
             doing = f"invoice {invoice.supplier_invoice_number} of supplier {invoice.supplier}"
-            error = refusal(outcome, doing=doing, default="posting_refused")
+            about = {
+                "supplier": [bare(invoice.supplier)],
+                "company_code": [invoice.company_code],
+                "period": [f"{posted_on:%Y-%m}"],
+            }
+            error = refusal(outcome, doing=doing, default="posting_refused", about=about)
             raise supplier_refusal(session, error, invoice.supplier, default="posting_refused")
         with accepted_but_unread("invoice"):
             found = Entity(outcome.values, system=SYSTEM, what="supplier invoice")

@@ -1,6 +1,7 @@
 """Why SAP refuses, in the words of our exception queue: the one place that knows SAP's message classes and numbers."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from collectors.http import Session
@@ -34,6 +35,16 @@ MESSAGES: dict[str, str] = {
 }
 # fmt: on
 
+ABOUT = {
+    "cost_centre_blocked": ("cost_centre",),
+    "cost_centre_unknown": ("cost_centre",),
+    "account_invalid": ("account",),
+    "supplier_blocked": ("supplier",),
+    "supplier_unknown": ("supplier",),
+    "period_closed": ("company_code", "period"),
+}
+"""The master data a kind of refusal is about: what has to be repaired, once for all documents it stops."""
+
 TRANSIENT = frozenset({"document_locked", "document_changed"})
 BY_STATUS = {412: "document_changed", 423: "document_locked"}
 
@@ -52,13 +63,17 @@ def kind_of(told: Told) -> str | None:
     return MESSAGES.get(told.code) or MESSAGES.get(told.code.partition("/")[0] + "/*")
 
 
-def refusal(outcome: Outcome, *, doing: str, default: str) -> SyncError:
+def refusal(
+    outcome: Outcome, *, doing: str, default: str, about: Mapping[str, Sequence[str]] | None = None
+) -> SyncError:
     """The error for a write that SAP refused.
 
     Args:
         outcome: What SAP said; the first message with a kind of its own decides.
         doing: What was refused, for the sentence: "the order".
         default: The kind when no message has one.
+        about: The master data that was sent, by the names of `ABOUT`: the error names what it is about, where SAP or the document
+            leaves no doubt.
     """
     errors = outcome.errors or outcome.told or (Told("", f"status {outcome.status}"),)
     known = [told for told in errors if kind_of(told)]
@@ -68,8 +83,16 @@ def refusal(outcome: Outcome, *, doing: str, default: str) -> SyncError:
     said = "; ".join(_sentence(told) for told in (main, *others))
     message = f"SAP refuses {doing}: {said}"
     facts = {"sap_code": main.code, "status": outcome.status, "said": main.text}
+    facts |= {name: value for name in ABOUT.get(code, ()) if (value := _meant((about or {}).get(name, ()), main.text))}
     kind = TransientError if code in TRANSIENT else BusinessRejection
     return kind(message, system=SYSTEM, code=code, facts=facts)
+
+
+def _meant(sent: Sequence[str], said: str) -> str:
+    """Which of the values that were sent a message means: the one it names, or the only one there is; "" where that is not known."""
+    values = list(dict.fromkeys(value for value in sent if value))
+    named = [value for value in values if re.search(rf"(?<!\w)0*{re.escape(value)}(?!\w)", said)]
+    return named[0] if len(named) == 1 else values[0] if len(values) == 1 else ""
 
 
 def _sentence(told: Told) -> str:

@@ -151,7 +151,7 @@ def create_purchase_order(session: Session, ask: Ask) -> Answer:
         headers = repeatable(ask, order.ordered_on, instead_of=gone)
         outcome = odata.create(session, ORDERS, "A_PurchaseOrder", body, headers=headers)
         if not outcome.done:
-            error = refusal(outcome, doing=f"order {order.number}", default="order_refused")
+            error = refusal(outcome, doing=f"order {order.number}", default="order_refused", about=_sent(order))
             raise supplier_refusal(session, error, order.supplier, default="order_refused")
         with accepted_but_unread("purchase order"):
             found = Entity(outcome.values, system=SYSTEM, what="purchase order")
@@ -159,6 +159,18 @@ def create_purchase_order(session: Session, ask: Ask) -> Answer:
             if number == gone or not _is_gone(session, found, ask.now):
                 return _accepted(order, found)
             gone = number
+
+
+def _sent(order: PurchaseOrder) -> dict[str, list[str]]:
+    """The master data an order names, as SAP's messages call it."""
+    parts = [part for line in order.lines for part in line.distributions]
+    return {
+        "cost_centre": [bare(part.cost_centre) for part in parts],
+        "account": [bare(part.account) for part in parts],
+        "supplier": [bare(order.supplier)],
+        "company_code": [order.company_code],
+        "period": [f"{order.ordered_on:%Y-%m}"],
+    }
 
 
 def _is_gone(session: Session, found: Entity, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from pages.format import count, duration, money_short, plain, visible, when, wor
 from pages.tables import Column, work_table
 from sync_engine.control.commands import NotAllowed
 from sync_engine.control.roles import Action
+from sync_engine.control.waves import spoken
 from sync_engine.insight.reports import Unanswered
 from sync_engine.insight.reports import exceptions as ask
 from sync_engine.insight.reports.exceptions import Redrive
@@ -185,6 +186,7 @@ def _progress(ctx: Context, redrive: Redrive) -> None:
             return
         left = items["status"].isin([*UNDER_WAY, "waiting"])
         st.progress(1.0 - float(left.mean()) if len(items) else 1.0, text=_sentence(ctx, now or redrive, items))
+        _held_back(now or redrive, items)
         _errors(items)
         _items(ctx, items)
         if now is not None and (now.state, now.finished_at) != (redrive.state, redrive.finished_at):
@@ -201,6 +203,15 @@ def _sentence(ctx: Context, redrive: Redrive, items: pd.DataFrame) -> str:
     )
     seconds = redrive.seconds_left(items, ctx.moment.as_of)
     return f"{said}; about {duration(seconds)} left" if seconds else said
+
+
+def _held_back(redrive: Redrive, items: pd.DataFrame) -> None:
+    """What is not sent any more while the rest goes on."""
+    for one in redrive.held_back(items):
+        st.warning(
+            f"Held back while the others go on: {plain(spoken(one.cause))}. {one.refused:,} of {one.ended:,} were refused, {count(one.waiting, 'document')} of it not sent.",
+            icon=":material/pause_circle:",
+        )
 
 
 def _errors(items: pd.DataFrame) -> None:

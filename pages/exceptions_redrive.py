@@ -145,7 +145,7 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
             key="exceptions.plan.rows",
         )
     exceptions_price.draw(ctx, helped)
-    pace = _pace(len(helped))
+    pace = _pace(len(helped), helped["fingerprint"].nunique())
     st.selectbox("Reason", list(REASONS), format_func=REASONS.__getitem__, key="exceptions.plan.reason_code", width=360)
     st.text_input("In your words (required; it stands in the audit trail)", key="exceptions.plan.reason", max_chars=500)
     if len(helped) > TYPED_ABOVE:
@@ -171,20 +171,21 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
         st.button("Do not reprocess", key="exceptions.plan.stop", on_click=give_up_planning)
 
 
-def _pace(many: int) -> dict[str, int]:
-    """How carefully it is sent; one exception alone needs no choice."""
+def _pace(many: int, causes: int) -> dict[str, int]:
+    """How carefully so many of so many causes are sent; one exception alone needs no choice."""
     if many == 1:
         return {}
     defaults = {"canary_size": 3, "wave_size": 25, "per_minute": 60, "halt_percent": 20}
-    labels = {"canary_size": "Send first", "wave_size": "Then at a time", "per_minute": "At most a minute", "halt_percent": "Stop above % refused"}  # fmt: skip
+    labels = {"canary_size": "Send first" if causes == 1 else "Send first, of each cause", "wave_size": "Then at a time", "per_minute": "At most a minute", "halt_percent": "Stop above % refused"}  # fmt: skip
     limits = {"canary_size": (1, 100), "wave_size": (1, 1000), "per_minute": (1, 6000), "halt_percent": (0, 100)}
     chosen = {name: st.session_state.get(f"exceptions.plan.{name}", value) for name, value in defaults.items()}
     first = min(chosen["canary_size"], many)
     rest = f", then {chosen['wave_size']} at a time, at most {chosen['per_minute']} a minute" if first < many else ""
-    with st.expander(
-        f"{first} first{rest}; it stops by itself when more than {chosen['halt_percent']} % are refused",
-        icon=":material/tune:",
-    ):
+    begin, stops = f"{first} first", f"it stops by itself when more than {chosen['halt_percent']} % are refused"
+    if causes > 1:
+        begin = f"{first} of each of {causes} causes first"
+        stops = f"a cause of which more than {chosen['halt_percent']} % are refused is held back, and the others go on"
+    with st.expander(f"{begin}{rest}; {stops}", icon=":material/tune:"):
         st.caption("Nothing more is sent before the effect of everything sent has been seen in the system.")
         with st.grid("auto", min_column_width=150, gap="small"):
             for name, value in defaults.items():

@@ -33,7 +33,7 @@ SELECT case_id FROM exception_case WHERE case_id = ANY (:case_id::uuid[]) ORDER 
 -- name: cases(case_id)
 -- The cases a command is about, with their documents and work. Asked once they are held: who holds them first is seen by the next.
 SELECT c.case_id, c.document_id, c.message_id, c.work_item_id, c.flow, c.step, c.code, c.retryable, c.status, c.blocks, c.owner, c.business_unit,
-       c.group_amount, c.due_on, c.version, c.closed_at, c.number, c.message, d.requester, d.source_system, d.state,
+       c.group_amount, c.due_on, c.version, c.closed_at, c.number, c.message, c.fingerprint, d.requester, d.source_system, d.state,
        coalesce(p.canonical->'requester'->>'email', '') AS requester_email, w.status AS work_status, c.facts,
        (SELECT r.asked_by || ' at ' || to_char(r.asked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
           FROM redrive_item i JOIN redrive r USING (redrive_id)

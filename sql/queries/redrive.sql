@@ -7,13 +7,13 @@ INSERT INTO redrive (redrive_id, asked_by, asked_at, action, state, state_by, st
 VALUES (:redrive_id, :asked_by, :now, :action, :state, :asked_by, :now, :reason_code, :reason, :scope, :item_count, :group_amount,
         :canary_size, :wave_size, :per_minute, :halt_percent, :now, :now);
 
--- name: insert_items(redrive_id, case_id, document_id, work_item_id, case_version, place, status, result, business_unit, now)!
+-- name: insert_items(redrive_id, case_id, document_id, work_item_id, case_version, place, cause, status, result, business_unit, now)!
 -- What is in it: frozen here, whatever matches the same words later.
-INSERT INTO redrive_item (redrive_id, case_id, document_id, work_item_id, case_version, place, wave, status, result, business_unit, updated_at)
-SELECT :redrive_id, u.case_id, u.document_id, u.work_item_id, u.case_version, u.place, 0, u.status, u.result, u.business_unit, :now
-  FROM unnest(:case_id::uuid[], :document_id::uuid[], :work_item_id::uuid[], :case_version::int[], :place::int[], :status::text[], :result::text[],
-              :business_unit::text[])
-       AS u(case_id, document_id, work_item_id, case_version, place, status, result, business_unit);
+INSERT INTO redrive_item (redrive_id, case_id, document_id, work_item_id, case_version, place, cause, wave, status, result, business_unit, updated_at)
+SELECT :redrive_id, u.case_id, u.document_id, u.work_item_id, u.case_version, u.place, u.cause, 0, u.status, u.result, u.business_unit, :now
+  FROM unnest(:case_id::uuid[], :document_id::uuid[], :work_item_id::uuid[], :case_version::int[], :place::int[], :cause::text[], :status::text[],
+              :result::text[], :business_unit::text[])
+       AS u(case_id, document_id, work_item_id, case_version, place, cause, status, result, business_unit);
 
 -- name: to_look_at(wanted, now)
 -- Running reprocessings whose moment has come, held until the transaction ends; another engine takes the others.
@@ -34,21 +34,27 @@ SELECT redrive_id, asked_by, action, state, state_by, state_at, item_count, cana
 -- The business units it is about.
 SELECT DISTINCT business_unit FROM redrive_item WHERE redrive_id = :redrive_id;
 
--- name: standing(redrive_id, judged_from)^
--- How far it has come. Asked once the reprocessing is held, so that no news of an item is missed. Refusals count from the wave
--- from which it is judged.
-SELECT count(*) FILTER (WHERE status = 'waiting') AS waiting,
+-- name: standing(redrive_id, judged_from)
+-- How far it has come, cause by cause. Asked once the reprocessing is held, so that no news of an item is missed. Refusals count from
+-- the wave from which it is judged.
+SELECT cause, count(*) FILTER (WHERE status = 'waiting') AS waiting,
        count(*) FILTER (WHERE status IN ('queued', 'sent', 'accepted')) AS under_way,
        count(*) FILTER (WHERE status = 'verified' AND wave >= :judged_from) AS verified,
        count(*) FILTER (WHERE status = 'refused' AND wave >= :judged_from) AS refused
-  FROM redrive_item WHERE redrive_id = :redrive_id;
+  FROM redrive_item WHERE redrive_id = :redrive_id
+ GROUP BY cause ORDER BY min(place);
 
--- name: next_items(redrive_id, many)
--- Whose turn it is, with their cases as they are now.
-SELECT i.case_id, i.document_id, i.work_item_id, c.message_id, c.status AS case_status, c.closed_at
-  FROM redrive_item i JOIN exception_case c USING (case_id)
- WHERE i.redrive_id = :redrive_id AND i.status = 'waiting'
- ORDER BY i.place LIMIT :many;
+-- name: next_items(redrive_id, held_back, seen, canary_size, wave, many)
+-- Whose turn it is, with their cases as they are now: nothing of the causes that are held back, and of those of which nothing has been
+-- seen to work no more in this wave than the first few.
+SELECT n.case_id, n.document_id, n.work_item_id, c.message_id, c.status AS case_status, c.closed_at
+  FROM (SELECT i.*, row_number() OVER (PARTITION BY i.cause ORDER BY i.place)
+                    + (SELECT count(*) FROM redrive_item s WHERE s.redrive_id = i.redrive_id AND s.cause = i.cause AND s.wave = :wave AND s.sent_at IS NOT NULL) AS turn
+          FROM redrive_item i
+         WHERE i.redrive_id = :redrive_id AND i.status = 'waiting' AND NOT i.cause = ANY (:held_back::text[])) n
+  JOIN exception_case c USING (case_id)
+ WHERE n.cause = ANY (:seen::text[]) OR n.turn <= :canary_size
+ ORDER BY n.place LIMIT :many;
 
 -- name: release_work(work_item_id, redrive_id, now)
 -- Let parked or waiting items go on now, looking before they send. Returns those that could; one that somebody works on right

@@ -113,12 +113,12 @@ SELECT 'last hour', system, NULL, NULL, coalesce(sum(http_calls), 0)::bigint, NU
 -- name: redrive(redrive_id)^
 -- One reprocessing, as far as the session may see it.
 SELECT redrive_id, asked_by, asked_at, action, reason_code, reason, scope, item_count, group_amount, finished_at, state, state_because, state_by, state_at, canary_size,
-       wave_size, per_minute, halt_percent, wave, next_wave_at, confirmed_by, confirmed_at
+       wave_size, per_minute, halt_percent, wave, judged_from, next_wave_at, confirmed_by, confirmed_at
   FROM redrive WHERE redrive_id = :redrive_id;
 
 -- name: redrive_items(redrive_id)
 -- The items of a reprocessing, each with its result.
-SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.status, i.result, i.updated_at, i.wave, i.sent_at
+SELECT i.case_id, i.document_id, c.number, c.document_type, c.business_unit, c.currency, c.amount, c.group_amount, c.code, i.cause, i.status, i.result, i.updated_at, i.wave, i.sent_at
   FROM redrive_item i JOIN exception_case c USING (case_id)
  WHERE i.redrive_id = :redrive_id ORDER BY i.status, c.number;
 

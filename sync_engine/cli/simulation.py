@@ -43,6 +43,8 @@ def _simulated(seeds: range, jobs: int, keep: Path | None) -> dict[str, Any]:
     from sandbox.simulation.simulate import results
 
     report, began = Report(), None
+    if keep is not None:  # hours are not played for a folder that cannot be written to
+        keep.mkdir(parents=True, exist_ok=True)
     for result in results(seeds, jobs=jobs):
         # Counted from the first result on: starting a server and its workers is no part of a schedule.
         began = began or time.monotonic()

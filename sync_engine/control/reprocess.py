@@ -4,6 +4,7 @@ A batch of one takes the same way as one of a thousand. Those worth more than th
 policy lets one person send wait for a second person who has no part in their documents.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -172,6 +173,7 @@ def _freeze(
         work_item_id=[case["work_item_id"] for case in named],
         case_version=[case["seen_version"] for case in named],
         place=[places[case["case_id"]] for case in named],
+        cause=[case["fingerprint"] for case in named],
         status=["skipped" if case["case_id"] in skipped else "waiting" for case in named],
         result=[skipped.get(case["case_id"], "") for case in named],
         business_unit=[case["business_unit"] for case in named],
@@ -180,10 +182,14 @@ def _freeze(
 
 
 def _places(named: Sequence[Mapping[str, Any]], canary_size: int) -> dict[UUID, int]:
-    """In which order they are sent: where least is at stake first, to see whether it works; then by the nearest date, the
-    largest first."""
-    by_value = sorted(named, key=lambda case: (case["group_amount"] or ZERO, case["case_id"]))
-    canary, rest = by_value[:canary_size], by_value[canary_size:]
+    """In which order they are sent: of each cause first those where least is at stake, to see whether it works; then by the nearest
+    date, the largest first."""
+    canary: list[Mapping[str, Any]] = []
+    rest: list[Mapping[str, Any]] = []
+    of_cause: Counter[str] = Counter()
+    for case in sorted(named, key=lambda case: (case["group_amount"] or ZERO, case["case_id"])):
+        of_cause[case["fingerprint"]] += 1
+        (canary if of_cause[case["fingerprint"]] <= canary_size else rest).append(case)
     rest.sort(key=lambda case: (case["due_on"] is None, case["due_on"], -(case["group_amount"] or ZERO)))
     return {case["case_id"]: place for place, case in enumerate([*canary, *rest], start=1)}
 

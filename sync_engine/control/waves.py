@@ -1,5 +1,5 @@
-"""Sending a reprocessing wave after wave (D06): a few first; the next only when the effect of everything sent has been seen, not
-faster than the rate, and not at all when too many were refused.
+"""Sending a reprocessing wave after wave (D06): a few of each cause first; the next only when the effect of everything sent has been
+seen, not faster than the rate, and nothing more of a cause of which too many were refused.
 
 It runs on the engine, whatever becomes of the page that asked for it. Where it stands is in the database: engines take turns
 by the row's lock, and one that dies leaves nothing half done.
@@ -16,10 +16,11 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.outcomes import Setup
+from sync_engine.model.exceptions import kind_of
 
 CANARY_SIZE, WAVE_SIZE, PER_MINUTE, HALT_PERCENT = 3, 25, 60, 20
-"""So many first, so many in each wave after it, at most so many a minute, and no further once more than so many of a hundred
-were refused: one refused of the first three is enough."""
+"""So many of each cause first, so many in each wave after it, at most so many a minute, and nothing more of a cause once more than so
+many of a hundred of it were refused: one refused of the first three is enough."""
 
 LOOK_AGAIN_S = 60
 """Every item that has come to its end makes an engine look at once; this is for those of which no news will come."""
@@ -37,28 +38,40 @@ class Move(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far it has come: items that wait for their turn, are under way, and have ended since it is judged."""
+    """How far one cause has come: its items that wait for their turn, are under way, and have ended since it is judged."""
 
+    cause: str
     waiting: int
     under_way: int
     verified: int
     refused: int
 
+    @property
+    def ended(self) -> int:
+        """How many have shown whether it works."""
+        return self.verified + self.refused
 
-def judge(standing: Standing, *, halt_percent: int) -> Move:
-    """What is to be done: nothing while anything sent has not ended; then the next wave, or none.
+    def is_held_back(self, halt_percent: int) -> bool:
+        """Whether too many were refused for any more of it to be sent."""
+        return self.refused * 100 > halt_percent * self.ended
 
-    >>> judge(Standing(97, 1, 2, 0), halt_percent=20).value
+
+def judge(standing: Sequence[Standing], *, halt_percent: int) -> Move:
+    """What is to be done: nothing while anything sent has not ended; then the next wave, or none when all that waits is held back.
+
+    >>> judge([Standing("blocked", 97, 1, 2, 0)], halt_percent=20).value
     'wait'
-    >>> judge(Standing(97, 0, 2, 1), halt_percent=20).value
+    >>> judge([Standing("blocked", 97, 0, 2, 1)], halt_percent=20).value
     'halt'
-    >>> judge(Standing(75, 0, 22, 3), halt_percent=20).value
+    >>> judge([Standing("blocked", 97, 0, 2, 1), Standing("closed", 5, 0, 3, 0)], halt_percent=20).value
     'send'
+    >>> judge([Standing("blocked", 97, 0, 2, 1), Standing("closed", 0, 0, 8, 0)], halt_percent=20).value
+    'halt'
     """
-    if standing.under_way:
+    if any(one.under_way for one in standing):
         return Move.WAIT
-    ended = standing.verified + standing.refused
-    if standing.waiting and standing.refused * 100 > halt_percent * ended:
+    waiting = [one for one in standing if one.waiting]
+    if waiting and all(one.is_held_back(halt_percent) for one in waiting):
         return Move.HALT
     return Move.SEND
 
@@ -81,7 +94,7 @@ def _look_after(connection: psycopg.Connection, setup: Setup, redrive: Mapping[s
     redrive_id = redrive["redrive_id"]
     store.run(connection, "redrive.sweep", redrive_id=redrive_id, now=now)
     told = store.rows(connection, "redrive.standing", redrive_id=redrive_id, judged_from=redrive["judged_from"])
-    standing = Standing(**told[0])
+    standing = [Standing(**one) for one in told]
     move = judge(standing, halt_percent=redrive["halt_percent"])
     if move is Move.SEND and redrive["next_wave_at"] > now:
         _advance(connection, redrive, redrive["wave"], redrive["next_wave_at"], redrive["next_wave_at"])
@@ -93,9 +106,7 @@ def _look_after(connection: psycopg.Connection, setup: Setup, redrive: Mapping[s
         _halt(connection, redrive, standing, now)
         return True
     wave = redrive["wave"] + 1
-    is_first = wave == redrive["judged_from"]
-    many = redrive["canary_size"] if is_first else redrive["wave_size"]
-    sent = _send(connection, setup, redrive, wave, many, now)
+    sent = _send(connection, setup, redrive, wave, standing, now)
     pause = timedelta(seconds=sent * 60 / redrive["per_minute"])
     _advance(connection, redrive, wave, now + pause, now + max(pause, timedelta(seconds=LOOK_AGAIN_S)))
     if not sent:
@@ -116,30 +127,69 @@ def _advance(
     )
 
 
-def _halt(connection: psycopg.Connection, redrive: Mapping[str, Any], standing: Standing, now: datetime) -> None:
-    ended = standing.verified + standing.refused
+def _halt(
+    connection: psycopg.Connection, redrive: Mapping[str, Any], standing: Sequence[Standing], now: datetime
+) -> None:
     store.run(
         connection,
         "redrive.steer",
         redrive_id=redrive["redrive_id"],
         state="halted",
-        because=(
-            f"{standing.refused} of {ended} were refused, more than {redrive['halt_percent']} %; "
-            f"{standing.waiting} have not been sent."
-        ),
+        because=_because(standing, redrive["halt_percent"]),
         by="finsync",
         judged_from=redrive["judged_from"],
         now=now,
     )
 
 
+def _because(standing: Sequence[Standing], halt_percent: int) -> str:
+    """Why nothing more is sent, in words: of which cause how many were refused."""
+    held = [one for one in standing if one.waiting]
+    if len(standing) == 1:
+        [one] = held
+        return (
+            f"{one.refused} of {one.ended} were refused, more than {halt_percent} %; {one.waiting} have not been sent."
+        )
+    each = "; ".join(f"{spoken(one.cause)}: {one.refused} of {one.ended}, {one.waiting} not sent" for one in held)
+    return f"More than {halt_percent} % were refused of what is left. {each}."
+
+
+def spoken(cause: str) -> str:
+    """A cause as people call it: the kind of exception and the master data behind it.
+
+    >>> spoken("cost_centre_blocked|s4hana|cost_centre=4711")
+    'The cost centre is blocked (4711)'
+    """
+    code, *rest = cause.split("|")
+    about = ", ".join(part.partition("=")[2] for part in rest[1:])
+    title = kind_of(code).title
+    return f"{title} ({about})" if about else title
+
+
 def _send(
-    connection: psycopg.Connection, setup: Setup, redrive: Mapping[str, Any], wave: int, many: int, now: datetime
-) -> int:
-    """Send the next `many` that can be sent; those that cannot are left out with the reason. Returns how many were sent."""
+    connection: psycopg.Connection, setup: Setup, redrive: Mapping[str, Any], wave: int, standing: Sequence[Standing], now: datetime,
+) -> int:  # fmt: skip
+    """Send a wave of those that can be sent; those that cannot are left out with the reason. Returns how many were sent.
+
+    A cause of which nothing has been seen to work yet gets its first few alone: while all of them are such, a wave is as large as
+    that takes.
+    """
+    limit = redrive["halt_percent"]
+    held_back = [one.cause for one in standing if one.is_held_back(limit)]
+    seen = [one.cause for one in standing if one.ended and not one.is_held_back(limit)]
+    many = max(redrive["wave_size"], redrive["canary_size"])
     sent = 0
     while sent < many:
-        items = store.rows(connection, "redrive.next_items", redrive_id=redrive["redrive_id"], many=many - sent)
+        items = store.rows(
+            connection,
+            "redrive.next_items",
+            redrive_id=redrive["redrive_id"],
+            held_back=held_back,
+            seen=seen,
+            canary_size=redrive["canary_size"],
+            wave=wave,
+            many=many - sent,
+        )
         if not items:
             break
         released = _release(connection, setup, redrive, [item for item in items if not _why_not(item)], now)

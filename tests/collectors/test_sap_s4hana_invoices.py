@@ -117,6 +117,22 @@ def test_a_refused_invoice_says_why(world, spoil, more, code):
     assert world.sap.invoices == {}
 
 
+@pytest.mark.parametrize(
+    ("spoil", "about"),
+    [
+        (lambda sap: sap.block_supplier(number=SUPPLIER, kind="posting"), {"supplier": SUPPLIER}),
+        (lambda sap: sap.close_period(company_code="1010", year=2026, month=3), {"company_code": "1010", "period": "2026-03"}),
+    ],
+    ids=["supplier", "period"],
+)  # fmt: skip
+def test_a_refused_invoice_names_the_master_data_behind_it(world, spoil, about):
+    world.ordered()
+    spoil(world.sap)
+    with pytest.raises(BusinessRejection) as caught:
+        post(world, invoice())
+    assert about.items() <= caught.value.facts.items()
+
+
 def test_saps_own_duplicate_check_is_a_duplicate(world):
     world.add_supplier(check_duplicates=True)
     world.ordered()

@@ -147,6 +147,28 @@ def test_a_refused_order_says_why_in_saps_words_and_our_kind(world, spoil, more,
     assert world.sap.orders == {}
 
 
+@pytest.mark.parametrize(
+    ("spoil", "more", "about"),
+    [
+        (lambda sap: sap.block_cost_centre(code=CENTRE), {}, {"cost_centre": CENTRE}),
+        (lambda sap: sap.block_cost_centre(code="200"), {"lines": [line(parts=[distribution("200.00"), distribution("200.00", "200")])]}, {"cost_centre": "200"}),
+        (lambda sap: sap.block_supplier(number=SUPPLIER, kind="purchasing"), {}, {"supplier": SUPPLIER}),
+        (lambda sap: None, {"supplier": "999"}, {"supplier": "999"}),
+        (lambda sap: sap.close_period(company_code="1010", year=2026, month=3), {}, {"company_code": "1010", "period": "2026-03"}),
+        (lambda sap: sap.set_budget(cost_centre=CENTRE, year=2026, amount=Decimal(1)), {}, {}),
+    ],
+    ids=["cost centre", "one of two cost centres", "supplier", "unknown supplier", "period", "no master data"],
+)  # fmt: skip
+def test_a_refusal_names_the_master_data_behind_it(world, spoil, more, about):
+    """What is repaired once is one cause, and two cost centres are two (Q30)."""
+    world.sap.add_cost_centre(code="200", company_code="1010", valid_from=date(2020, 1, 1), valid_to=date(2035, 12, 31))
+    spoil(world.sap)
+    with pytest.raises(BusinessRejection) as caught:
+        world.ordered(**more)
+    names = ("cost_centre", "supplier", "company_code", "period", "account")
+    assert {name: caught.value.facts[name] for name in names if name in caught.value.facts} == about
+
+
 def test_the_reason_behind_a_refusal_is_a_courtesy_that_may_fail(world):
     world.sap.block_supplier(number=SUPPLIER, kind="deletion")
     world.session.get("/sap/opu/odata/sap/API_PURCHASEORDER_PROCESS_SRV/")

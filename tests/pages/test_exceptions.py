@@ -25,12 +25,21 @@ def go(world, app, reason="the cost centre is open again"):
     return app
 
 
-def test_documents_that_wait_for_the_same_reason_are_one_group(world):
+def test_documents_that_wait_for_the_same_repair_are_one_group(world):
+    """Two of the south wait for one cost centre; the north's is another, and another repair (Q30)."""
     said = words_of(world.look("exceptions"))
-    assert (
-        "**3 documents worth EUR 1,000**: The cost centre is blocked" in said or "**2 documents worth EUR 800**" in said
+    assert "**2 documents worth EUR 800**: The cost centre is blocked" in said
+    assert "wait for the same reason" not in said
+    assert world.one("SELECT count(DISTINCT fingerprint) FROM exception_case WHERE closed_at IS NULL") == 2
+
+
+def test_what_three_and_more_wait_for_is_said_first(own_world):
+    own_world.connection.execute(
+        "UPDATE exception_case SET fingerprint = 'cost_centre_blocked|s4hana|cost_centre=4711'"
     )
-    assert "wait for the same reason" in said
+    said = words_of(own_world.look("exceptions"))
+    assert "3 documents wait for the same reason: the cost centre is blocked" in said
+    assert "**3 documents worth EUR 1,000**: The cost centre is blocked" in said
 
 
 def test_the_sum_of_the_groups_is_the_queue(world):

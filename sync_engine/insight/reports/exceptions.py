@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pandas as pd
 
+from sync_engine.control.waves import Standing
 from sync_engine.insight.asking import Row
 from sync_engine.insight.reports.reading import Reports, table
 
@@ -111,9 +112,23 @@ class Redrive:
     per_minute: int
     halt_percent: int
     wave: int
+    judged_from: int
     next_wave_at: datetime | None
     confirmed_by: str | None
     confirmed_at: datetime | None
+
+    def held_back(self, items: pd.DataFrame) -> list[Standing]:
+        """The causes of which nothing more is sent while the others go on, because too many of them were refused."""
+        if self.state != "running":
+            return []
+        judged = items["wave"] >= self.judged_from
+        counted = items.assign(waits=items["status"] == "waiting", verified=judged & (items["status"] == "verified"), refused=judged & (items["status"] == "refused"))  # fmt: skip
+        by_cause = counted.groupby("cause", sort=False)[["waits", "verified", "refused"]].sum().to_dict("index")
+        standing = [
+            Standing(str(cause), int(n["waits"]), 0, int(n["verified"]), int(n["refused"]))
+            for cause, n in by_cause.items()
+        ]
+        return [one for one in standing if one.waiting and one.is_held_back(self.halt_percent)]
 
     def seconds_left(self, items: pd.DataFrame, now: datetime) -> float | None:
         """When it will be through at the pace at which its items have ended so far, though not faster than its rate; None: it is
@@ -192,6 +207,7 @@ ITEM_COLUMNS = (
     "amount",
     "group_amount",
     "code",
+    "cause",
     "status",
     "result",
     "updated_at",
