@@ -12,11 +12,15 @@ from pages.context import Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
+from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.stuck import LEVELS
 
 URL_PATH = "stuck"
+NARROWED = ("level", "because", "taken", "after", "document")
+"""Every parameter of the address that says which rows are open."""
+
 STAGES_SHOWN, STAGES_ON_PHONE = 8, 4
 
 
@@ -255,7 +259,7 @@ def ages(ctx: Context, asked: ask.Asked, found: pd.DataFrame) -> None:
         style=charts.look(dark=ctx.dark),
         unit="working hours",
     )
-    note = "A dot is a document, its size its value. Shaded is what the stage took elsewhere and before, to 1 %: half, 70 %, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
+    note = "A dot is a document, its size its value; a click shows it alone, with the way to its trace. Shaded is what the stage took elsewhere and before, to 1 %: half, 70 %, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
     left_out = many(aged) - len(drawn)
     table = (
         aged.groupby(["stage", "level"]).agg(documents=("documents", "sum"), oldest=("oldest_s", "max")).reset_index()
@@ -270,6 +274,13 @@ def ages(ctx: Context, asked: ask.Asked, found: pd.DataFrame) -> None:
         note=note
         + (f" {count(left_out, 'document')} {'are' if left_out > 1 else 'is'} in the table only." if left_out else ""),
         exported=Exported(ctx, "Age of open documents in their stage against their peers, open now", "ages-by-stage"),
+        opens=Marks(
+            [
+                [{"document": str(one)} for one in drawn["document_id"][drawn["level"] == trace.name]]
+                for trace in figure.data
+            ],
+            NARROWED,
+        ),
     )
 
 
