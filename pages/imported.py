@@ -2,7 +2,9 @@
 the pages that live on what such a log does not carry. Never a figure of ours under its name.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,15 +12,19 @@ import pandas as pd
 import streamlit as st
 
 from pages import filters, frame, switches
-from pages.context import LOG, Context
+from pages.context import ACTED_AT, LOG, Context
 from pages.filters import Filters, Period
 from pages.format import DOCUMENT_TYPES, count, day, plain, sentence, visible
 from pages.frame import Definition, Said
 from pages.switches import Switch
 from pages.tables import Column, work_table
+from sync_engine.insight.reports import Unanswered, everywhere
 from sync_engine.insight.reports.imported import EVERY_ROW, Within
 from sync_engine.insight.reports.process_map import span
 from sync_engine.insight.reports.reading import OWN_LOG, Reports
+
+LOOK_EVERY_S = 3
+"""How often a page that lacks something of its log looks whether it has come."""
 
 
 class Answers(Protocol):
@@ -43,13 +49,45 @@ def draw(ctx: Context, *others: Switch) -> None:
     shown = [*others, *([log] if ctx.logs else [])]
     if shown:
         switches.draw(*shown)
+    _coming(ctx)
+
+
+def _coming(ctx: Context) -> None:
+    """Say that there is more of the log than the page shows, and show it as soon as it is there."""
+    reading, counting = ctx.log in ctx.moment.reading, ctx.log in ctx.moment.counting
+    if not (reading or counting):
+        return
+    why = (
+        "a file of it has not been read to its end. Where its import was interrupted, the same `finsync import-log` goes on with it"
+        if reading
+        else "the engine is still counting it. Where none is at work, `finsync up` starts one"
+    )
+    st.info(
+        f"This is not all of the log {plain(ctx.log)}: {why}. What is missing appears here by itself.",
+        icon=":material/update:",
+    )
+    drawn_at = time.monotonic()
+
+    @st.fragment(run_every=LOOK_EVERY_S, key=f"finsync.coming.{ctx.url_path}")
+    def look_again() -> None:
+        # The fragment runs with the page too, which has only just asked.
+        if time.monotonic() - drawn_at <= LOOK_EVERY_S / 2:
+            return
+        with suppress(Unanswered):
+            if not everywhere.is_coming(ctx.reports, ctx.log):
+                st.session_state[ACTED_AT] = ctx.reports.cache.now()  # what was answered without it is not shown again
+                st.rerun()
+
+    look_again()
 
 
 def outside(ctx: Context, said: Said, period: Period, nothing: str = "Nothing moved", **kept: Any) -> None:
     """`nothing` lies in the period: say from when to when the log reaches, with a link that shows all of it."""
     reaches = span(ctx.reports, ctx.log)
     if reaches is None:
-        if ctx.is_imported:
+        if ctx.log in {*ctx.moment.reading, *ctx.moment.counting}:
+            st.caption("Nothing of it has been counted yet.")
+        elif ctx.is_imported:
             frame.no_permission(f"Nothing of the log {plain(ctx.log)} belongs to a business unit that you see.")
         else:
             frame.no_data(ctx, said)

@@ -1,10 +1,14 @@
-"""Stuck orders in a browser: a click on a dot shows its document, and the way back the page as it was."""
+"""Stuck orders in a browser: a click on a dot shows its document, and the way back the page as it was; a log appears once it is counted."""
 
 from datetime import timedelta
+from random import Random
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 
+from sync_engine.eventlog.importing import Request, import_log
+from sync_engine.insight import fold
+from sync_engine.model.ids import id_maker
 from tests.conftest import _server
 from tests.pages.books import NOW, Books
 from tests.pages.browsing import PATIENCE_S, launched, opening, serving
@@ -56,3 +60,16 @@ def test_a_click_on_a_dot_shows_its_document_whose_trace_is_there_and_the_way_ba
     page.wait_for_selector("h3:has-text('Stuck, most money first')")
     settled(page, patience_s=PATIENCE_S)
     assert asked(page) == {"unit": "DE-SOUTH"}
+
+
+def test_a_log_that_has_just_been_imported_appears_by_itself(tab, tmp_path):
+    books, open_page = tab
+    path = tmp_path / "fresh.csv"
+    path.write_text("case,activity,timestamp\n1,Create Purchase Order,2024-01-01T00:00:00Z\n")
+    import_log(books.connection, Request(path, "fresh"), new_id=id_maker(Random(7)))
+    page = open_page("stuck", person=LEADER, log="fresh")
+    page.wait_for_selector("text=This is not all of the log fresh")
+    fold.fold_all(books.connection, now=NOW)
+    page.wait_for_selector("text=1 of 1 document had not come to a final stage")
+    settled(page, patience_s=PATIENCE_S)
+    assert page.get_by_text("This is not all of the log fresh").count() == 0
