@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import pandas as pd
@@ -19,9 +20,9 @@ from pages.frame import Definition, Said
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import Unanswered, everywhere
-from sync_engine.insight.reports.imported import EVERY_ROW, Within
+from sync_engine.insight.reports.imported import EXPORT_ROWS, Within, place_of
 from sync_engine.insight.reports.process_map import span
-from sync_engine.insight.reports.reading import OWN_LOG, Reports
+from sync_engine.insight.reports.reading import OWN_LOG, Reports, in_parts
 
 LOOK_EVERY_S = 3
 """How often a page that lacks something of its log looks whether it has come."""
@@ -163,7 +164,7 @@ def rows(
     Args:
         ctx: What the page knows.
         heading: What they are.
-        asked: Asks for them, `most` at most; `found` says how many there are, and business_unit and number are among the columns.
+        asked: Asks for them, `most` at most `after` a place, not to `remember` where all are exported; `found` says how many there are, and business_unit and number are among the columns.
         in_words: Makes of what was asked what is shown.
         columns: What is shown of each, by what was asked.
         key: Of the table.
@@ -194,7 +195,9 @@ def rows(
             title=title or (lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}"),
             card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
             there=int(found["found"].iloc[0]),
-            everything=lambda: [told(asked(most=EVERY_ROW))],
+            everything=lambda: (
+                told(part) for part in in_parts(partial(asked, remember=False), place_of, most=EXPORT_ROWS)
+            ),
             of=of,
         )
 

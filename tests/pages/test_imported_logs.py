@@ -17,7 +17,7 @@ from sync_engine.eventlog.importing import Request, import_log
 from sync_engine.eventlog.opening import Options
 from sync_engine.eventlog.stages import Mapping
 from sync_engine.insight import fold
-from sync_engine.insight.reports import everywhere
+from sync_engine.insight.reports import Reports, everywhere
 from sync_engine.insight.reports import imported as ask
 from sync_engine.insight.reports.imported import Within
 from sync_engine.model.ids import id_maker
@@ -97,6 +97,33 @@ def test_every_sheet_of_a_log_can_be_saved(beside, monkeypatch, page):
         headings, *rows = csv.reader((data() if callable(data) else data).decode("utf-8-sig").splitlines())
         assert rows, headings
         assert {len(row) for row in rows} == {len(headings)}
+
+
+@pytest.mark.parametrize("most", [5, 43, 10_000])
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("cycle-time", {"show": "all"}),
+        ("exception-rate", {"show": "all"}),
+        ("stuck", {"level": "all"}),
+        ("service-levels", {"objective": "requisition-to-order", "show": "due"}),
+    ],
+)
+def test_all_rows_of_a_log_are_asked_for_a_part_at_a_time(beside, monkeypatch, page, query, most):
+    """Tens of thousands of rows in one question took longer than a question may."""
+    offered, asked = {}, []
+    monkeypatch.setattr(tables.st, "download_button", lambda _label, data, **more: offered.update({more["key"]: data}))
+    monkeypatch.setattr("pages.imported.EXPORT_ROWS", most)
+    app = beside.look(page, person=LEADER, **ALL_OF_IT, **query)
+    assert not app.exception
+    [listed] = [one.value for one in app.dataframe if "trace" in one.value.columns]
+    [sheet] = [data for key, data in offered.items() if key in {"imported.rows.export", "rate.imported.rows.export", "stuck.imported.rows.export", "service_levels.imported.rows.export"}]  # fmt: skip
+    put = Reports.rows
+    monkeypatch.setattr(Reports, "rows", lambda self, question, **more: asked.append(more.get("most")) or put(self, question, **more))  # fmt: skip
+    headings, *rows = csv.reader(sheet().decode("utf-8-sig").splitlines())
+    assert [row[headings.index("Document")] for row in rows] == list(listed["number"])
+    assert len(asked) == len(listed) // most + 1
+    assert set(asked) == {most}
 
 
 # -- what it carries nothing for ---------------------------------------------------------------------------------------------
