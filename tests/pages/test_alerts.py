@@ -38,6 +38,7 @@ def test_a_cause_is_one_entry_with_its_amount_and_its_runbook(alarmed):
     assert "2 causes (4 alerts) need somebody, worth EUR 1,000" in said
     assert "3 with one cause, EUR 1,000" in said
     assert "Remove the cause where it lies" in said
+    assert "DE-NORTH, DE-SOUTH · finance operations · for" in said.replace("\\", "")
 
 
 def test_taking_a_cause_on_takes_on_all_of_it_and_only_it(alarmed):
