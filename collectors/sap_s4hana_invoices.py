@@ -66,7 +66,8 @@ def create_supplier_invoice(session: Session, ask: Ask) -> Answer:
         outcome = odata.create(session, INVOICES, "A_SupplierInvoice", body, headers=headers)
         if not outcome.done:
             doing = f"invoice {invoice.supplier_invoice_number} of supplier {invoice.supplier}"
-            error = refusal(outcome, doing=doing, default="posting_refused")
+            concerns = {"supplier": [invoice.supplier], "company_code": [invoice.company_code]}
+            error = refusal(outcome, doing=doing, default="posting_refused", concerns=concerns)
             raise supplier_refusal(session, error, invoice.supplier, default="posting_refused")
         with accepted_but_unread("invoice"):
             found = Entity(outcome.values, system=SYSTEM, what="supplier invoice")
@@ -204,7 +205,9 @@ def cancel_supplier_invoice(session: Session, ask: Ask) -> Answer:
         }
         outcome = odata.call(session, INVOICES, "Cancel", parameters)
         if not outcome.done:
-            raise refusal(outcome, doing=f"the cancellation of invoice {number}", default="posting_refused")
+            raise refusal(
+                outcome, doing=f"the cancellation of invoice {number}", default="posting_refused", concerns={}
+            )
         found = _read_invoice(session, ask)
     by = f"{found.bare('ReverseDocument')}/{found.text('ReverseDocumentFiscalYear')}"
     return Answer(facts={"erp_invoice_number": number, "reversed_by": by})

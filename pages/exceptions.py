@@ -132,7 +132,7 @@ def _answer(rows: pd.DataFrame) -> str:
     largest = distinct_documents(rows)["fingerprint"].value_counts()
     if largest.iloc[0] > 2:
         first = rows[rows["fingerprint"] == largest.index[0]].iloc[0]
-        sentence += f" {largest.iloc[0]} documents wait for the same reason: {plain(first['cause'])[0].lower()}{plain(first['cause'])[1:]}."
+        sentence += f" {largest.iloc[0]} documents wait for the same reason: {plain(first['cause'][0].lower() + first['cause'][1:] + _about(first['fingerprint']))}."
     return sentence
 
 
@@ -214,13 +214,19 @@ def _size(rows: pd.DataFrame) -> str:
     )
 
 
+def _about(fingerprint: str) -> str:
+    """The master data that a cause is about, in brackets; nothing where it names none."""
+    values = [part.partition("=")[2] for part in fingerprint.split("|")[2:] if "=" in part]
+    return f" ({', '.join(values)})" if values else ""
+
+
 def _group(ctx: Context, fingerprint: str, group: pd.DataFrame) -> None:
     first = group.iloc[0]
     kind = kind_of(first["code"])
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.badge(CATEGORIES[first["category"]], color="gray")
-            st.markdown(f"**{_size(group)}**: {plain(kind.title)}", anchors=False, width="content")
+            st.markdown(f"**{_size(group)}**: {plain(kind.title + _about(fingerprint))}", anchors=False, width="content")  # fmt: skip
         st.text(shortened(first["message"], 220))
         units = ", ".join(sorted(unit or "no unit" for unit in set(group["business_unit"])))
         st.caption(
