@@ -181,7 +181,7 @@ def _questions(
     return answers
 
 
-STANDING: dict[str, Any] = dict.fromkeys(("because", "reasons", "teams", "team_reasons", "bands", "sources", "stages", "after_value", "after_id")) | {
+STANDING: dict[str, Any] = dict.fromkeys(("because", "reasons", "teams", "team_reasons", "bands", "sources", "stages", "document_id", "after_value", "after_id")) | {
     "levels": ["stuck"], "untaken": False, "by_age": False, "silent_s": SILENT_DAYS * WORKING_DAY_S, "document_types": list(STUCK_TYPES),
 }  # fmt: skip
 """What the first page of stuck documents asks."""

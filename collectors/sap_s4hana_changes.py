@@ -11,7 +11,7 @@ from collectors.http import Session
 from collectors.odata import Edit
 from collectors.odata_values import Entity, bare, key
 from collectors.sap_s4hana_bodies import SYSTEM, asked, order_item
-from collectors.sap_s4hana_messages import refusal
+from collectors.sap_s4hana_messages import Concerns, concerns_of, refusal
 from collectors.sap_s4hana_orders import ORDERS, live_items, order_number, read_order
 from sync_engine.model.documents import ChangeOrder, Line
 from sync_engine.model.errors import BusinessRejection
@@ -36,7 +36,8 @@ def update_purchase_order(session: Session, ask: Ask) -> Answer:
         )
         raise BusinessRejection(message, system=SYSTEM, code="order_refused", facts={"order": number})
     edits = _edits(wanted, found, session.state["options"].get("material_group", ""))
-    return _changed(session, ask, found, edits, doing=f"the change of order {number}")
+    concerns = concerns_of(wanted, [found.bare("Supplier")])
+    return _changed(session, ask, found, edits, doing=f"the change of order {number}", concerns=concerns)
 
 
 def cancel_purchase_order(session: Session, ask: Ask) -> Answer:
@@ -51,7 +52,13 @@ def cancel_purchase_order(session: Session, ask: Ask) -> Answer:
     gone = bool(found.text("PurchasingDocumentDeletionCode"))
     edits = [] if gone else [Edit("DELETE", key("A_PurchaseOrder", number), etag=found.etag)]
     return _changed(
-        session, ask, found, edits, doing=f"the cancellation of order {number}", default="cancellation_refused"
+        session,
+        ask,
+        found,
+        edits,
+        doing=f"the cancellation of order {number}",
+        default="cancellation_refused",
+        concerns={},
     )
 
 
@@ -64,7 +71,14 @@ def find_cancelled(session: Session, ask: Ask) -> Answer | None:
 
 
 def _changed(
-    session: Session, ask: Ask, found: Entity, edits: Sequence[Edit], *, doing: str, default: str = "order_refused"
+    session: Session,
+    ask: Ask,
+    found: Entity,
+    edits: Sequence[Edit],
+    *,
+    doing: str,
+    concerns: Concerns,
+    default: str = "order_refused",
 ) -> Answer:
     """Send the edits, and say how the order stands then."""
     number = found.bare("PurchaseOrder")
@@ -73,7 +87,7 @@ def _changed(
             odata.change(session, ORDERS, edits[0]) if len(edits) == 1 else odata.changeset(session, ORDERS, edits)
         )
         if not outcome.done:
-            raise refusal(outcome, doing=doing, default=default)
+            raise refusal(outcome, doing=doing, default=default, concerns=concerns)
         # Should this read fail, the operation is repeated and finds that there is nothing left to send.
         found = read_order(session, number)
     return _standing(ask, found)

@@ -53,10 +53,9 @@ def create_supplier_invoice(session: Session, ask: Ask) -> Answer:
     """
     invoice = asked(ask, Invoice)
     options = session.state["options"]
-    posted_on = ask.mappings.local_day(invoice.business_unit, ask.now)
     body = invoice_body(
         invoice,
-        posted_on=posted_on,
+        posted_on=ask.mappings.local_day(invoice.business_unit, ask.now),
         document_type=options.get("invoice_document_type", "RE"),
         order_lines=ask.facts.get("order_lines", ()),
         reference=ask.reference(18),
@@ -67,12 +66,8 @@ def create_supplier_invoice(session: Session, ask: Ask) -> Answer:
         outcome = odata.create(session, INVOICES, "A_SupplierInvoice", body, headers=headers)
         if not outcome.done:
             doing = f"invoice {invoice.supplier_invoice_number} of supplier {invoice.supplier}"
-            about = {
-                "supplier": [bare(invoice.supplier)],
-                "company_code": [invoice.company_code],
-                "period": [f"{posted_on:%Y-%m}"],
-            }
-            error = refusal(outcome, doing=doing, default="posting_refused", about=about)
+            concerns = {"supplier": [invoice.supplier], "company_code": [invoice.company_code]}
+            error = refusal(outcome, doing=doing, default="posting_refused", concerns=concerns)
             raise supplier_refusal(session, error, invoice.supplier, default="posting_refused")
         with accepted_but_unread("invoice"):
             found = Entity(outcome.values, system=SYSTEM, what="supplier invoice")
@@ -210,7 +205,9 @@ def cancel_supplier_invoice(session: Session, ask: Ask) -> Answer:
         }
         outcome = odata.call(session, INVOICES, "Cancel", parameters)
         if not outcome.done:
-            raise refusal(outcome, doing=f"the cancellation of invoice {number}", default="posting_refused")
+            raise refusal(
+                outcome, doing=f"the cancellation of invoice {number}", default="posting_refused", concerns={}
+            )
         found = _read_invoice(session, ask)
     by = f"{found.bare('ReverseDocument')}/{found.text('ReverseDocumentFiscalYear')}"
     return Answer(facts={"erp_invoice_number": number, "reversed_by": by})

@@ -1,13 +1,14 @@
 """Why SAP refuses, in the words of our exception queue: the one place that knows SAP's message classes and numbers."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from collectors.http import Session
 from collectors.odata import Outcome, Told, read_one
-from collectors.odata_values import key
+from collectors.odata_values import bare, key
 from collectors.sap_s4hana_bodies import SYSTEM
+from sync_engine.model.documents import ChangeOrder, PurchaseOrder, Requisition
 from sync_engine.model.errors import AnswerLost, BusinessRejection, MappingError, SyncError, TransientError
 
 BUSINESS_PARTNERS = "API_BUSINESS_PARTNER"
@@ -35,18 +36,23 @@ MESSAGES: dict[str, str] = {
 }
 # fmt: on
 
-ABOUT = {
-    "cost_centre_blocked": ("cost_centre",),
-    "cost_centre_unknown": ("cost_centre",),
-    "account_invalid": ("account",),
-    "supplier_blocked": ("supplier",),
-    "supplier_unknown": ("supplier",),
-    "period_closed": ("company_code", "period"),
-}
-"""The master data a kind of refusal is about: what has to be repaired, once for all documents it stops."""
-
 TRANSIENT = frozenset({"document_locked", "document_changed"})
 BY_STATUS = {412: "document_changed", 423: "document_locked"}
+
+# fmt: off
+ABOUT: dict[str, str] = {
+    # kind of exception      the master data that has to be repaired, as its fact is called
+    "cost_centre_blocked":   "cost_centre",
+    "cost_centre_unknown":   "cost_centre",
+    "budget_exceeded":       "cost_centre",
+    "supplier_blocked":      "supplier",
+    "supplier_unknown":      "supplier",
+    "period_closed":         "company_code",
+}
+# fmt: on
+
+Concerns = Mapping[str, Iterable[str]]
+"""The master data in what was refused: codes, by the name of their fact."""
 
 SUPPLIER_BLOCKS = {
     "PurchasingIsBlocked": "purchasing",
@@ -63,17 +69,15 @@ def kind_of(told: Told) -> str | None:
     return MESSAGES.get(told.code) or MESSAGES.get(told.code.partition("/")[0] + "/*")
 
 
-def refusal(
-    outcome: Outcome, *, doing: str, default: str, about: Mapping[str, Sequence[str]] | None = None
-) -> SyncError:
+def refusal(outcome: Outcome, *, doing: str, default: str, concerns: Concerns) -> SyncError:
     """The error for a write that SAP refused.
 
     Args:
         outcome: What SAP said; the first message with a kind of its own decides.
         doing: What was refused, for the sentence: "the order".
         default: The kind when no message has one.
-        about: The master data that was sent, by the names of `ABOUT`: the error names what it is about, where SAP or the document
-            leaves no doubt.
+        concerns: What it may be about. What it is about tells one cause from another: whoever unblocks a cost centre helps all that wait for
+            it, and nobody who waits for another.
     """
     errors = outcome.errors or outcome.told or (Told("", f"status {outcome.status}"),)
     known = [told for told in errors if kind_of(told)]
@@ -82,17 +86,24 @@ def refusal(
     others = [told for told in errors if told != main]
     said = "; ".join(_sentence(told) for told in (main, *others))
     message = f"SAP refuses {doing}: {said}"
-    facts = {"sap_code": main.code, "status": outcome.status, "said": main.text}
-    facts |= {name: value for name in ABOUT.get(code, ()) if (value := _meant((about or {}).get(name, ()), main.text))}
+    facts = {"sap_code": main.code, "status": outcome.status, "said": main.text} | _about(code, main.text, concerns)
     kind = TransientError if code in TRANSIENT else BusinessRejection
     return kind(message, system=SYSTEM, code=code, facts=facts)
 
 
-def _meant(sent: Sequence[str], said: str) -> str:
-    """Which of the values that were sent a message means: the one it names, or the only one there is; "" where that is not known."""
-    values = list(dict.fromkeys(value for value in sent if value))
-    named = [value for value in values if re.search(rf"(?<!\w)0*{re.escape(value)}(?!\w)", said)]
-    return named[0] if len(named) == 1 else values[0] if len(values) == 1 else ""
+def concerns_of(document: Requisition | PurchaseOrder | ChangeOrder, suppliers: Iterable[str]) -> Concerns:
+    """The master data that a refusal of a document may be about."""
+    centres = (bare(part.cost_centre) for line in document.lines for part in line.distributions)
+    return {"cost_centre": list(centres), "supplier": list(suppliers), "company_code": [document.company_code]}
+
+
+def _about(code: str, said: str, concerns: Concerns) -> dict[str, str]:
+    """The one code that SAP's sentence names, in whatever language, or the only one there is."""
+    name = ABOUT.get(code, "")
+    there = list(dict.fromkeys(one for one in concerns.get(name, ()) if one))
+    named = [one for one in there if re.search(rf"(?<!\w)0*{re.escape(one)}(?!\w)", said)]
+    found = named or there
+    return {name: found[0]} if len(found) == 1 else {}
 
 
 def _sentence(told: Told) -> str:

@@ -12,7 +12,7 @@ from collectors.odata import Outcome
 from collectors.odata_values import Entity, bare, key, literal, one_of
 from collectors.sap_s4hana_bodies import SYSTEM, asked, order_body, requisition_body
 from collectors.sap_s4hana_feeds import LINE_ITEMS
-from collectors.sap_s4hana_messages import accepted_but_unread, kind_of, refusal, supplier_refusal
+from collectors.sap_s4hana_messages import accepted_but_unread, concerns_of, kind_of, refusal, supplier_refusal
 from sync_engine.model.documents import Enrichment, PurchaseOrder, Requisition
 from sync_engine.model.errors import BusinessRejection, MappingError, SyncError
 from sync_engine.model.flows import MINUTE
@@ -65,7 +65,7 @@ def read_budget_context(session: Session, ask: Ask) -> Answer:
     closed = [told for told in outcome.errors if kind_of(told) == "period_closed"]
     other = tuple(told for told in outcome.errors if told not in budget and told not in closed)
     if other or (not outcome.done and not budget and not closed):
-        error = refusal(Outcome(outcome.status, {}, other or outcome.told), doing="the requisition", default="refused")
+        error = refusal(Outcome(outcome.status, {}, other or outcome.told), doing="the requisition", default="refused", concerns=concerns_of(requisition, requisition.enrichment.suppliers.values()))  # fmt: skip
         raise _because_of_a_supplier(session, error, requisition, requisition.enrichment)
     exceeded = any(told.severity == "error" for told in budget)
     facts: Json = {
@@ -151,7 +151,12 @@ def create_purchase_order(session: Session, ask: Ask) -> Answer:
         headers = repeatable(ask, order.ordered_on, instead_of=gone)
         outcome = odata.create(session, ORDERS, "A_PurchaseOrder", body, headers=headers)
         if not outcome.done:
-            error = refusal(outcome, doing=f"order {order.number}", default="order_refused", about=_sent(order))
+            error = refusal(
+                outcome,
+                doing=f"order {order.number}",
+                default="order_refused",
+                concerns=concerns_of(order, [order.supplier]),
+            )
             raise supplier_refusal(session, error, order.supplier, default="order_refused")
         with accepted_but_unread("purchase order"):
             found = Entity(outcome.values, system=SYSTEM, what="purchase order")
@@ -159,18 +164,6 @@ def create_purchase_order(session: Session, ask: Ask) -> Answer:
             if number == gone or not _is_gone(session, found, ask.now):
                 return _accepted(order, found)
             gone = number
-
-
-def _sent(order: PurchaseOrder) -> dict[str, list[str]]:
-    """The master data an order names, as SAP's messages call it."""
-    parts = [part for line in order.lines for part in line.distributions]
-    return {
-        "cost_centre": [bare(part.cost_centre) for part in parts],
-        "account": [bare(part.account) for part in parts],
-        "supplier": [bare(order.supplier)],
-        "company_code": [order.company_code],
-        "period": [f"{order.ordered_on:%Y-%m}"],
-    }
 
 
 def _is_gone(session: Session, found: Entity, now: datetime) -> bool:

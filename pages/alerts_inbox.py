@@ -119,8 +119,8 @@ def _head(ctx: Context, cause: Cause) -> None:
             st.badge(f"Put aside until {when(until, ctx.zone) if until else 'it changes'}", color="gray")
         age = duration((ctx.moment.as_of - cause.since).total_seconds())
         units = sorted({alert.business_unit for alert in cause.alerts} - {""})
-        where = f"{', '.join(units[:3])}{' ...' if len(units) > 3 else ''} · " if units else ""
-        st.caption(f"{plain(where)}{plain(first.owner_team)} · for {age}", width="content")
+        where = f"{', '.join(units[:3])}{' ...' if len(units) > 3 else ''}"
+        st.caption(" · ".join(plain(part) for part in (where, first.owner_team, f"for {age}") if part), width="content")
 
 
 def _who(cause: Cause, column: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import log10
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -60,6 +61,12 @@ def matrix(
     return drawing.figure()
 
 
+def levels_drawn(levels: pd.Series) -> list[str]:
+    """The levels that have marks of their own in `ageing`, in its order: those that there are, and those the legend always names."""
+    there = set(levels)
+    return [name for name in reversed(LEVEL) if name in there or name in {"moving", "watch", "stuck"}]
+
+
 @drawn.once
 def ageing(
     frame: pd.DataFrame,
@@ -97,10 +104,8 @@ def ageing(
     lowest, highest = (float(shown[y].min()), float(shown[y].max())) if len(shown) else (1.0, 1.0)
     floor, ceiling = min(lowest, 1.0) / 1.6, max(highest, float(bands["p95"].max()) if len(bands) else 0.0) * 1.8
     drawing.shapes += _peer_bands(bands, place, floor, style)
-    for name in reversed(LEVEL):
+    for name in levels_drawn(shown[level]):
         part = shown[shown[level] == name]
-        if part.empty and name not in {"moving", "watch", "stuck"}:
-            continue
         drawing.trace(
             "scatter",
             x=[place[value] + 0.36 * float(offset) for value, offset in zip(part[stage], part[at], strict=True)],
@@ -213,6 +218,8 @@ def funnel(
     drawing = Drawing(layout(style, height=height))
     _chance(drawing, limits, common, style)
     top = max(float(frame[share].max()), float(limits["high_95"].iloc[len(limits) // 4])) * 125
+    wide, high = PHONE_PX if narrow else WIDTH_PX, height - AXIS_PX
+    widest = float(limits["n"].iloc[-1])
     drawing.trace(
         "scatter",
         x=frame[n],
@@ -220,9 +227,14 @@ def funnel(
         mode="markers+text",
         text=frame[label],
         textposition=_readable(
-            frame[n] / float(limits["n"].iloc[-1]) * (PHONE_PX if narrow else WIDTH_PX),
-            frame[share].astype(float) * 100 / top * height,
+            frame[n] / widest * wide,
+            frame[share].astype(float) * 100 / top * high,
             frame[label],
+            [
+                (limits["n"] / widest * wide, line * 100 / top * high)
+                for line in (*(limits[name] for name in _LIMITS), pd.Series(common, index=limits.index))
+            ],
+            (wide, high),
         ),
         textfont={"color": style.text, "size": 12},
         marker={
@@ -247,30 +259,68 @@ def funnel(
     return drawing.figure()
 
 
-WIDTH_PX, PHONE_PX, NAME_PX, LETTER_PX, MARK_PX = 800, 240, 15, 7.5, 8
-"""What a chart at a desk and on a phone and the names in it measure, roughly: enough to see which names would lie upon each other."""
+WIDTH_PX, PHONE_PX, AXIS_PX, NAME_PX, LETTER_PX, MARK_PX, LINE_PX, MARGIN_PX = 800, 240, 60, 15, 7.5, 8, 3, 70
+"""What a chart at a desk and on a phone, what is below and beside it, and names, marks and lines in it measure, roughly: enough to see which
+names would lie upon something."""
 
-_SIDES = {"top center": (0, 1), "bottom center": (0, -1), "middle right": (1, 0), "middle left": (-1, 0)}
-"""Where a name may stand beside its mark: how far to the right and how far up."""
+_LIMITS = ("low_95", "high_95", "low_99", "high_99")
+
+_SIDES = {
+    "top center": (0, 1),
+    "bottom center": (0, -1),
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top right": (1, 1),
+    "bottom right": (1, -1),
+    "top left": (-1, 1),
+    "bottom left": (-1, -1),
+}
+"""Where a name may stand beside its mark: how far to the right and how far up. The earlier ones are better."""
+
+COVERED, OUTSIDE, CROSSED = 100, 10, 1
+"""How bad it is that a name lies upon another name or a mark, beyond the chart, upon a line."""
 
 _Box = tuple[float, float, float, float]
 """Middle, and half of width and height, in pixels."""
 
+_Line = tuple[pd.Series, pd.Series]
+"""How far across and how far up it goes, in pixels."""
 
-def _readable(across: pd.Series, up: pd.Series, names: pd.Series) -> list[str]:
-    """On which side of its mark each name is written, so that it covers neither a name before it nor a mark: above it where that
-    goes. Places are in pixels from the corner."""
+
+def _readable(
+    across: pd.Series, up: pd.Series, names: pd.Series, lines: Sequence[_Line], size: tuple[float, float]
+) -> list[str]:
+    """On which side of its mark each name is written, so that it covers neither a name before it nor a mark and lies upon no line, as far as
+    that goes. Places are in pixels from the corner; `size` is how wide and how high the chart is. Beside it stand the names of the lines."""
     spots = [(float(x), float(y)) for x, y in zip(across, up, strict=True)]
     marks = [(*spot, MARK_PX, MARK_PX) for spot in spots]
-    found, written = [], list[_Box]()
+    found = []
+    written = [(size[0] + MARGIN_PX / 2, float(line.iloc[-1]), MARGIN_PX / 2, NAME_PX) for _, line in lines]
     for spot, name in zip(spots, names, strict=True):
         boxes = {side: _beside(spot, side, len(str(name)) * LETTER_PX / 2) for side in _SIDES}
         others = [*written, *(mark for mark in marks if mark[:2] != spot)]
-        found.append(
-            next((side for side, box in boxes.items() if not any(_overlap(box, one) for one in others)), "top center")
-        )
+        found.append(min(boxes, key=lambda side: _badness(boxes[side], others, lines, size)))
         written.append(boxes[found[-1]])
     return found
+
+
+def _badness(box: _Box, others: Sequence[_Box], lines: Sequence[_Line], size: tuple[float, float]) -> int:
+    x, y, half_width, half_height = box
+    is_outside = x < half_width or x + half_width > size[0] + MARGIN_PX or y < half_height or y + half_height > size[1]
+    return (
+        COVERED * sum(_overlap(box, one) for one in others)
+        + OUTSIDE * is_outside
+        + CROSSED * sum(_crosses(box, *line) for line in lines)
+    )
+
+
+def _crosses(box: _Box, across: pd.Series, up: pd.Series) -> int:
+    """0: a line goes past a box; 1: it grazes it; 2: it goes through it."""
+    x, y, half_width, half_height = box
+    at = np.linspace(x - half_width, x + half_width, 9)
+    heights = np.interp(at[at <= across.iloc[-1]], across.astype(float), up.astype(float))
+    nearest = float(abs(heights - y).min()) if len(heights) else half_height + LINE_PX
+    return (nearest < half_height) + (nearest < half_height + LINE_PX)
 
 
 def _beside(spot: tuple[float, float], side: str, half: float) -> _Box:

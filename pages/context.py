@@ -22,7 +22,7 @@ from sync_engine.insight.reports.reading import OWN_LOG
 from sync_engine.settings import Settings
 
 ACTED_AT = "finsync.acted_at"
-"""When this browser session last asked for something: older remembered answers are not shown to it."""
+"""When this browser session last asked for something, or was told of something new: older remembered answers are not shown to it."""
 
 LOG = "log"
 """The parameter that says which log a page speaks of, where it is not our own."""

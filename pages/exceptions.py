@@ -14,6 +14,7 @@ from pages.format import CATEGORIES, count, due_words, duration, money_short, pl
 from pages.frame import Definition, Figure, Said
 from pages.tables import Column, forget_selection, work_table
 from sync_engine.control.roles import Action, Role
+from sync_engine.control.waves import spoken
 from sync_engine.insight.reports import exceptions as ask
 from sync_engine.insight.reports.exceptions import QueueFilter, distinct_documents, value_of
 from sync_engine.model.exceptions import KINDS, kind_of
@@ -132,7 +133,7 @@ def _answer(rows: pd.DataFrame) -> str:
     largest = distinct_documents(rows)["fingerprint"].value_counts()
     if largest.iloc[0] > 2:
         first = rows[rows["fingerprint"] == largest.index[0]].iloc[0]
-        sentence += f" {largest.iloc[0]} documents wait for the same reason: {plain(first['cause'])[0].lower()}{plain(first['cause'])[1:]}."
+        sentence += f" {largest.iloc[0]} documents wait for the same reason: {plain(spoken(first['fingerprint'])[0].lower() + spoken(first['fingerprint'])[1:])}."
     return sentence
 
 
@@ -220,7 +221,7 @@ def _group(ctx: Context, fingerprint: str, group: pd.DataFrame) -> None:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.badge(CATEGORIES[first["category"]], color="gray")
-            st.markdown(f"**{_size(group)}**: {plain(kind.title)}", anchors=False, width="content")
+            st.markdown(f"**{_size(group)}**: {plain(spoken(fingerprint))}", anchors=False, width="content")  # fmt: skip
         st.text(shortened(first["message"], 220))
         units = ", ".join(sorted(unit or "no unit" for unit in set(group["business_unit"])))
         st.caption(

@@ -2,23 +2,30 @@
 the pages that live on what such a log does not carry. Never a figure of ours under its name.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import pandas as pd
 import streamlit as st
 
 from pages import filters, frame, switches
-from pages.context import LOG, Context
+from pages.context import ACTED_AT, LOG, Context
 from pages.filters import Filters, Period
 from pages.format import DOCUMENT_TYPES, count, day, plain, sentence, visible
 from pages.frame import Definition, Said
 from pages.switches import Switch
 from pages.tables import Column, work_table
-from sync_engine.insight.reports.imported import EVERY_ROW, Within
+from sync_engine.insight.reports import Unanswered, everywhere
+from sync_engine.insight.reports.imported import EXPORT_ROWS, Within, place_of
 from sync_engine.insight.reports.process_map import span
-from sync_engine.insight.reports.reading import OWN_LOG, Reports
+from sync_engine.insight.reports.reading import OWN_LOG, Reports, in_parts
+
+LOOK_EVERY_S = 3
+"""How often a page that lacks something of its log looks whether it has come."""
 
 
 class Answers(Protocol):
@@ -43,13 +50,45 @@ def draw(ctx: Context, *others: Switch) -> None:
     shown = [*others, *([log] if ctx.logs else [])]
     if shown:
         switches.draw(*shown)
+    _coming(ctx)
+
+
+def _coming(ctx: Context) -> None:
+    """Say that there is more of the log than the page shows, and show it as soon as it is there."""
+    reading, counting = ctx.log in ctx.moment.reading, ctx.log in ctx.moment.counting
+    if not (reading or counting):
+        return
+    why = (
+        "a file of it has not been read to its end. Where its import was interrupted, the same `finsync import-log` goes on with it"
+        if reading
+        else "the engine is still counting it. Where none is at work, `finsync up` starts one"
+    )
+    st.info(
+        f"This is not all of the log {plain(ctx.log)}: {why}. What is missing appears here by itself.",
+        icon=":material/update:",
+    )
+    drawn_at = time.monotonic()
+
+    @st.fragment(run_every=LOOK_EVERY_S, key=f"finsync.coming.{ctx.url_path}")
+    def look_again() -> None:
+        # The fragment runs with the page too, which has only just asked.
+        if time.monotonic() - drawn_at <= LOOK_EVERY_S / 2:
+            return
+        with suppress(Unanswered):
+            if not everywhere.is_coming(ctx.reports, ctx.log):
+                st.session_state[ACTED_AT] = ctx.reports.cache.now()  # what was answered without it is not shown again
+                st.rerun()
+
+    look_again()
 
 
 def outside(ctx: Context, said: Said, period: Period, nothing: str = "Nothing moved", **kept: Any) -> None:
     """`nothing` lies in the period: say from when to when the log reaches, with a link that shows all of it."""
     reaches = span(ctx.reports, ctx.log)
     if reaches is None:
-        if ctx.is_imported:
+        if ctx.log in {*ctx.moment.reading, *ctx.moment.counting}:
+            st.caption("Nothing of it has been counted yet.")
+        elif ctx.is_imported:
             frame.no_permission(f"Nothing of the log {plain(ctx.log)} belongs to a business unit that you see.")
         else:
             frame.no_data(ctx, said)
@@ -125,7 +164,7 @@ def rows(
     Args:
         ctx: What the page knows.
         heading: What they are.
-        asked: Asks for them, `most` at most; `found` says how many there are, and business_unit and number are among the columns.
+        asked: Asks for them, `most` at most `after` a place, not to `remember` where all are exported; `found` says how many there are, and business_unit and number are among the columns.
         in_words: Makes of what was asked what is shown.
         columns: What is shown of each, by what was asked.
         key: Of the table.
@@ -156,7 +195,9 @@ def rows(
             title=title or (lambda row: f"**{plain(row['number'])}** · {plain(row['business_unit'])}"),
             card_action=lambda row: ctx.link("trace", "Trace", document=str(row["document_id"])),
             there=int(found["found"].iloc[0]),
-            everything=lambda: [told(asked(most=EVERY_ROW))],
+            everything=lambda: (
+                told(part) for part in in_parts(partial(asked, remember=False), place_of, most=EXPORT_ROWS)
+            ),
             of=of,
         )
 

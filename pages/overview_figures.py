@@ -16,6 +16,7 @@ from pages.stuck_parts import value_of as stuck_value
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import explain
 from sync_engine.insight.reports import overview as ask
+from sync_engine.insight.reports.service_levels import MEASURABLE
 from sync_engine.insight.statistics import FEW
 
 URL_PATH = "overview"
@@ -30,7 +31,7 @@ _GAP = Definition("Finality gap", "value of what the business has approved and t
 _STUCK = Definition("Stuck", "value of documents that stand longer in their stage than 95 % of their peers, past the step's objective, or behind a blocking exception", "open requisitions, orders, change orders and invoices; a requisition whose orders are drafted counts through its orders; peers: same type and stage, last 90 days, at least 30 of them", "open now", "each unit's working calendar")  # fmt: skip
 _SPEED = Definition("Requisition to order", "median from first submit to the ERP's order number back in procurement; half took no longer", "requisitions ordered in the period", "completed in the period", "each unit's working calendar; a working day has 8 hours")  # fmt: skip
 _EXCEPTIONS = Definition("Exception rate", "documents that ever met an exception, of those that entered; one document counts once", "requisitions, orders, change orders and invoices submitted in the period", "entered in the period")  # fmt: skip
-_OBJECTIVES = Definition("Objectives met", "objectives whose share of documents done by their deadline reaches the target; open past its deadline counts as missed", "documents whose deadline fell in the window", "each objective's own rolling window", "wall or working hours, as the objective says")  # fmt: skip
+_OBJECTIVES = Definition("Objectives met", f"objectives whose share of documents done by their deadline reaches the target; open past its deadline counts as missed; with fewer than {MEASURABLE} due there is no verdict", "documents whose deadline fell in the window", "each objective's own rolling window", "wall or working hours, as the objective says")  # fmt: skip
 _RISK = Definition("Due soon, not ready", f"value of invoices due within {ask.RISK_DAYS} days, or past due, and not ready for payment", "open invoices", "due by then", "calendar days")  # fmt: skip
 _UNRESOLVED = Definition("Unresolved causes", "different causes behind the exceptions that are open; one cause can hold many documents", "open exceptions", "open now", "wall")  # fmt: skip
 _SILENT = Definition("Silent sources", "systems one of whose feeds has been silent for longer than it may: what rests on them may be old", "systems that are connected", "now", "wall")  # fmt: skip
@@ -234,17 +235,21 @@ def _exceptions(seen: Seen) -> Figure | None:
 def _objectives(seen: Seen) -> Figure | None:
     if seen.facts.objectives is None:
         return None
-    measured = [one for one in seen.facts.objectives if one.attained is not None]
-    met = [one for one in measured if one.attained is not None and one.attained >= one.target]
+    measured = [one for one in seen.facts.objectives if one.has_verdict]
+    met = [one for one in measured if one.state != "broken"]
     worst = min(measured, key=lambda one: one.budget_left if one.budget_left is not None else 1.0, default=None)
     closest = (
         f"{plain(worst.title)}: {percent(worst.attained)} of {percent(worst.target)}, n {worst.due:,}" if worst else ""
     )
     return Figure(
         "Objectives met",
-        f"{len(met)} of {len(measured)}" if measured else "no data",
+        f"{len(met)} of {len(measured)}"
+        if measured
+        else "no verdict"
+        if any(one.due for one in seen.facts.objectives)
+        else "no data",
         n=closest,
-        target=f"{len(seen.facts.objectives) - len(measured)} without data"
+        target=f"{len(seen.facts.objectives) - len(measured)} without a verdict: too little was due"
         if measured and len(measured) < len(seen.facts.objectives)
         else "",
         link=partial(seen.ctx.link, "service-levels", "Open objectives"),
@@ -252,7 +257,7 @@ def _objectives(seen: Seen) -> Figure | None:
             seen.ctx,
             "objectives",
             _OBJECTIVES,
-            "objectives with attained >= target / objectives with data",
+            "objectives with attained >= target / objectives of which enough was due",
             sum(one.due for one in measured),
             "deadline",
             sources=seen.said.sources,

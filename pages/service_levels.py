@@ -110,16 +110,16 @@ def render(ctx: Context) -> None:
 
 
 def _answer(levels: Sequence[ServiceLevel]) -> str:
-    measured = [level for level in levels if level.state not in {"no data", "measuring"}]
+    measured = [level for level in levels if level.has_verdict]
     broken = [level for level in measured if level.state == "broken"]
     if not measured:
         return "There is no verdict yet: too little was due."
     if not broken:
         least = measured[0]
-        return f"All {count(len(measured), 'objective')} with data are kept. Least budget is left for {plain(least.title).lower()}: {percent(least.budget_left, digits=0)}, {least.bad:,} of {count(least.due, 'document')} missed."
+        return f"All {count(len(measured), 'objective')} with a verdict are kept. Least budget is left for {plain(least.title).lower()}: {percent(least.budget_left, digits=0)}, {least.bad:,} of {count(least.due, 'document')} missed."
     first = broken[0]
     return (
-        f"{len(measured) - len(broken)} of {count(len(measured), 'objective')} with data {'is' if len(measured) - len(broken) == 1 else 'are'} kept. "
+        f"{len(measured) - len(broken)} of {count(len(measured), 'objective')} with a verdict {'is' if len(measured) - len(broken) == 1 else 'are'} kept. "
         f"{plain(first.title)} has used {percent(1 - (first.budget_left or 0), digits=0)} of its error budget: {first.bad:,} of {count(first.due, 'document')} missed in {first.window_days} days. "
         f"{plain(first.owner_team).capitalize()} owns it."
     )

@@ -25,8 +25,7 @@ from pages.format import (
     visible,
 )
 from pages.frame import Definition, Explainer, Figure, LeftOut, Said
-from pages.stuck_parts import by_reason, kept_filters, many, value_of
-from pages.stuck_rows import NARROWED
+from pages.stuck_parts import NARROWED, by_reason, kept_filters, many, value_of
 from sync_engine.control.roles import Role
 from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.reading import rounded

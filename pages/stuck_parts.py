@@ -1,5 +1,7 @@
 """The parts of the page on stuck documents that draw: why they stand and who moves them, and against whom they are slow."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -12,12 +14,16 @@ from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
+from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.once import once
 from sync_engine.insight.reports import stuck as ask
 from sync_engine.insight.reports.stuck import LEVELS
 
 URL_PATH = "stuck"
+NARROWED = ("level", "because", "taken", "after", "document")
+"""Every parameter of the address that says which rows are open."""
+
 STAGES_SHOWN, STAGES_ON_PHONE = 8, 4
 
 
@@ -244,32 +250,16 @@ def _told_of_days(days: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def ages(ctx: Context, asked: ask.Asked, found: pd.DataFrame) -> None:
     """The documents by stage and age on what their peers took; the stages with most stuck in them, on a phone fewer."""
-    aged = found[found["is_old"] & (found["level"] != "waiting")].copy()
-    if aged.empty:
+    aged = _aged(found, narrow=ctx.narrow)
+    if not aged.documents:
         return
-    aged["stage"] = [_stage(kind, state) for kind, state in zip(aged["document_type"], aged["state"], strict=True)]
-    aged["stuck"] = aged["documents"].where(aged["level"] == "stuck", 0)
-    sizes = (
-        aged.groupby("stage")
-        .agg(stuck=("stuck", "sum"), documents=("documents", "sum"))
-        .sort_values(["stuck", "documents"], ascending=False)
-    )
-    order = list(sizes.index[: STAGES_ON_PHONE if ctx.narrow else STAGES_SHOWN])
-    shown = aged[aged["stage"].isin(order)]
-    over = int(aged["over"].sum())
+    over = aged.over
     finding = (
         f"{count(over, 'document')} {'has' if over == 1 else 'have'} stood longer than 95 % of {'its' if over == 1 else 'their'} peers"
         if over
         else "Nothing has stood longer than 95 % of its peers"
     )
-    stages = sorted({f"{kind}:{state}" for kind, state in zip(shown["document_type"], shown["state"], strict=True)})
-    drawn = _dots(ask.aged(ctx.reports, asked, stages=stages, most=charts.MAX_POINTS), order)
-    bands = (
-        drawn[drawn["stage_p95_s"].notna()]
-        .drop_duplicates("stage")[["stage", "stage_p50_s", "stage_p70_s", "stage_p85_s", "stage_p95_s"]]
-        .set_axis(["stage", "p50", "p70", "p85", "p95"], axis=1)
-    )
-    bands[["p50", "p70", "p85", "p95"]] /= 3600
+    drawn = _dots(ask.aged(ctx.reports, asked, stages=aged.stages, most=charts.MAX_POINTS), aged.order)
     figure = charts_spread.ageing(
         drawn,
         stage="stage",
@@ -278,26 +268,71 @@ def ages(ctx: Context, asked: ask.Asked, found: pd.DataFrame) -> None:
         level="level",
         size="size",
         hover="hover",
-        bands=bands,
+        bands=_bands(drawn),
         style=charts.look(dark=ctx.dark),
         unit="working hours",
     )
-    note = "A dot is a document, its size its value. Shaded is what the stage took elsewhere and before, to 1 %: half, 70 %, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
-    left_out = many(aged) - len(drawn)
-    table = (
-        aged.groupby(["stage", "level"]).agg(documents=("documents", "sum"), oldest=("oldest_s", "max")).reset_index()
-    )
-    table["oldest"] = [working_time(value) for value in table["oldest"]]
-    table = table.rename(columns={"stage": "Stage", "level": "Level", "documents": "Documents", "oldest": "Oldest"})
+    note = "A dot is a document, its size its value; a click shows it alone, with the way to its trace. Shaded is what the stage took elsewhere and before, to 1 %: half, 70 %, 85 % and, up to the dashed line, 95 % of all stays. What waits by agreement and is on time is not drawn."
+    left_out = aged.documents - len(drawn)
     frame.chart(
         figure,
         finding,
-        table,
+        aged.table,
         key="stuck.ages",
         note=note
         + (f" {count(left_out, 'document')} {'are' if left_out > 1 else 'is'} in the table only." if left_out else ""),
         exported=Exported(ctx, "Age of open documents in their stage against their peers, open now", "ages-by-stage"),
+        opens=Marks(
+            [
+                [{"document": str(one)} for one in drawn["document_id"][drawn["level"] == level]]
+                for level in charts_spread.levels_drawn(drawn["level"])
+            ],
+            NARROWED,
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _Aged:
+    """What of everything open is drawn by its age: how many documents, `over` 95 % of their peers, the stages with most stuck in them by
+    their names and as they are asked for ("type:state"), and the table under the chart."""
+
+    documents: int
+    over: int
+    order: tuple[str, ...]
+    stages: tuple[str, ...]
+    table: pd.DataFrame
+
+
+@once
+def _aged(found: pd.DataFrame, *, narrow: bool) -> _Aged:
+    aged = found[found["is_old"] & (found["level"] != "waiting")]
+    aged = aged.assign(
+        stage=[_stage(kind, state) for kind, state in zip(aged["document_type"], aged["state"], strict=True)],
+        stuck=aged["documents"].where(aged["level"] == "stuck", 0),
+    )
+    sizes = (
+        aged.groupby("stage")
+        .agg(stuck=("stuck", "sum"), documents=("documents", "sum"))
+        .sort_values(["stuck", "documents"], ascending=False)
+    )
+    order = tuple(sizes.index[: STAGES_ON_PHONE if narrow else STAGES_SHOWN])
+    shown = aged[aged["stage"].isin(order)]
+    stages = {f"{kind}:{state}" for kind, state in zip(shown["document_type"], shown["state"], strict=True)}
+    by = aged.groupby(["stage", "level"]).agg(documents=("documents", "sum"), oldest=("oldest_s", "max")).reset_index()
+    table = by.assign(oldest=[working_time(value) for value in by["oldest"]]).rename(
+        columns={"stage": "Stage", "level": "Level", "documents": "Documents", "oldest": "Oldest"}
+    )
+    return _Aged(many(aged), int(aged["over"].sum()), order, tuple(sorted(stages)), table)
+
+
+@once
+def _bands(drawn: pd.DataFrame) -> pd.DataFrame:
+    """How long the peers took in each stage, in working hours."""
+    found = drawn[drawn["stage_p95_s"].notna()].drop_duplicates("stage")
+    names = {"stage_p50_s": "p50", "stage_p70_s": "p70", "stage_p85_s": "p85", "stage_p95_s": "p95"}
+    hours = found[list(names)].rename(columns=names) / 3600
+    return hours.assign(stage=found["stage"])[["stage", *names.values()]]
 
 
 def _stage(kind: str, state: str) -> str:
@@ -305,7 +340,7 @@ def _stage(kind: str, state: str) -> str:
 
 
 @once
-def _dots(drawn: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+def _dots(drawn: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
     """What is drawn of each document: where, how large, in which order, and what is said of it."""
     drawn = drawn.assign(
         stage=[_stage(kind, state) for kind, state in zip(drawn["document_type"], drawn["state"], strict=True)]

@@ -13,8 +13,8 @@ import streamlit as st
 from pages import frame, switches
 from pages.context import Addresses, Context
 from pages.filters import Filters
-from pages.format import count, money_short, plain, visible, working_time
-from pages.stuck_parts import URL_PATH, kept_filters, many, worth
+from pages.format import DOCUMENT_TYPES, count, money_short, plain, sentence, visible, working_time
+from pages.stuck_parts import NARROWED, URL_PATH, kept_filters, many, worth
 from pages.switches import Switch
 from pages.tables import Column, work_table
 from sync_engine.control.roles import Action
@@ -24,7 +24,6 @@ from sync_engine.insight.reports.reading import in_parts
 from sync_engine.insight.reports.stuck import BECAUSE, LEVELS
 from sync_engine.insight.standing import PEERS_DAYS
 
-NARROWED = ("level", "because", "taken", "after")
 PAGE_ROWS = 200
 """So many rows at once: more than anybody works through, few enough to be there at once."""
 
@@ -80,7 +79,10 @@ COLUMNS = (
 
 
 def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -> None:
-    """The rows of the level that the address names; `found` is everything open, counted."""
+    """The rows of the level that the address names, or the one document that it names; `found` is everything open, counted."""
+    if "document" in st.query_params:
+        _one(ctx, chosen, asked)
+        return
     by_level = found.groupby("level")["documents"].sum()
     sizes = {level: int(by_level.get(level, 0)) for level in LEVELS}
     level = Switch(
@@ -105,10 +107,7 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
     if untaken:
         shown = shown[~shown["is_taken"]]
         heading += ", taken on by nobody"
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.subheader(heading, anchor=False, width="content")
-        if any(name in st.query_params for name in NARROWED):
-            ctx.link(URL_PATH, "Close the list", icon=":material/close:", **kept_filters(chosen))
+    _head(ctx, chosen, heading)
     switches.draw(level)
     if shown.empty:
         frame.nothing_happened(f"None of {count(many(found), 'open document')} is here.")
@@ -119,6 +118,46 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
     )
     page = _told(narrowed(after=after, most=PAGE_ROWS), ctx.addresses)
     before = 0 if after is None else int(page["before"].iloc[0]) if len(page) else there
+    _table(
+        ctx, page, there=there, everything=lambda: _everything(ctx, partial(narrowed, remember=False)), before=before
+    )
+    _turn(ctx, chosen, page, before, left=there - before - len(page))
+
+
+def _one(ctx: Context, chosen: Filters, asked: ask.Asked) -> None:
+    """The document that a mark of a chart stands for."""
+    document_id = _document_id(st.query_params.get("document"))
+    page = None if document_id is None else ask.one(ctx.reports, asked, document_id)
+    if page is None or page.empty:
+        _head(ctx, chosen, "This document")
+        st.warning(
+            "It is not open any more, or not among those that the filters leave and you may see.",
+            icon=":material/link_off:",
+        )
+        if document_id is not None:
+            ctx.link("trace", "Trace", icon=":material/timeline:", document=str(document_id))
+        return
+    row = page.iloc[0]
+    _head(ctx, chosen, f"{sentence(DOCUMENT_TYPES[row['document_type']])} {plain(row['number'])}")
+    _table(ctx, _told(page, ctx.addresses))
+
+
+def _document_id(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
+
+
+def _head(ctx: Context, chosen: Filters, heading: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader(heading, anchor=False, width="content")
+        if any(name in st.query_params for name in NARROWED):
+            ctx.link(URL_PATH, "Close the list", icon=":material/close:", **kept_filters(chosen))
+
+
+def _table(ctx: Context, page: pd.DataFrame, **more: Any) -> None:
+    """The rows, and above them what can be done with those that are chosen; `more` is what a part of a list has beside."""
     buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
     picked = work_table(
         ctx,
@@ -130,11 +169,8 @@ def draw(ctx: Context, chosen: Filters, asked: ask.Asked, found: pd.DataFrame) -
         title=_title,
         selectable=True,
         card_action=partial(_card, ctx),
-        there=there,
-        everything=lambda: _everything(ctx, partial(narrowed, remember=False)),
-        before=before,
+        **more,
     )
-    _turn(ctx, chosen, page, before, left=there - before - len(page))
     chosen_rows = page[page["document_id"].astype(str).isin(picked)]
     with buttons:
         bar(ctx, chosen_rows, f"oldest in its stage for {working_time(chosen_rows['age_business_s'].max())}")

@@ -197,8 +197,9 @@ def _document(ctx: Context, said: frame.Said, document_id: UUID) -> None:
             trace_imported.events(ctx, document)
         return
     cases = [case for case in ask.cases(ctx.reports, [document_id]) if case["closed_at"] is None]
-    said.answer(_answer(document, cases))
-    _head(ctx, document, cases)
+    stopped = [] if cases or document["closed_at"] is not None else _stopped_orders(ctx, document_id, family)
+    said.answer(_answer(document, cases, stopped))
+    _head(ctx, document, cases, stopped)
     _family(ctx, document, family)
     view = st.query_params.get("view", "timeline")
     if view not in VIEWS:
@@ -223,17 +224,36 @@ def _choose_view() -> None:
     filters.put("view", None if chosen in {None, "timeline"} else chosen)
 
 
-def _answer(document: dict[str, Any], cases: list[dict[str, Any]]) -> str:
+def _stopped_orders(ctx: Context, document_id: UUID, family: Family) -> list[dict[str, Any]]:
+    """The exceptions that stop the orders a requisition waits for: it meets none itself, and yet does not go on."""
+    orders = [
+        link["from_document_id"]
+        for link in family.links
+        if link["relation"] == "fulfils" and link["to_document_id"] == document_id
+    ]
+    cases = ask.cases(ctx.reports, orders) if orders else []
+    return [case for case in cases if case["closed_at"] is None and case["blocks"]]
+
+
+def _answer(document: dict[str, Any], cases: list[dict[str, Any]], stopped: list[dict[str, Any]]) -> str:
     name = f"{DOCUMENT_TYPES[document['document_type']].capitalize()} {plain(document['number'])}"
     if cases:
-        kind = kind_of(cases[0]["code"])
-        return f"{name} is held up: {plain(kind.title)[0].lower()}{plain(kind.title)[1:]}. {plain(kind.next_step)}"
+        return f"{name} is held up: {_why(cases[0])}"
+    if stopped:
+        orders = list(dict.fromkeys(plain(case["document_number"]) for case in stopped))
+        held = f"its order {orders[0]}" if len(orders) == 1 else f"{len(orders)} of its orders, first {orders[0]}"
+        return f"{name} is held up by {held}: {_why(stopped[0])}"
     if document["closed_at"] is not None:
         return f"{name} is finished: {plain(words(document['state']))}."
     waiting = document["waiting_for"]
     return f"{name} stands at {plain(words(document['state']))}" + (
         f", waiting for {plain(waiting)}." if waiting else ", and is on its way."
     )
+
+
+def _why(case: dict[str, Any]) -> str:
+    kind = kind_of(case["code"])
+    return f"{plain(kind.title)[0].lower()}{plain(kind.title)[1:]}. {plain(kind.next_step)}"
 
 
 APPROVAL_COLOUR = {
@@ -256,7 +276,7 @@ POSTING_COLOUR = {
 }
 
 
-def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]]) -> None:
+def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]], stopped: list[dict[str, Any]]) -> None:
     now = ctx.moment.as_of
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="trace.status"):
         st.badge(
@@ -272,6 +292,8 @@ def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]]) -
         st.badge(f"Stands at {words(document['state'])}", color="blue")
         if cases:
             st.badge(count(len(cases), "open exception"), color="red")
+        if stopped:
+            st.badge(f"{count(len(stopped), 'open exception')} of its orders", color="red")
     due = document["due_on"] or document["need_by_on"]
     facts = {
         "Value": money(document["amount"], document["currency"])
@@ -295,7 +317,20 @@ def _head(ctx: Context, document: dict[str, Any], cases: list[dict[str, Any]]) -
                 with st.container(gap=None):
                     st.caption(label)
                     st.text(visible(value))
+    for message in dict.fromkeys(case["message"] for case in (*cases, *stopped)):
+        st.text(visible(message))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for case in stopped:
+            number = visible(case["document_number"])
+            ctx.link(
+                URL_PATH, f"Trace of order {number}", icon=":material/timeline:", document=str(case["document_id"])
+            )
+            ctx.link(
+                "exceptions",
+                f"Open the exception of order {number}: {kind_of(case['code']).title}",
+                icon=":material/inbox:",
+                case=str(case["case_id"]),
+            )
         for case in cases:
             ctx.link(
                 "exceptions",

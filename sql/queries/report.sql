@@ -4,11 +4,14 @@
 -- name: visit(most)^
 -- What every visit begins with, in one answer: the time a page speaks of (the database's, or where a past that is still being produced
 -- has come to; begins_at and ends_at are NULL otherwise), the newest recording, since when recordings wait to be folded, how many
--- documents (up to :most) wait to be looked at, the imported logs there are figures of, and each feed as it stands. What a system said
--- is shown to sessions that see every unit: it may quote any document.
+-- documents (up to :most) wait to be looked at, the imported logs there are, those of them of which a file is not read to its end and those
+-- that wait to be folded (of many recordings the next that will be), and each feed as it stands. What a system said is shown to sessions
+-- that see every unit: it may quote any document.
 SELECT business_now() AS as_of, p.begins_at, p.ends_at, (SELECT recording_id FROM recording ORDER BY recording_id DESC LIMIT 1) AS recording_id,
        (SELECT recorded_at FROM recording WHERE folded_at IS NULL ORDER BY written_order LIMIT 1) AS unfolded_since, documents_to_look_at(:most) AS to_look_at,
-       ARRAY(SELECT source FROM rollup_begun WHERE source <> 'finsync' ORDER BY source) AS logs,
+       ARRAY(SELECT source FROM rollup_begun WHERE source <> 'finsync' UNION SELECT name FROM event_log ORDER BY 1) AS logs,
+       ARRAY(SELECT DISTINCT log FROM event_log_file WHERE phase <> 'ready') AS reading,
+       ARRAY(SELECT DISTINCT substr(engine_id, 8) FROM (SELECT engine_id FROM recording WHERE folded_at IS NULL ORDER BY written_order LIMIT 10000) w WHERE engine_id LIKE 'import:%%') AS counting,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('system', f.system, 'title', s.title, 'feed', f.feed, 'complete_until', f.complete_until, 'last_success_at', f.last_success_at,
                    'silent_after_s', f.silent_after_s, 'consecutive_failures', f.consecutive_failures, 'last_error', CASE WHEN session_sees_all() THEN f.last_error ELSE '' END)
                    ORDER BY f.system, f.feed), '[]') FROM feed_state f JOIN system_state s USING (system)) AS feeds

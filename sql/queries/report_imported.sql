@@ -39,14 +39,17 @@ WITH p AS MATERIALIZED (
 SELECT stage, count(*) AS documents, sum(s) AS total_s, percentile_cont(0.5) WITHIN GROUP (ORDER BY s) AS p50_s, percentile_cont(0.85) WITHIN GROUP (ORDER BY s) AS p85_s
   FROM spent WHERE s > 0 GROUP BY stage ORDER BY total_s DESC, stage;
 
--- name: journey_rows(source, units, document_type, since, until, which, most)
--- Those of one type, slowest first, at most :most; `found` says how many there are. which: all, ended (at a final stage), open (not).
+-- name: journey_rows(source, units, document_type, since, until, which, after_place, after_id, most)
+-- Those of one type, slowest first, at most :most of those after the row at :after_place with :after_id (NULL: from the first on); `found` says
+-- how many there are in all. which: all, ended (at a final stage), open (not).
+SELECT * FROM (
 SELECT p.document_id, d.number, p.business_unit, d.state, extract(epoch FROM p.last_at - p.first_at)::float8 AS s, cardinality(p.activities) AS events, p.is_repeated, p.first_at, p.last_at,
-       count(*) OVER () AS found
+       ARRAY[extract(epoch FROM p.last_at - p.first_at)::float8] AS place, count(*) OVER () AS found
   FROM document_path p JOIN document d USING (document_id)
  WHERE p.source = :source AND p.document_type = :document_type AND p.last_at >= :since AND p.last_at < :until AND (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
-   AND CASE :which WHEN 'ended' THEN d.closed_at IS NOT NULL WHEN 'open' THEN d.closed_at IS NULL ELSE true END
- ORDER BY s DESC, p.document_id
+   AND CASE :which WHEN 'ended' THEN d.closed_at IS NOT NULL WHEN 'open' THEN d.closed_at IS NULL ELSE true END) there
+ WHERE :after_id::uuid IS NULL OR place < :after_place::float8[] OR place = :after_place::float8[] AND document_id > :after_id::uuid
+ ORDER BY place DESC, document_id
  LIMIT :most;
 
 -- name: events_of(document_id)
@@ -68,18 +71,22 @@ SELECT document_type, state, level, count(*) AS documents, max(age_s) AS oldest_
  WHERE (:units::text[] IS NULL OR business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR document_type = ANY (:types::text[]))
  GROUP BY document_type, state, level ORDER BY documents DESC, document_type, state, level;
 
--- name: standing_rows(source, units, types, level, stage, most)
--- Those that had not come to a final stage: of a :level and a :stage, or of all (NULL); slowest beside their peers first, at most :most, `found` says how many there are.
+-- name: standing_rows(source, units, types, level, stage, after_place, after_id, most)
+-- Those that had not come to a final stage: of a :level and a :stage, or of all (NULL); slowest beside their peers first, at most :most of those after
+-- the row at :after_place with :after_id (NULL: from the first on); `found` says how many there are in all.
 -- value: what the log itself calls an amount, a price or a value, as it says it and without a currency, and by which name.
-WITH s AS MATERIALIZED (
-    SELECT i.*, count(*) OVER () AS found
+WITH there AS (
+    SELECT i.*, ARRAY[-array_position(ARRAY['stuck', 'watch', 'unknown', 'moving'], level), coalesce(age_s, '-infinity')]::float8[] AS place, count(*) OVER () AS found
       FROM imported_standing(:source) i
      WHERE level <> 'ended' AND (:units::text[] IS NULL OR business_unit = ANY (:units::text[])) AND (:types::text[] IS NULL OR document_type = ANY (:types::text[]))
        AND (:level::text IS NULL OR level = :level) AND (:stage::text IS NULL OR state = :stage)
-     ORDER BY array_position(ARRAY['stuck', 'watch', 'unknown', 'moving'], level), age_s DESC NULLS LAST, document_id
+), s AS MATERIALIZED (
+    SELECT * FROM there
+     WHERE :after_id::uuid IS NULL OR place < :after_place::float8[] OR place = :after_place::float8[] AND document_id > :after_id::uuid
+     ORDER BY place DESC, document_id
      LIMIT :most
 )
-SELECT s.document_id, s.document_type, s.number, s.business_unit, s.state, s.state_since, s.age_s, s.level, s.pace, s.peers, s.p50_s, s.p95_s, v.name AS value_name, v.said::numeric AS value, s.found
+SELECT s.document_id, s.document_type, s.number, s.business_unit, s.state, s.state_since, s.age_s, s.level, s.pace, s.peers, s.p50_s, s.p95_s, v.name AS value_name, v.said::numeric AS value, s.place, s.found
   FROM s
   LEFT JOIN LATERAL (
       SELECT x.name, x.said
@@ -88,7 +95,7 @@ SELECT s.document_id, s.document_type, s.number, s.business_unit, s.state, s.sta
               SELECT t.key, t.value #>> '{}', e.event_at FROM event e CROSS JOIN LATERAL jsonb_each(e.attributes->'values') AS t WHERE e.document_id = s.document_id) x
        WHERE x.name ~* 'amount|price|value' AND x.said ~ '^-?[0-9]{1,20}([.][0-9]{1,10})?$'
        ORDER BY x.name ~* 'amount' DESC, x.name, x.at DESC LIMIT 1) v ON true
- ORDER BY array_position(ARRAY['stuck', 'watch', 'unknown', 'moving'], s.level), s.age_s DESC NULLS LAST, s.document_id;
+ ORDER BY s.place DESC, s.document_id;
 
 -- name: trouble(source, units, since, until, stages)
 -- Of the documents whose last event lies in the period, by type (business_unit NULL) and by type and unit: how many did an activity more than once
@@ -122,9 +129,9 @@ WITH p AS MATERIALIZED (
 )
 SELECT kind, activity, count(*) AS documents, sum(times)::bigint AS times FROM done GROUP BY kind, activity ORDER BY documents DESC, times DESC, kind, activity;
 
--- name: trouble_rows(source, units, document_type, since, until, stages, which, activity, most)
+-- name: trouble_rows(source, units, document_type, since, until, stages, which, activity, after_place, after_id, most)
 -- Those documents: which did something again, were held (by one :activity, or by any: NULL), went a path alone, or are straight; most events first,
--- at most :most, `found` says how many there are.
+-- at most :most of those after the row at :after_place with :after_id (NULL: from the first on); `found` says how many there are in all.
 WITH p AS MATERIALIZED (
     SELECT w.*, count(*) OVER (PARTITION BY w.activities) = 1 AS is_alone
       FROM document_path w
@@ -133,13 +140,16 @@ WITH p AS MATERIALIZED (
     SELECT e.document_id, array_agg(e.activity) AS activities
       FROM event e WHERE e.source = :source AND e.source <> 'finsync' AND e.state_to = ANY (:stages::text[]) AND e.state_from IS DISTINCT FROM e.state_to GROUP BY e.document_id
 )
+SELECT * FROM (
 SELECT p.document_id, d.number, p.business_unit, d.state, cardinality(p.activities) AS events, cardinality(p.activities) - (SELECT count(DISTINCT a) FROM unnest(p.activities) AS a) AS again,
-       coalesce(cardinality(h.activities), 0) AS held, extract(epoch FROM p.last_at - p.first_at)::float8 AS s, p.last_at, count(*) OVER () AS found
+       coalesce(cardinality(h.activities), 0) AS held, extract(epoch FROM p.last_at - p.first_at)::float8 AS s, p.last_at,
+       ARRAY[cardinality(p.activities), extract(epoch FROM p.last_at - p.first_at)]::float8[] AS place, count(*) OVER () AS found
   FROM p JOIN document d USING (document_id) LEFT JOIN held h USING (document_id)
  WHERE CASE :which WHEN 'again' THEN p.is_repeated AND (:activity::text IS NULL OR cardinality(array_positions(p.activities, :activity)) > 1)
                    WHEN 'held' THEN h.document_id IS NOT NULL AND (:activity::text IS NULL OR :activity = ANY (h.activities))
-                   WHEN 'alone' THEN p.is_alone WHEN 'straight' THEN NOT p.is_repeated AND h.document_id IS NULL ELSE true END
- ORDER BY events DESC, s DESC, p.document_id
+                   WHEN 'alone' THEN p.is_alone WHEN 'straight' THEN NOT p.is_repeated AND h.document_id IS NULL ELSE true END) there
+ WHERE :after_id::uuid IS NULL OR place < :after_place::float8[] OR place = :after_place::float8[] AND document_id > :after_id::uuid
+ ORDER BY place DESC, document_id
  LIMIT :most;
 
 -- name: objectives()
@@ -158,15 +168,19 @@ SELECT o.name, p.business_unit, count(*) AS began, count(*) FILTER (WHERE is_due
  GROUP BY GROUPING SETS ((o.name), (o.name, p.business_unit))
  ORDER BY o.name, p.business_unit NULLS FIRST;
 
--- name: promise_rows(source, units, since, until, promises, which, most)
--- The documents behind one of them, latest done first, at most :most; `found` says how many there are. which: missed, kept, due (both), ahead (their
--- deadline lies after the log's end). late_s: wall seconds past the deadline, up to the log's end where it is still open; negative: before it.
+-- name: promise_rows(source, units, since, until, promises, which, after_place, after_id, most)
+-- The documents behind one of them, latest done first, at most :most of those after the row at :after_place with :after_id (NULL: from the first on);
+-- `found` says how many there are in all. which: missed, kept, due (both), ahead (their deadline lies after the log's end). late_s: wall seconds
+-- past the deadline, up to the log's end where it is still open; negative: before it.
+SELECT * FROM (
 SELECT p.document_id, p.document_type, p.number, p.business_unit, p.state, p.started_at, p.deadline_at, p.good_at, p.is_wall,
-       extract(epoch FROM coalesce(p.good_at, p.as_of) - p.deadline_at)::float8 AS late_s, count(*) OVER () AS found
+       extract(epoch FROM coalesce(p.good_at, p.as_of) - p.deadline_at)::float8 AS late_s,
+       ARRAY[extract(epoch FROM coalesce(p.good_at, p.as_of) - p.deadline_at)::float8] AS place, count(*) OVER () AS found
   FROM jsonb_to_recordset(:promises::jsonb) AS o(name text, starts text[], goods text[], threshold_s float8, wall_s float8, clock text)
  CROSS JOIN LATERAL imported_promise(:source, o.starts, o.goods, o.threshold_s, o.wall_s, o.clock) p
  CROSS JOIN LATERAL (SELECT p.deadline_at >= :since AND p.deadline_at < :until AND p.deadline_at <= p.as_of AS is_due, coalesce(p.good_at <= p.deadline_at, false) AS is_good) d
  WHERE (:units::text[] IS NULL OR p.business_unit = ANY (:units::text[]))
-   AND CASE :which WHEN 'ahead' THEN p.deadline_at > p.as_of WHEN 'missed' THEN is_due AND NOT is_good WHEN 'kept' THEN is_due AND is_good ELSE is_due END
- ORDER BY late_s DESC, p.document_id
+   AND CASE :which WHEN 'ahead' THEN p.deadline_at > p.as_of WHEN 'missed' THEN is_due AND NOT is_good WHEN 'kept' THEN is_due AND is_good ELSE is_due END) there
+ WHERE :after_id::uuid IS NULL OR place < :after_place::float8[] OR place = :after_place::float8[] AND document_id > :after_id::uuid
+ ORDER BY place DESC, document_id
  LIMIT :most;

@@ -112,9 +112,9 @@ SELECT k.document_type, k.state, k.business_unit, k.reason, k.owner_team, k.case
    AND (:bands::int[] IS NULL OR k.band = ANY (:bands::int[]))
  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
 
--- name: rows(units, document_types, as_of, peers_since, silent_s, limits, levels, because, untaken, reasons, teams, team_reasons, bands, sources, stages, after_value, after_id, by_age, most)
+-- name: rows(units, document_types, as_of, peers_since, silent_s, limits, levels, because, untaken, reasons, teams, team_reasons, bands, sources, stages, document_id, after_value, after_id, by_age, most)
 -- Of everything open the first :most rows (NULL: all) after the place :after_value, :after_id (no value counts as -1), most money first;
--- with :by_age those that the chart of ages draws, by level and then the oldest first. before: how many come before the place. NULL or
+-- with :by_age those that the chart of ages draws, by level and then the oldest first; of one :document_id that alone. before: how many come before the place. NULL or
 -- false is no filter. teams: case_team, or what stands for a reason of :team_reasons where no exception has a team; stages: type:state.
 -- pace: the share of the peers' stays that were shorter. p_on_time: of the peers that had stood as long, the share that left the stage
 -- by limit_at (goods: needed by, payment: due, else the step's objective); 0 past it. over_limit_s: working seconds of a stuck one since
@@ -151,7 +151,7 @@ WITH changed AS MATERIALIZED (
              CROSS JOIN LATERAL (
                  SELECT s.document_id, coalesce(s.group_amount, -1) AS place, s.state_since
                    FROM standing s
-                  WHERE NOT :by_age::boolean AND s.cause = w.cause AND (s.kind_id IN (SELECT k.kind_id FROM kind k)) IS TRUE
+                  WHERE NOT :by_age::boolean AND :document_id::uuid IS NULL AND s.cause = w.cause AND (s.kind_id IN (SELECT k.kind_id FROM kind k)) IS TRUE
                     AND (w.cause <> 5 OR (s.kind_id IN (SELECT k.kind_id FROM kind k WHERE k.is_fresh)) IS TRUE = w.is_fresh)
                     AND (:after_id::uuid IS NULL OR coalesce(s.group_amount, -1) <= :after_value::numeric AND (coalesce(s.group_amount, -1) < :after_value::numeric OR s.document_id > :after_id::uuid))
                   ORDER BY coalesce(s.group_amount, -1) DESC, s.document_id LIMIT :most::bigint + (SELECT count(*) FROM changed)) l
@@ -163,12 +163,16 @@ WITH changed AS MATERIALIZED (
                    FROM standing s
                   WHERE :by_age::boolean AND s.cause = w.cause AND s.is_old AND (s.kind_id IN (SELECT k.kind_id FROM kind k)) IS TRUE
                     AND (w.cause <> 5 OR (s.kind_id IN (SELECT k.kind_id FROM kind k WHERE k.is_fresh)) IS TRUE = w.is_fresh)
-                  ORDER BY s.state_since LIMIT :most::bigint + (SELECT count(*) FROM changed)) l) f
+                  ORDER BY s.state_since LIMIT :most::bigint + (SELECT count(*) FROM changed)) l
+            UNION ALL
+            SELECT s.document_id, coalesce(s.group_amount, -1), s.cause, s.state_since, w.rank
+              FROM standing s JOIN kind k USING (kind_id) JOIN cause w ON w.cause = s.cause AND (w.cause <> 5 OR w.is_fresh = k.is_fresh)
+             WHERE s.document_id = :document_id::uuid) f
      WHERE NOT EXISTS (SELECT FROM changed c WHERE c.document_id = f.document_id)
     UNION ALL
     SELECT m.document_id, m.place, m.cause, m.state_since, m.rank
       FROM moved m
-     WHERE (NOT :by_age::boolean OR m.is_old)
+     WHERE (NOT :by_age::boolean OR m.is_old) AND (:document_id::uuid IS NULL OR m.document_id = :document_id::uuid)
        AND (:after_id::uuid IS NULL OR m.place < :after_value::numeric OR m.place = :after_value::numeric AND m.document_id > :after_id::uuid)
 ), page AS MATERIALIZED (
     SELECT * FROM found

@@ -110,7 +110,7 @@ def _tell(done: dict[str, Any]) -> None:
         if done.get(count):
             typer.echo(f"  {done[count]} {says}")
     typer.echo(
-        '  the pages show it under the switch "Log" as soon as an engine has counted it (`finsync up`, `finsync engine`)'
+        '  the pages show it under the switch "Log", and more of it as an engine counts it (`finsync up`, `finsync engine`)'
     )
 
 

@@ -161,7 +161,7 @@ def spoken(cause: str) -> str:
     'The cost centre is blocked (4711)'
     """
     code, *rest = cause.split("|")
-    about = ", ".join(part.partition("=")[2] for part in rest[1:])
+    about = ", ".join(value for part in rest[1:] if (value := part.partition("=")[2]))
     title = kind_of(code).title
     return f"{title} ({about})" if about else title
 

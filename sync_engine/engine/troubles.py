@@ -17,9 +17,15 @@ class Trouble:
 def fingerprint(code: str, system: str, facts: dict[str, str]) -> str:
     """What cases with the same cause have in common: the kind, the system and the master data behind it (Q30, D05).
 
-    Only values that name a master-data object count, so that noise in a message never splits a group.
+    Only values that name a master-data object count, so that noise in a message never splits a group; where there is none, the order that
+    something is missing for.
+
+    >>> fingerprint("receipt_missing", "finsync", {"order": "4500000020"})
+    'receipt_missing|finsync|order=4500000020'
     """
     keys = [f"{name}={facts[name]}" for name in _CAUSE_FACTS if facts.get(name)]
+    if not keys and facts.get("order"):
+        keys = [f"order={facts['order']}"]
     return "|".join([code, system, *keys])
 
 

@@ -45,7 +45,7 @@ def test_a_log_comes_in_answers_goes_out_and_is_forgotten(finsync, tmp_path, con
     assert "theirs: 2 events from log.csv (csv), 2 activities." in done
     assert "taken without being told: delimiter = ," in done
     assert "times without a zone were read as UTC" in done
-    assert "as soon as an engine has counted it" in done
+    assert "more of it as an engine counts it" in done
     assert "1 records could not be read: `finsync logs --rejects theirs`" in done
     assert "line 4: the time in 'timestamp' cannot be read: 'soon'" in finsync("logs", "--rejects", "theirs").stdout
 

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collectors.odata import Outcome, Told
+from collectors.sap_s4hana_messages import ABOUT, refusal
 from sync_engine.model.errors import AnswerLost, BusinessRejection, MappingError, TransientError
 from sync_engine.model.money import split
 from sync_engine.model.ports import Identifier
@@ -147,26 +149,37 @@ def test_a_refused_order_says_why_in_saps_words_and_our_kind(world, spoil, more,
     assert world.sap.orders == {}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "more", "about"),
-    [
-        (lambda sap: sap.block_cost_centre(code=CENTRE), {}, {"cost_centre": CENTRE}),
-        (lambda sap: sap.block_cost_centre(code="200"), {"lines": [line(parts=[distribution("200.00"), distribution("200.00", "200")])]}, {"cost_centre": "200"}),
-        (lambda sap: sap.block_supplier(number=SUPPLIER, kind="purchasing"), {}, {"supplier": SUPPLIER}),
-        (lambda sap: None, {"supplier": "999"}, {"supplier": "999"}),
-        (lambda sap: sap.close_period(company_code="1010", year=2026, month=3), {}, {"company_code": "1010", "period": "2026-03"}),
-        (lambda sap: sap.set_budget(cost_centre=CENTRE, year=2026, amount=Decimal(1)), {}, {}),
-    ],
-    ids=["cost centre", "one of two cost centres", "supplier", "unknown supplier", "period", "no master data"],
-)  # fmt: skip
-def test_a_refusal_names_the_master_data_behind_it(world, spoil, more, about):
-    """What is repaired once is one cause, and two cost centres are two (Q30)."""
-    world.sap.add_cost_centre(code="200", company_code="1010", valid_from=date(2020, 1, 1), valid_to=date(2035, 12, 31))
-    spoil(world.sap)
+def test_a_refusal_names_the_master_data_that_has_to_be_repaired(world):
+    """D05: orders that wait for different cost centres, suppliers or companies were one cause, repaired once."""
+    parts = [distribution("2500.00", CENTRE), distribution("2500.00", OTHER_CENTRE)]
+    world.sap.block_cost_centre(code=OTHER_CENTRE)
     with pytest.raises(BusinessRejection) as caught:
-        world.ordered(**more)
-    names = ("cost_centre", "supplier", "company_code", "period", "account")
-    assert {name: caught.value.facts[name] for name in names if name in caught.value.facts} == about
+        world.ordered(lines=[line(quantity="1", unit_price="5000.00", parts=parts)])
+    assert caught.value.facts["cost_centre"] == OTHER_CENTRE
+    with pytest.raises(BusinessRejection) as caught:
+        world.ordered(supplier="999")
+    assert (caught.value.code, caught.value.facts["supplier"]) == ("supplier_unknown", "999")
+    world.sap.close_period(company_code="1010", year=2026, month=3)
+    with pytest.raises(BusinessRejection) as caught:
+        world.ordered()
+    assert (caught.value.code, caught.value.facts["company_code"]) == ("period_closed", "1010")
+
+
+@pytest.mark.parametrize(
+    ("said", "centres", "named"),
+    [
+        ("Kostenstelle A000/4111 gesperrt am 23.11.2026", ["4111", "4702"], {"cost_centre": "4111"}),
+        ("Cost center A000/0000004111 blocked", ["4111", "411"], {"cost_centre": "4111"}),
+        ("Cost centers 4111 and 4702 blocked", ["4111", "4702"], {}),
+        ("Cost center blocked", ["4111", "4111"], {"cost_centre": "4111"}),
+        ("Cost center blocked", ["4111", "4702"], {}),
+        ("Cost center blocked", [], {}),
+    ],
+)
+def test_which_master_data_is_meant_is_never_guessed(said, centres, named):
+    refused = Outcome(400, {}, (Told("KI/260", said, severity="error"),))
+    error = refusal(refused, doing="it", default="order_refused", concerns={"cost_centre": centres})
+    assert {name: value for name, value in error.facts.items() if name in ABOUT.values()} == named
 
 
 def test_the_reason_behind_a_refusal_is_a_courtesy_that_may_fail(world):

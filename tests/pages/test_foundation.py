@@ -410,6 +410,31 @@ def test_names_of_units_that_lie_together_are_written_on_different_sides():
     assert marks.textposition[2] == "top center"
 
 
+@pytest.mark.parametrize(
+    ("share", "side"),
+    [(0.185, "bottom center"), (0.215, "top center"), (0.165, "top center"), (0.12, "bottom center")],
+)
+def test_a_name_in_the_funnel_is_written_away_from_the_lines(share, side):
+    """Upon the 95 % line, the 99 % line or that of all units nobody could read it."""
+    units = pd.DataFrame({"n": [500], "share": [share], "unit": ["UK-MIDLANDS"], "said": "", "outside": False})
+    limits = pd.DataFrame({"n": [10, 300, 600, 1000], "low_95": 0.08, "high_95": 0.2, "low_99": 0.03, "high_99": 0.27})
+    drawn = charts_spread.funnel(
+        units, n="n", share="share", label="unit", hover="said", apart="outside", limits=limits, common=0.14, style=charts.LIGHT
+    )  # fmt: skip
+    [marks] = [trace for trace in drawn.data if trace.mode == "markers+text"]
+    assert list(marks.textposition) == [side]
+
+
+def test_a_name_that_has_no_side_without_a_line_still_covers_neither_a_name_nor_a_mark():
+    units = pd.DataFrame({"n": [500, 502], "share": [0.14, 0.142], "unit": ["UK-MIDLANDS", "US-WEST"]}).assign(said="", outside=False)  # fmt: skip
+    limits = pd.DataFrame({"n": [10, 1000], "low_99": 0.12, "low_95": 0.13, "high_95": 0.15, "high_99": 0.16})
+    drawn = charts_spread.funnel(
+        units, n="n", share="share", label="unit", hover="said", apart="outside", limits=limits, common=0.14, style=charts.LIGHT
+    )  # fmt: skip
+    [marks] = [trace for trace in drawn.data if trace.mode == "markers+text"]
+    assert marks.textposition[0] != marks.textposition[1]
+
+
 def test_a_line_that_ends_early_is_named_where_it_ends_and_one_without_a_point_not_at_all():
     """Where there is no value, plotly puts a name in the middle of nowhere."""
     weeks = pd.to_datetime(["2026-01-05", "2026-01-12", "2026-01-19"])

@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 
 from pages import PAGES, tables
+from sync_engine.eventlog import known
 from sync_engine.eventlog.importing import Request, import_log
 from sync_engine.eventlog.opening import Options
 from sync_engine.eventlog.stages import Mapping
 from sync_engine.insight import fold
+from sync_engine.insight.reports import Reports, everywhere
 from sync_engine.insight.reports import imported as ask
 from sync_engine.insight.reports.imported import Within
 from sync_engine.model.ids import id_maker
@@ -97,6 +99,33 @@ def test_every_sheet_of_a_log_can_be_saved(beside, monkeypatch, page):
         assert {len(row) for row in rows} == {len(headings)}
 
 
+@pytest.mark.parametrize("most", [5, 43, 10_000])
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("cycle-time", {"show": "all"}),
+        ("exception-rate", {"show": "all"}),
+        ("stuck", {"level": "all"}),
+        ("service-levels", {"objective": "requisition-to-order", "show": "due"}),
+    ],
+)
+def test_all_rows_of_a_log_are_asked_for_a_part_at_a_time(beside, monkeypatch, page, query, most):
+    """Tens of thousands of rows in one question took longer than a question may."""
+    offered, asked = {}, []
+    monkeypatch.setattr(tables.st, "download_button", lambda _label, data, **more: offered.update({more["key"]: data}))
+    monkeypatch.setattr("pages.imported.EXPORT_ROWS", most)
+    app = beside.look(page, person=LEADER, **ALL_OF_IT, **query)
+    assert not app.exception
+    [listed] = [one.value for one in app.dataframe if "trace" in one.value.columns]
+    [sheet] = [data for key, data in offered.items() if key in {"imported.rows.export", "rate.imported.rows.export", "stuck.imported.rows.export", "service_levels.imported.rows.export"}]  # fmt: skip
+    put = Reports.rows
+    monkeypatch.setattr(Reports, "rows", lambda self, question, **more: asked.append(more.get("most")) or put(self, question, **more))  # fmt: skip
+    headings, *rows = csv.reader(sheet().decode("utf-8-sig").splitlines())
+    assert [row[headings.index("Document")] for row in rows] == list(listed["number"])
+    assert len(asked) == len(listed) // most + 1
+    assert set(asked) == {most}
+
+
 # -- what it carries nothing for ---------------------------------------------------------------------------------------------
 
 
@@ -117,6 +146,65 @@ def test_a_log_that_is_not_there_is_said_and_read_without(beside, page):
     app = beside.look(page, person=LEADER, log="nobody's")
     assert not app.exception
     assert any("was read without it: log" in warning.value for warning in app.warning)
+
+
+# -- while it is coming --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def coming(beside, monkeypatch, tmp_path):
+    """A log that has just been imported, of which nothing has been folded; it is folded when a test says so."""
+    beside.stop_the_clock()
+    monkeypatch.setattr(beside, "stop_the_clock", lambda: None)
+    path = tmp_path / "fresh.csv"
+    path.write_text(
+        "case,activity,timestamp\n1,Create Purchase Order,2024-01-01T00:00:00Z\n1,Pay invoice,2024-01-02T00:00:00Z\n"
+    )
+    import_log(beside.connection, Request(path, "fresh", "", Options(), Mapping()), new_id=id_maker(Random(7)))
+    yield beside
+    with beside.connection.transaction():
+        fold.forget(beside.connection, "fresh")
+        known.forget(beside.connection, "fresh", by_whom="a test", why="over")
+
+
+COMING = "This is not all of the log fresh: the engine is still counting it."
+
+
+@pytest.mark.parametrize("page", [page.URL_PATH for page in PAGES if page.URL_PATH != "trace"])
+def test_a_log_that_has_just_been_imported_says_that_it_is_being_counted_and_shows_it_once_it_is(coming, page):
+    """Its name was said not to exist, and the figures of our own documents stood there instead."""
+    query = {"log": "fresh", "period": "custom", "since": "2023-12-01", "until": "2024-06-30"}
+    app = coming.look(page, person=LEADER, **query)
+    assert not app.exception
+    said = words_of(app)
+    assert COMING in said
+    assert not any("was read without it" in one.value for one in app.warning)
+    assert "belongs to a business unit that you see" not in said
+    assert "1100" not in said, "a requisition of our own"
+    fold.fold_all(coming.connection, now=NOW)
+    app = coming.look(page, person=LEADER, **query)
+    assert COMING not in words_of(app)
+    assert "Nothing of it has been counted yet" not in words_of(app)
+
+
+def test_an_import_that_was_interrupted_says_how_it_goes_on(coming):
+    fold.fold_all(coming.connection, now=NOW)
+    coming.connection.execute("UPDATE event_log_file SET phase = 'reading' WHERE log = 'fresh'")
+    said = words_of(coming.look("stuck", person=LEADER, log="fresh"))
+    assert "This is not all of the log fresh: a file of it has not been read to its end." in said
+    assert "the same `finsync import-log` goes on with it" in said
+
+
+def test_what_was_answered_before_the_log_was_counted_is_not_kept(coming):
+    """Nothing is recorded meanwhile, and for ten minutes the page went on saying that there is nothing."""
+    with asking(coming) as reports:
+        before = everywhere.visit(reports)
+        newest = reports.newest
+        fold.fold_all(coming.connection, now=NOW)
+        after = everywhere.visit(reports)
+        assert (before.moment.counting, after.moment.counting) == (("fresh",), ())
+        assert reports.newest != newest
+        assert not reports.has_moved()
 
 
 # -- cycle time --------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 import re
 from datetime import date, timedelta
 
+import pytest
+
 from sync_engine.insight.reports import overview as ask
+from sync_engine.insight.reports import service_levels
 from tests.pages.asking import asking
 from tests.pages.books import MONDAY
 from tests.pages.conftest import AUDITOR, LEADER, OPERATIONS, SUPPORT, words_of
@@ -42,6 +45,26 @@ def test_an_empty_denominator_is_no_data_and_never_a_hundred_per_cent(world):
     app = world.look("overview", person=LEADER, period="custom", since="2026-01-01", until="2026-01-02")
     assert figure(app, "Exception rate").value == "no data"
     assert figure(app, "Requisition to order").value == "no data"
+
+
+@pytest.mark.parametrize("least", [1, service_levels.MEASURABLE, 10**6])
+def test_objectives_are_judged_as_on_their_own_page(world, monkeypatch, least):
+    """One of which six were due counted as met here, and there it had no verdict."""
+    monkeypatch.setattr(service_levels, "MEASURABLE", least)
+    with asking(world) as reports:
+        levels = service_levels.service_levels(reports, None, as_of=world.house.clock.now())
+    judged = [level for level in levels if level.state not in {"no data", "measuring"}]
+    kept = [level for level in judged if level.state != "broken"]
+    [shown] = [metric for metric in world.look("overview", person=LEADER).metric if metric.label == "Objectives met"]
+    assert shown.value == (f"{len(kept)} of {len(judged)}" if judged else "no verdict")
+    said = words_of(world.look("service-levels", person=LEADER))
+    assert (
+        "There is no verdict yet"
+        if not judged
+        else f"{len(kept)} of {len(judged)} objectives with a verdict"
+        if len(kept) < len(judged)
+        else f"All {len(judged)} objective"
+    ) in said
 
 
 def test_an_alert_says_amount_and_days_and_is_acknowledged_once(own_world):

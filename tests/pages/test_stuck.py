@@ -1,6 +1,7 @@
 """Stuck orders: every document stands for one reason and one level, against peers that are told; every number opens its rows; what
 an exception stops goes on to its page with the case chosen."""
 
+import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -293,6 +294,31 @@ def test_every_figure_opens_exactly_its_rows(slow):
         ), label
         noun = "document" if len(listed) == 1 else "documents"
         assert f"Show {len(listed)} {noun}" in [link.label for link in app.page_link]
+
+
+def test_every_dot_of_the_chart_of_ages_opens_exactly_its_document(slow):
+    [chart] = [one for one in slow.look(PAGE, person=LEADER).get("plotly_chart") if "stuck.ages" in one.proto.id]
+    dots = [dot for trace in json.loads(chart.proto.spec)["data"] for dot in trace["customdata"]]
+    assert {"4001", "4002", "4003"} <= {words.split(" ")[0] for words, _ in dots}
+    for words, asked in dots:
+        [document] = parse_qs(asked)["document"]
+        opened = slow.look(PAGE, person=LEADER, document=document)
+        [row] = rows_of(opened).to_dict("records")
+        assert words.startswith(f"{row['number']} ")
+        assert parse_qs(urlparse(row["trace"]).query)["document"] == [document]
+        assert "Close the list" in [link.label for link in opened.page_link]
+
+
+@pytest.mark.parametrize("person", [LEADER, ANALYST])
+def test_a_document_that_is_not_among_those_shown_is_said_not_to_be(slow, person):
+    for query in (
+        {"document": "nonsense"},
+        {"document": str(slow.north), "unit": "DE-SOUTH"},
+        {"document": str(slow.through_orders)},
+    ):
+        app = slow.look(PAGE, person=person, **query)
+        assert not app.exception
+        assert "It is not open any more, or not among those that the filters leave and you may see" in words_of(app)
 
 
 def test_the_answer_names_the_money_the_reason_and_who_can_move_it(slow):

@@ -210,3 +210,12 @@ def test_the_oldest_of_the_worst_are_drawn_first(books):
     found = at_once(books, ASKED[0], stages=stages, by_age=True, most=10)
     assert {row["state_since"] for row in found} == {row["state_since"] for row in worst}
     assert len(found) == 10
+
+
+@pytest.mark.parametrize("asked", [ASKED[0], ASKED[-1]])
+def test_one_document_is_found_by_its_id_whatever_its_level(books, asked):
+    first = {row["level"]: document_id for document_id, row in by_row(books, asked).items()}
+    for level, document_id in first.items():
+        [row] = at_once(books, asked, document_id=document_id)
+        assert (row["document_id"], row["level"]) == (document_id, level)
+    assert at_once(books, asked, document_id=uuid4()) == []

@@ -1,5 +1,6 @@
 """The trace: any number finds the document, and the page says what is true now and what happened."""
 
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 import pytest
@@ -45,6 +46,22 @@ def test_both_statuses_stand_side_by_side(world):
     assert "Business: approved" in said
     assert "Ledger: refused" in said
     assert "is held up: the cost centre is blocked" in said
+
+
+def test_a_requisition_says_that_its_order_was_refused_why_and_where_that_is_settled(world):
+    """It meets no exception itself, and said that it waits for the ERP to accept what the ERP had refused."""
+    order = world.document(world.south[0], "purchase_order")
+    case = world.one("SELECT case_id FROM exception_case WHERE document_id = %s", order)
+    app = world.look("trace", document=str(world.document(world.south[0])))
+    assert not app.exception
+    said = words_of(app).replace("\\", "")
+    number = world.one("SELECT number FROM document WHERE document_id = %s", order)
+    assert f"Requisition {world.south[0]} is held up by its order {number}: the cost centre is blocked." in said
+    assert "waiting for the ERP to accept" not in said
+    assert world.one("SELECT message FROM exception_case WHERE case_id = %s", case) in said
+    links = {link.label: parse_qs(link.proto.query_string) for link in app.page_link}
+    assert links[f"Trace of order {number}"]["document"] == [str(order)]
+    assert links[f"Open the exception of order {number}: The cost centre is blocked"]["case"] == [str(case)]
 
 
 def test_the_timeline_has_a_lane_per_system_and_its_stays_add_up(world):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sync_engine.insight.asking import Row
 from sync_engine.insight.reports.reading import Reports
 
 FOLDED_WITHIN_S = 60.0
@@ -24,6 +25,10 @@ class Moment:
     """Since when recordings wait to be folded into the figures; None: all of them are."""
     to_look_at: int = 0
     """How many documents wait until it is known how they stand, counted up to `MANY_TO_LOOK_AT`."""
+    reading: tuple[str, ...] = ()
+    """The imported logs of which a file has not been read to its end."""
+    counting: tuple[str, ...] = ()
+    """The imported logs of which events wait to be folded into the figures."""
 
     @property
     def behind(self) -> str:
@@ -87,7 +92,7 @@ class Visit:
     moment: Moment
     feeds: tuple[Feed, ...]
     logs: tuple[str, ...]
-    """The imported logs there are figures of."""
+    """The imported logs there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +110,28 @@ class Source:
 
 def visit(reports: Reports) -> Visit:
     """What time it is and how far everything has been read; from here on answers are reused by the newest recording of this moment."""
-    row = reports.rows("visit", most=MANY_TO_LOOK_AT)[0]
-    moment = Moment(row["as_of"], row["begins_at"], row["ends_at"], row["unfolded_since"], row["to_look_at"])
-    # While figures lack something no answer stays true, although nothing is recorded meanwhile.
-    reports.begin((row["recording_id"], moment.as_of) if moment.behind else row["recording_id"])
+    row = _begun(reports)
+    moment = Moment(
+        row["as_of"], row["begins_at"], row["ends_at"], row["unfolded_since"], row["to_look_at"], tuple(row["reading"]), tuple(row["counting"])
+    )  # fmt: skip
+    # While figures lack something no answer stays true, although nothing is recorded meanwhile: also what they lack for a second only.
+    lacks = moment.behind or moment.unfolded_since is not None
+    reports.begin((row["recording_id"], moment.as_of) if lacks else row["recording_id"])
     feeds = (
         Feed(**feed | {name: _time(feed[name]) for name in ("complete_until", "last_success_at")})
         for feed in row["feeds"]
     )
     return Visit(moment, tuple(feeds), tuple(row["logs"]))
+
+
+def is_coming(reports: Reports, log: str) -> bool:
+    """Whether something of an imported log is still being read or waits to be folded."""
+    row = _begun(reports)
+    return log in row["reading"] or log in row["counting"]
+
+
+def _begun(reports: Reports) -> Row:
+    return reports.rows("visit", most=MANY_TO_LOOK_AT)[0]
 
 
 def _time(text: str | None) -> datetime | None:

@@ -17,12 +17,16 @@ from sync_engine.insight.reports.reading import Reports, table
 Units = Sequence[str] | None
 Which = Literal["all", "ended", "open"]
 
+Place = tuple[list[float], UUID]
+"""Where a row of a list stands: what the list is in the order of, and the document."""
+
 MOST_ROWS = 2000
-EVERY_ROW = 2**31 - 1
+EXPORT_ROWS = 10_000
+"""So many rows are asked for at once when all of them are exported."""
 
 JOURNEY_COLUMNS = ("document_type", "business_unit", "documents", "ended", "total_s", "mean_s", "p50_s", "p85_s", "p95_s")  # fmt: skip
 STAGE_COLUMNS = ("stage", "documents", "total_s", "p50_s", "p85_s")
-ROW_COLUMNS = ("document_id", "number", "business_unit", "state", "s", "events", "is_repeated", "first_at", "last_at", "found")  # fmt: skip
+ROW_COLUMNS = ("document_id", "number", "business_unit", "state", "s", "events", "is_repeated", "first_at", "last_at", "place", "found")  # fmt: skip
 TROUBLE_COLUMNS = ("document_type", "business_unit", "documents", "again", "held", "alone", "straight")
 TROUBLED_COLUMNS = (
     "document_id",
@@ -34,11 +38,12 @@ TROUBLED_COLUMNS = (
     "held",
     "s",
     "last_at",
+    "place",
     "found",
 )
 STANDING_COLUMNS = ("document_type", "state", "level", "documents", "oldest_s", "peers", "p50_s", "p85_s", "p95_s", "as_of")  # fmt: skip
 STANDS_COLUMNS = (
-    "document_id", "document_type", "number", "business_unit", "state", "state_since", "age_s", "level", "pace", "peers", "p50_s", "p95_s", "value_name", "value", "found",
+    "document_id", "document_type", "number", "business_unit", "state", "state_since", "age_s", "level", "pace", "peers", "p50_s", "p95_s", "value_name", "value", "place", "found",
 )  # fmt: skip
 EVENT_COLUMNS = ("event_at", "activity", "actor", "state_from", "state_to", "beside", "is_suspect", "waited_s")
 
@@ -75,10 +80,11 @@ def journey_stages(reports: Reports, within: Within, document_type: str) -> pd.D
 
 
 def journey_rows(
-    reports: Reports, within: Within, document_type: str, which: Which = "all", *, most: int = MOST_ROWS
-) -> pd.DataFrame:
-    """The documents themselves, slowest first: ROW_COLUMNS."""
-    found = reports.frame("report_imported.journey_rows", ROW_COLUMNS, **within.where, document_type=document_type, which=which, most=most)  # fmt: skip
+    reports: Reports, within: Within, document_type: str, which: Which = "all", *, after: Place | None = None, most: int = MOST_ROWS, remember: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """The documents themselves, slowest first, as every list here at most so many after the place of one (`place_of`); `found` says how many
+    there are in all: ROW_COLUMNS. Not to `remember` is for what is asked for once and is large."""
+    found = reports.frame("report_imported.journey_rows", ROW_COLUMNS, remember=remember, **within.where, document_type=document_type, which=which, **from_place(after), most=most)  # fmt: skip
     return _numbers(found, "s")
 
 
@@ -99,10 +105,11 @@ def trouble_activities(reports: Reports, within: Within, document_type: str) -> 
 
 
 def trouble_rows(
-    reports: Reports, within: Within, document_type: str, which: str, activity: str | None = None, *, most: int = MOST_ROWS
+    reports: Reports, within: Within, document_type: str, which: str, activity: str | None = None, *, after: Place | None = None, most: int = MOST_ROWS,
+    remember: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
     """The documents behind `trouble` (which: again, held, alone, straight, all), or behind one of `trouble_activities`: TROUBLED_COLUMNS."""
-    found = reports.frame("report_imported.trouble_rows", TROUBLED_COLUMNS, **within.where, document_type=document_type, stages=list(HELD), which=which, activity=activity, most=most)  # fmt: skip
+    found = reports.frame("report_imported.trouble_rows", TROUBLED_COLUMNS, remember=remember, **within.where, document_type=document_type, stages=list(HELD), which=which, activity=activity, **from_place(after), most=most)  # fmt: skip
     return _numbers(found, "s")
 
 
@@ -115,12 +122,24 @@ def standing(reports: Reports, source: str, units: Units, types: Units) -> pd.Da
 
 
 def standing_rows(
-    reports: Reports, source: str, units: Units, types: Units, *, level: str | None = None, stage: str | None = None, most: int = MOST_ROWS,
+    reports: Reports, source: str, units: Units, types: Units, *, level: str | None = None, stage: str | None = None, after: Place | None = None,
+    most: int = MOST_ROWS, remember: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
     """The documents that had not come to a final stage, of a level and a stage (None: of all), slowest beside their peers first:
     STANDS_COLUMNS."""
-    found = reports.frame("report_imported.standing_rows", STANDS_COLUMNS, source=source, units=_listed(units), types=_listed(types), level=level, stage=stage, most=most)  # fmt: skip
+    found = reports.frame("report_imported.standing_rows", STANDS_COLUMNS, remember=remember, source=source, units=_listed(units), types=_listed(types), level=level, stage=stage, **from_place(after), most=most)  # fmt: skip
     return _numbers(found, "age_s", "pace", "p50_s", "p95_s")
+
+
+def place_of(row: "pd.Series[Any]") -> Place:
+    """Where a row of a list stands."""
+    return row["place"], row["document_id"]
+
+
+def from_place(after: Place | None) -> dict[str, Any]:
+    """As the statements take a place."""
+    place, document_id = after or (None, None)
+    return {"after_place": place, "after_id": document_id}
 
 
 def _listed(values: Units) -> list[str] | None:

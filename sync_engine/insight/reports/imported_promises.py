@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from sync_engine.insight.reports.imported import MOST_ROWS, Within
+from sync_engine.insight.reports.imported import MOST_ROWS, Place, Within, from_place
 from sync_engine.insight.reports.reading import Reports
 from sync_engine.insight.reports.service_levels import LOW_BUDGET, MEASURABLE
 from sync_engine.insight.standing import WORKING_DAY_S
@@ -40,7 +40,7 @@ MILESTONES = {
 _DAY_S = 24 * 3600.0
 
 COUNTS = ("name", "business_unit", "began", "due", "good", "by_wall", "ahead")
-ROWS = ("document_id", "document_type", "number", "business_unit", "state", "started_at", "deadline_at", "good_at", "is_wall", "late_s", "found")  # fmt: skip
+ROWS = ("document_id", "document_type", "number", "business_unit", "state", "started_at", "deadline_at", "good_at", "is_wall", "late_s", "place", "found")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,9 @@ def kept(reports: Reports, within: Within, asked: Sequence[Promise]) -> tuple[tu
     return tuple(counted), found[found["business_unit"].notna()]
 
 
-def rows(reports: Reports, within: Within, promise: Promise, which: str, *, most: int = MOST_ROWS) -> pd.DataFrame:
+def rows(reports: Reports, within: Within, promise: Promise, which: str, *, after: Place | None = None, most: int = MOST_ROWS, remember: bool = True) -> pd.DataFrame:  # fmt: skip
     """The documents behind `kept` (which: missed, kept, due, ahead), latest done first: ROWS."""
-    found = reports.frame("report_imported.promise_rows", ROWS, **within.where, promises=_said([promise]), which=which, most=most)  # fmt: skip
+    found = reports.frame("report_imported.promise_rows", ROWS, remember=remember, **within.where, promises=_said([promise]), which=which, **from_place(after), most=most)  # fmt: skip
     return found.assign(late_s=pd.to_numeric(found["late_s"]).astype(float))
 
 

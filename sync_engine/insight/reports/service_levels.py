@@ -136,6 +136,11 @@ class ServiceLevel:
         return "at risk" if at_risk else "ok"
 
     @property
+    def has_verdict(self) -> bool:
+        """Whether enough was due to say whether it is kept."""
+        return self.state not in {"no data", "measuring"}
+
+    @property
     def exhausted_in_days(self) -> float | None:
         """Days until the budget is used up at the burn rate of the last three days; None: not at this rate, or already."""
         burn = self.windows["3d"].burn

@@ -139,6 +139,7 @@ class Asked:
             "because": None,
             "untaken": False,
             "stages": None,
+            "document_id": None,
             "after_value": None if place is None else place[0],
             "after_id": None if place is None else place[1],
             "by_age": False,
@@ -221,6 +222,11 @@ def place_of(row: "pd.Series[Any]") -> tuple[Decimal, UUID]:
 def aged(reports: Reports, asked: Asked, *, stages: Sequence[str], most: int) -> pd.DataFrame:
     """Of the stages ("type:state") the `most` documents that do not wait by agreement, by level and then the oldest first; as `rows`."""
     return _rows(reports, asked, None, stages=list(stages), by_age=True, most=most)
+
+
+def one(reports: Reports, asked: Asked, document_id: UUID) -> pd.DataFrame:
+    """The open document of this id, whatever its level, as `rows`; no row where it is not open, or not among what was asked for."""
+    return _rows(reports, asked, None, document_id=document_id)
 
 
 def open_documents(
