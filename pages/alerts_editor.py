@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from pages.context import Context
 from pages.format import NOTHING, count, day, money_short, percent, plain, visible, when
+from pages.grids import grid
 from sync_engine.configuration import digest
 from sync_engine.control.commands import NotAllowed
 from sync_engine.control.roles import Action
@@ -343,7 +344,7 @@ def _tell(ctx: Context, rule: AlertRule, answer: Answer) -> None:
         for one in reversed(answer.alerts[-200:])
     ]
     with st.expander(f"The {'last 200' if n > 200 else count(n, 'alert')}", icon=":material/table_rows:"):
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="alerts.tried.rows")
+        grid(pd.DataFrame(rows), key="alerts.tried.rows")
 
 
 # -- saving -----------------------------------------------------------------------------------------------------------------

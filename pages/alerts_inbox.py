@@ -13,6 +13,7 @@ import streamlit as st
 from pages import frame
 from pages.context import Context
 from pages.format import count, due_words, duration, money, money_short, plain, visible, when
+from pages.grids import grid
 from sync_engine.control.commands import NotAllowed
 from sync_engine.control.roles import Action
 from sync_engine.insight.reports import alerts as ask
@@ -78,9 +79,8 @@ def _cause(ctx: Context, cause: Cause, *, title: str, impact: str, runbook: str)
         more = len(cause.alerts) - LINES_SHOWN
         if more > 0:
             with st.expander(f"{count(more, 'more alert')}"):
-                st.dataframe(
+                grid(
                     {"Alert": [_line(ctx, cause, alert) for alert in cause.alerts[LINES_SHOWN:]]},
-                    hide_index=True,
                     key=f"alerts.rest.{first.alert_id}",
                 )
         if impact:

@@ -16,6 +16,7 @@ from pages import exceptions_price, exceptions_progress, filters
 from pages.context import Context
 from pages.exceptions_progress import REASONS, UNDER_WAY
 from pages.format import count, duration, money_short, plain, visible
+from pages.grids import grid
 from sync_engine.control.commands import Answered, NotAllowed
 from sync_engine.control.roles import Action
 from sync_engine.insight.reports.exceptions import distinct_documents, value_of
@@ -131,7 +132,7 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
         listed = helped[["number", "business_unit", "group_amount", "cause", "message"]].assign(
             group_amount=pd.to_numeric(helped["group_amount"]).astype(float)
         )
-        st.dataframe(
+        grid(
             listed.rename(
                 columns={
                     "number": "Document",
@@ -141,7 +142,6 @@ def _plan(ctx: Context, rows: pd.DataFrame, scope: str, command_id: UUID) -> Non
                     "message": "What the system said",
                 }
             ),
-            hide_index=True,
             key="exceptions.plan.rows",
         )
     exceptions_price.draw(ctx, helped)

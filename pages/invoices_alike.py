@@ -11,6 +11,7 @@ from pages import frame
 from pages.context import Context
 from pages.filters import Filters
 from pages.format import count, day, money, money_short, percent, plain, sentence, words
+from pages.grids import grid
 from pages.invoices_due_parts import URL_PATH, kept_filters, worth
 from pages.tables import Column, work_table
 from sync_engine.control.commands import NotAllowed
@@ -79,7 +80,7 @@ def _judge(ctx: Context, row: dict[str, Any]) -> None:
                 "The earlier one": [row["other_number"], row["other_supplier_name"], day(row["other_invoiced_on"]), money(row["other_amount"], row["currency"]), words(row["other_state"])],
             }
         )  # fmt: skip
-        st.dataframe(both, hide_index=True, key=f"{prefix}.both")
+        grid(both, key=f"{prefix}.both")
         st.segmented_control("Verdict", list(VERDICTS), format_func=VERDICTS.__getitem__, key=f"{prefix}.verdict")
         st.text_input("Why (required; it stands in the audit trail)", key=f"{prefix}.reason", max_chars=500)
         error = st.session_state.pop(f"{prefix}.error", None)

@@ -12,6 +12,7 @@ import streamlit as st
 from pages import frame
 from pages.context import Context
 from pages.format import count, plain, shortened, system, visible, when, words
+from pages.grids import grid
 from pages.tables import Column, work_table
 from pages.trace_views import FAILED, title
 from sync_engine.control.roles import Action
@@ -191,7 +192,7 @@ def _versions(ctx: Context, versions: list[dict[str, Any]]) -> None:
                 {"Field": visible(change.field), "Before": _short(change.before), "After": _short(change.after)}
                 for change in changes
             ]
-            st.dataframe(pd.DataFrame(shown), hide_index=True, key="trace.diff")
+            grid(pd.DataFrame(shown), key="trace.diff")
     st.caption(
         f"Schema {plain(row['schema_version'])}, mapping {plain(row['mapping_version'])}, SHA-256 {bytes(row['payload_hash']).hex()}"
     )

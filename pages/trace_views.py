@@ -12,6 +12,7 @@ from pages import charts, frame
 from pages.charts import Mark
 from pages.context import Context
 from pages.format import DOCUMENT_TYPES, count, duration, exact, plain, system, visible, when, words, working_time
+from pages.grids import grid
 from pages.tables import Column, work_table
 from sync_engine.insight.reports import exceptions as ask_exceptions
 from sync_engine.insight.reports import trace as ask
@@ -162,7 +163,7 @@ def _stages(ctx: Context, document: dict[str, Any]) -> None:
                 "Left by": [words(name) for name in stays["activity"]],
             }
         )
-        st.dataframe(shown, hide_index=True, key="trace.stages")
+        grid(shown, key="trace.stages")
 
 
 # -- three-way match ---------------------------------------------------------------------------------------------------------------
@@ -190,14 +191,14 @@ def match(ctx: Context, document: dict[str, Any], family: Family) -> None:
         for name in lines.columns
         if name not in {"Order", "Line", "Verdict"}
     }
-    st.dataframe(lines, hide_index=True, key="trace.match", column_config=numbers)
+    grid(lines, key="trace.match", column_config=numbers)
     with st.expander("The documents behind it"):
         behind = movements.assign(
             source=[f"{words(row.source_type)} {visible(row.source_number)}" for row in movements.itertuples()]
         )
         behind = behind[["order_number", "order_line", "kind", "quantity", "amount", "moved_on", "source"]]
         behind[["quantity", "amount"]] = behind[["quantity", "amount"]].astype(float)
-        st.dataframe(
+        grid(
             behind.rename(
                 columns={
                     "order_number": "Order",
@@ -209,7 +210,6 @@ def match(ctx: Context, document: dict[str, Any], family: Family) -> None:
                     "source": "By",
                 }
             ),
-            hide_index=True,
             key="trace.match.behind",
         )
 
@@ -327,7 +327,7 @@ def decisions(ctx: Context, document: dict[str, Any], family: Family) -> None:
             for row in rows
         ]
     )
-    st.dataframe(shown, hide_index=True, key="trace.decisions")
+    grid(shown, key="trace.decisions")
 
 
 def _said(attributes: Any) -> str:

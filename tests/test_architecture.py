@@ -448,6 +448,14 @@ def test_the_look_for_figures_in_pieces_finds_them():
     )
 
 
+@every_file
+def test_a_table_reaches_the_browser_one_way(path):
+    drawn = [
+        node.lineno for node in NODES[path] if isinstance(node, ast.Attribute) and ast.unparse(node) == "st.dataframe"
+    ]
+    assert path == "pages/grids.py" or drawn == []
+
+
 Defined = ast.FunctionDef | ast.AsyncFunctionDef
 
 
