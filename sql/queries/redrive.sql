@@ -47,10 +47,12 @@ SELECT cause, count(*) FILTER (WHERE status = 'waiting') AS waiting,
 -- name: next_items(redrive_id, held_back, seen, canary_size, wave, many)
 -- Whose turn it is, with their cases as they are now: nothing of the causes that are held back, and of those of which nothing has been
 -- seen to work no more in this wave than the first few.
+WITH sent AS MATERIALIZED (
+    SELECT cause, count(*) AS n FROM redrive_item WHERE redrive_id = :redrive_id AND wave = :wave AND sent_at IS NOT NULL GROUP BY cause
+)
 SELECT n.case_id, n.document_id, n.work_item_id, c.message_id, c.status AS case_status, c.closed_at
-  FROM (SELECT i.*, row_number() OVER (PARTITION BY i.cause ORDER BY i.place)
-                    + (SELECT count(*) FROM redrive_item s WHERE s.redrive_id = i.redrive_id AND s.cause = i.cause AND s.wave = :wave AND s.sent_at IS NOT NULL) AS turn
-          FROM redrive_item i
+  FROM (SELECT i.*, row_number() OVER (PARTITION BY i.cause ORDER BY i.place) + coalesce(s.n, 0) AS turn
+          FROM redrive_item i LEFT JOIN sent s USING (cause)
          WHERE i.redrive_id = :redrive_id AND i.status = 'waiting' AND NOT i.cause = ANY (:held_back::text[])) n
   JOIN exception_case c USING (case_id)
  WHERE n.cause = ANY (:seen::text[]) OR n.turn <= :canary_size
