@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 import streamlit as st
 
-from pages import frame
+from pages import frame, overview_alerts
 from pages.context import Context
 from pages.format import count, due_words, duration, money, money_short, plain, visible, when
 from pages.grids import grid
@@ -85,6 +85,7 @@ def _cause(ctx: Context, cause: Cause, *, title: str, impact: str, runbook: str)
                 )
         if impact:
             st.caption(plain(impact))
+        overview_alerts.lead(ctx, cause)
         _actions(ctx, cause)
         with st.expander("What to do, and what was done", icon=":material/menu_book:"):
             st.text(runbook.strip() or "The rule is not in force any more.")

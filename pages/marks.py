@@ -40,8 +40,9 @@ def clickable(figure: go.Figure, marks: Marks) -> go.Figure:
         words = trace["customdata"]
         trace["customdata"] = [[said, urlencode(asked) if asked else ""] for said, asked in zip(words, asks, strict=True)]  # fmt: skip
         trace["hovertemplate"] = trace["hovertemplate"].replace("%{customdata}", "%{customdata[0]}")
+        opacity = trace.get("marker", {}).get("opacity", 1)
         for chosen in ("selected", "unselected"):
-            trace[chosen] = merged(trace.get(chosen, {}), {"marker": {"opacity": 1}})
+            trace[chosen] = merged(trace.get(chosen, {}), {"marker": {"opacity": opacity}})
     parts["layout"]["clickmode"] = "event+select"
     return put_together(parts)
 

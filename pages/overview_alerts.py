@@ -48,6 +48,7 @@ def _cause(ctx: Context, cause: Cause) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if first.document_id is not None:
                 ctx.link("trace", "Trace", document=str(first.document_id))
+            lead(ctx, cause)
             if cause.state == "acknowledged":
                 st.caption(f"Acknowledged by {plain(first.acknowledged_by)}", width="content")
             elif cause.firing and ctx.may(Action.ACKNOWLEDGE_ALERT):
@@ -60,6 +61,21 @@ def _cause(ctx: Context, cause: Cause) -> None:
                     icon=":material/check:",
                 )
             st.caption(f"{plain(first.owner_team)}, since {when(cause.since, ctx.zone)}", width="content")
+
+
+def lead(ctx: Context, cause: Cause) -> None:
+    """The way to what a cause is about beside single documents: what is counted can be opened."""
+    kind, _, what = cause.first.group_key.partition(":")
+    units = sorted({alert.business_unit for alert in cause.alerts} - {""})
+    if kind == "cause":
+        ctx.link("exceptions", "Its exceptions", icon=":material/arrow_forward:", cause=what, unit=None)
+    elif kind == "approver":
+        where = visible(", ".join(units))
+        ctx.link("stuck", f"What waits for approval in {where}", icon=":material/arrow_forward:", reason="awaiting approval", level="all", unit=units)  # fmt: skip
+    elif kind == "objective":
+        ctx.link("service-levels", "Its objective", icon=":material/arrow_forward:", objective=what, unit=None)
+    elif kind == "system":
+        ctx.link("health", "Open Integration health", icon=":material/arrow_forward:")
 
 
 def acknowledge(ctx: Context, cause: Cause) -> None:

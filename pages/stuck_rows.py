@@ -139,6 +139,10 @@ def _one(ctx: Context, chosen: Filters, asked: ask.Asked) -> None:
         return
     row = page.iloc[0]
     _head(ctx, chosen, f"{sentence(DOCUMENT_TYPES[row['document_type']])} {plain(row['number'])}")
+    with st.container(horizontal=True, gap="small"):
+        ctx.link("trace", f"Trace {visible(row['number'])}", icon=":material/timeline:", document=str(document_id))
+        if pd.notna(row["case_id"]):
+            ctx.link("exceptions", "Open its exception", icon=":material/arrow_forward:", case=str(row["case_id"]))
     _table(ctx, _told(page, ctx.addresses))
 
 

@@ -167,8 +167,10 @@ def _choose(ctx: Context, said: frame.Said, text: str, found: pd.DataFrame) -> N
 
 
 def _invite(ctx: Context) -> None:
-    del ctx
-    st.caption("Or open a document from Exceptions or Overview: every row there leads here.")
+    st.caption("Or open a document from a list: every row there leads here.")
+    with st.container(horizontal=True, gap="small"):
+        ctx.link("exceptions", "What is held up", icon=":material/arrow_forward:")
+        ctx.link("stuck", "What is not moving", icon=":material/arrow_forward:")
 
 
 def _document(ctx: Context, said: frame.Said, document_id: UUID) -> None:

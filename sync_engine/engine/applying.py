@@ -12,6 +12,7 @@ import psycopg
 
 from sync_engine.engine import store
 from sync_engine.engine.beginning import begin_cancellation, begin_work, blank, describe
+from sync_engine.engine.decisions.desk import named
 from sync_engine.engine.heads import Head
 from sync_engine.engine.jsontext import clean
 from sync_engine.engine.outcomes import Setup
@@ -20,7 +21,7 @@ from sync_engine.engine.sketching import begin_sketched
 from sync_engine.engine.telling import remediate
 from sync_engine.engine.troubles import Trouble
 from sync_engine.engine.understanding import Understood
-from sync_engine.model.documents import ApprovalStatus, DocumentType
+from sync_engine.model.documents import Approval, ApprovalStatus, DocumentType
 from sync_engine.model.exceptions import Retryable, kind_of
 from sync_engine.model.flows import FLOW_OF
 from sync_engine.model.lifecycles import LIFECYCLES, Status
@@ -331,6 +332,8 @@ class Batch:
 
     def _signal(self, understood: Understood, news: News, head: Head) -> None:
         lifecycle, recording = LIFECYCLES[head.document_type], self.recording
+        # A decision is its decider's, not the engine's that reads of it.
+        actor = named(news.document) if isinstance(news.document, Approval) else ""
         for signal in news.signals:
             if signal == "procurement_approved" and head.approval_status is ApprovalStatus.APPROVED:
                 continue  # told again with every version
@@ -340,6 +343,7 @@ class Batch:
                     signal,
                     event_at=news.source_at,
                     system=understood.system,
+                    actor=actor,
                     attributes={"said": news.source_status},
                 )
             elif signal in {"procurement_rejected", "withdrawn"} and lifecycle.allows(

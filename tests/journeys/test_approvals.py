@@ -18,6 +18,24 @@ def test_at_the_threshold_both_groups_decide_and_the_order_follows(house):
     assert len(house.live_orders()) == 1
 
 
+def test_every_decision_is_on_record_as_that_of_who_took_it(house):
+    """R142: it stood there as the engine's that had read of it."""
+    requisition = house.submit(house.line(quantity="500"))
+    house.run(minutes=10)
+    house.approve_in_coupa(requisition)
+    house.run(minutes=10)
+    house.decide_in_servicenow("fin.1")
+    house.decide_in_servicenow("proc.1", "rejected", "no")
+    house.run(minutes=20)
+    decided = house.connection.execute(
+        "SELECT e.system, e.activity, e.actor, p.canonical->'decided_by'->>'user' FROM event e JOIN document d USING (document_id) JOIN document_payload p USING (document_id, payload_version)"
+        " WHERE e.activity IN ('approval_granted', 'approval_denied')"
+    ).fetchall()
+    assert {(system, activity) for system, activity, _, _ in decided} == {("coupa", "approval_granted"), ("servicenow", "approval_granted"), ("servicenow", "approval_denied")}  # fmt: skip
+    for _, _, actor, user in decided:
+        assert actor.startswith(f"{user} (")
+
+
 def test_a_cent_below_the_threshold_nobody_is_asked(house):
     requisition = house.submit(house.line(quantity="1", unit_price="9999.99"))
     house.run(minutes=10)

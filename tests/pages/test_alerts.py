@@ -1,12 +1,15 @@
 """The inbox, the rules and the time machine on the page: what a person sees is what the engine did."""
 
 from datetime import date, timedelta
+from urllib.parse import parse_qs
 
 import pytest
 
 from sync_engine.engine import alert_rules
 from tests.insight.alerting.conftest import SHIPPED, Watch, shipped
 from tests.pages.conftest import AUDITOR, OPERATIONS, words_of
+
+LEADS = {"Its exceptions", "What waits for approval in DE-SOUTH", "Its objective", "Open Integration health"}
 
 
 @pytest.fixture
@@ -39,6 +42,31 @@ def test_a_cause_is_one_entry_with_its_amount_and_its_runbook(alarmed):
     assert "2 with one cause, EUR 800" in said
     assert "Remove the cause where it lies" in said
     assert "DE-SOUTH · finance operations · for" in said.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("group_key", "leads_to", "query"),
+    [
+        ("cause:a|b|c=1", "exceptions", {"cause": ["a|b|c=1"]}),
+        ("approver:kim", "stuck", {"reason": ["awaiting approval"], "level": ["all"], "unit": ["DE-SOUTH"]}),
+        ("objective:order-creation", "service-levels", {"objective": ["order-creation"]}),
+        ("system:coupa", "health", {}),
+    ],
+)
+@pytest.mark.parametrize("page", ["alerts", "overview"])
+def test_what_an_alert_counts_can_be_opened(alarmed, page, group_key, leads_to, query):
+    """Eleven documents waited for somebody, and nothing led to them."""
+    with alarmed.database.connect_owner() as owner:
+        owner.execute("SET search_path TO cell")
+        owner.execute("ALTER TABLE alert NO FORCE ROW LEVEL SECURITY")
+        owner.execute("DELETE FROM alert WHERE rule <> 'secret-expires'")
+        owner.execute("UPDATE alert SET group_key = %s, business_unit = 'DE-SOUTH'", [group_key])
+    app = alarmed.look(page)
+    assert not app.exception
+    [link] = [link for link in app.page_link if link.label in LEADS]
+    assert leads_to in str(link.proto)
+    opened = parse_qs(link.proto.query_string)
+    assert {name: value for name, value in opened.items() if name != "as"} == query
 
 
 def test_taking_a_cause_on_takes_on_all_of_it_and_only_it(alarmed):

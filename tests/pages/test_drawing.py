@@ -112,6 +112,21 @@ def test_a_chart_that_can_be_clicked_is_one_that_plotly_accepts():
     assert opened.layout.clickmode == "event+select"
 
 
+def test_a_click_makes_no_mark_stronger_than_it_was():
+    dots = Drawing(charts.layout(charts.LIGHT, height=200))
+    dots.trace(
+        "scatter",
+        x=[0],
+        y=[0],
+        mode="markers",
+        marker={"opacity": 0.55},
+        customdata=["one"],
+        hovertemplate="%{customdata}",
+    )
+    [trace] = marks.clickable(dots.figure(), marks.Marks([[{"unit": "FR"}]], ("unit",))).data
+    assert trace.selected.marker.opacity == trace.unselected.marker.opacity == trace.marker.opacity
+
+
 def test_what_is_drawn_under_the_bars_of_a_click_stays_as_it_is():
     lined = Drawing(charts.layout(charts.LIGHT, height=200))
     lined.trace("scatter", x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip")

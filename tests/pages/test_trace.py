@@ -35,6 +35,11 @@ def test_a_number_that_begins_several_lists_them(world):
     assert str(world.south[0]) in said
 
 
+def test_whoever_has_no_number_is_led_to_the_lists(world):
+    app = world.look("trace")
+    assert {"What is held up", "What is not moving"} <= {link.label for link in app.page_link}
+
+
 def test_what_is_not_found_says_where_was_searched(world):
     said = words_of(world.look("trace", q="%_nothing"))
     assert "Nothing you may see is called" in said
