@@ -14,6 +14,9 @@ from sandbox.wire import Faults, Standin
 
 Values = dict[str, Any]
 
+MAINTENANCE = "maintenance"
+"""What lies over SAP in its window, weekly or by hand."""
+
 
 class Conditions:
     """The faults of all stand-ins.

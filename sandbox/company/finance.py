@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sandbox.company import odds
 from sandbox.company.agenda import action
-from sandbox.company.conditions import Conditions
+from sandbox.company.conditions import MAINTENANCE, Conditions
 from sandbox.company.founding import set_budgets
 from sandbox.company.office import Office, month_after
 
@@ -16,7 +16,7 @@ OPENING_DAY = {            # by company code: on which working day of a month, a
 OLD_PERIOD_DAYS = 2
 """The old month stays open for so many working days beside the new one."""
 PAYMENT_TIME = time(10, 0)
-MAINTENANCE_BEGINS, MAINTENANCE = time(2, 0), timedelta(hours=4)
+MAINTENANCE_BEGINS, MAINTENANCE_LASTS = time(2, 0), timedelta(hours=4)
 """SAP's weekly window, on Sundays in UTC."""
 
 
@@ -110,14 +110,14 @@ class Finance:
         at = datetime.combine(sunday, MAINTENANCE_BEGINS, UTC)
         if at <= after:
             at += timedelta(days=7)
-        self._office.agenda.add(at, self.begin_maintenance, ends=(at + MAINTENANCE).isoformat())
+        self._office.agenda.add(at, self.begin_maintenance, ends=(at + MAINTENANCE_LASTS).isoformat())
 
     @action
     def begin_maintenance(self, *, ends: str) -> None:
         """SAP goes down for its weekly window."""
         office, ends_at = self._office, datetime.fromisoformat(ends)
         if office.now < ends_at:
-            self._conditions.disturb("s4hana", "maintenance", {"outage": True}, at=office.now)
+            self._conditions.disturb("s4hana", MAINTENANCE, {"outage": True}, at=office.now)
             episode = office.begin("sap_maintenance", "s4hana", "The weekly maintenance window.")
             office.agenda.add(ends_at, self.end_maintenance, episode=episode)
         self._plan_maintenance(max(ends_at, office.now))
@@ -125,5 +125,5 @@ class Finance:
     @action
     def end_maintenance(self, *, episode: int) -> None:
         """SAP is back."""
-        self._conditions.calm("s4hana", "maintenance", at=self._office.now)
+        self._conditions.calm("s4hana", MAINTENANCE, at=self._office.now)
         self._office.end(episode)

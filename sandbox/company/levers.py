@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 
 from sandbox.company.bad_master_data import BadMasterData
-from sandbox.company.conditions import Conditions, Values
+from sandbox.company.conditions import MAINTENANCE, Conditions, Values
 from sandbox.company.founding import set_budget, yearly_budget
 from sandbox.company.office import Office
 from sandbox.company.units import Unit
@@ -45,6 +45,7 @@ BREAKABLE: dict[str, Lever] = {
     "supplier_blocked":       Lever(SAP,          "Block a supplier for purchasing",           "the ERP's supplier number",       "10300001",  "supplier_unblocked"),
     "supplier_unblocked":     Lever(SAP,          "Take a supplier's blocks off",              "the ERP's supplier number",       "10300001",  "supplier_blocked"),
     "outage":                 Lever(EVERY_SYSTEM, "Take a system down",                        "true or false",                   "true",      "outage",                "false"),
+    "maintenance":            Lever(SAP,          "Begin SAP's maintenance, or end it early",  "true or false",                   "true",      "maintenance",           "false"),
     "throttle":               Lever(EVERY_SYSTEM, "Answer a share of calls with 429",          "share from 0 to 1",               "0.4",       "throttle",              "0"),
     "errors":                 Lever(EVERY_SYSTEM, "Answer a share of calls with 503",          "share from 0 to 1",               "0.5",       "errors",                "0"),
     "lost_replies":           Lever(EVERY_SYSTEM, "Do a share of writes and lose the answer",  "share from 0 to 1",               "0.2",       "lost_replies",          "0"),
@@ -93,10 +94,14 @@ class Levers:
         else:
             faults = _faults(name, told)
             breaks = faults is not None
+            # The weekly window is the same thing, and is over too when somebody ends it.
+            key = MAINTENANCE if name == MAINTENANCE else f"by hand {name}"
             if faults is None:
-                self._conditions.calm(system, f"by hand {name}", at=self._office.now)
+                self._conditions.calm(system, key, at=self._office.now)
             else:
-                self._conditions.disturb(system, f"by hand {name}", faults, at=self._office.now)
+                self._conditions.disturb(system, key, faults, at=self._office.now)
+            if name == MAINTENANCE and not breaks:
+                self._office.end_all("sap_maintenance")
         what = f"{lever.title} ({system}): {told}"
         self._note(system, name, told, what, breaks=breaks)
         return what
@@ -169,9 +174,9 @@ def _told(value: object) -> str:
 
 def _faults(name: str, told: str) -> Values | None:
     """The faults a lever brings; None when it is told to stop."""
-    if name == "outage":
+    if name in {"outage", MAINTENANCE}:
         if told not in {"true", "false"}:
-            raise ValueError(f"outage is true or false, not {told!r}")
+            raise ValueError(f"{name} is true or false, not {told!r}")
         return {"outage": True} if told == "true" else None
     if name == "schema_drift":
         if told in {"", "none"}:

@@ -226,6 +226,11 @@ class Office:
         if row["until"] is None:
             self._episodes.put(str(number), {**row, "until": self.now.isoformat()}, self.now)
 
+    def end_all(self, kind: str) -> None:
+        """Note that every trouble of a kind is over."""
+        for number in [key for key, row in self._episodes.rows.items() if row["kind"] == kind and row["until"] is None]:
+            self.end(int(number))
+
     def episodes(self) -> list[Episode]:
         """Every trouble so far, in the order they began."""
         rows = (self._episodes.rows[key] for key in sorted(self._episodes.rows, key=int))

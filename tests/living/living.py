@@ -88,6 +88,11 @@ class LivingDemo:
 
         eventually(told, look)
 
+    def wait_until_alive(self) -> None:
+        """Wait until the company lives on, with every system there: on a Sunday night SAP is in its weekly maintenance."""
+        self.wait_until("The company lives on")
+        self.finsync("sandbox", "repair", "s4hana", "maintenance=true")
+
     def stop(self) -> int:
         """Ctrl-C, and how it ended."""
         assert self._process is not None

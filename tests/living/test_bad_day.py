@@ -33,7 +33,7 @@ def demo() -> Iterator[LivingDemo]:
         Path(folder).chmod(0o755)
         with closing(LivingDemo(Path(folder))) as living:
             living.start("--days", "3", "--seed", "11")
-            living.wait_until("The company lives on")
+            living.wait_until_alive()
             yield living
 
 

@@ -9,7 +9,6 @@ import pytest
 from tests.living.living import LivingDemo, eventually
 
 pytestmark = pytest.mark.xdist_group("demo life")
-LIVES = "The company lives on"
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_a_demo_is_stopped_gone_on_with_killed_and_started_again_and_its_books_s
     assert _everything_is_closed(demo, {})
 
     demo.start()  # neither days nor seed: it goes on with the past it finds
-    demo.wait_until(LIVES)
+    demo.wait_until_alive()
     systems = demo.systems
     assert sorted(systems) == ["basware", "control", "coupa", "s4hana", "servicenow"]
     figures = json.loads(demo.finsync("reconcile", "--sandbox", "--json"))
@@ -47,7 +46,7 @@ def test_a_demo_is_stopped_gone_on_with_killed_and_started_again_and_its_books_s
     eventually("children end with their supervisor", lambda: _everything_is_closed(demo, systems), within_s=20)
 
     demo.start()
-    demo.wait_until(LIVES)
+    demo.wait_until_alive()
     assert json.loads(demo.finsync("reconcile", "--sandbox", "--json"))["requisitions"] >= figures["requisitions"]
     assert demo.stop() == 0
     assert _everything_is_closed(demo, demo.systems or systems)

@@ -561,6 +561,21 @@ def test_what_is_broken_in_sap_refuses_orders_until_it_is_repaired(name, value, 
     assert next(each for each in there.troubles() if each.kind == f"{name} by hand").until is not None
 
 
+def test_the_weekly_maintenance_can_be_ended_early_and_comes_again():
+    """Whoever tries the company on a Sunday night need not wait until morning."""
+    sunday = datetime(2026, 8, 9, 3, 0, tzinfo=UTC)
+    there = live(company(), sunday)
+    assert there.standins["s4hana"].faults.outage
+    there.repair("s4hana", maintenance=True)
+    assert not there.standins["s4hana"].faults.outage
+    [window] = [each for each in there.troubles() if each.kind == "sap_maintenance"]
+    assert window.until == sunday
+    live(there, sunday + timedelta(days=1))
+    assert [each.until for each in there.troubles() if each.kind == "sap_maintenance"] == [sunday]
+    live(there, sunday + timedelta(days=7))
+    assert there.standins["s4hana"].faults.outage
+
+
 def test_every_lever_has_one_that_takes_it_back_and_works_as_its_example_says():
     there = company()
     for name, lever in BREAKABLE.items():
