@@ -79,6 +79,11 @@ def layout(style: Look, *, height: int) -> Plain:
     }
 
 
+def in_bars(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    """The rows that have a bar, in the order of their marks: the lowest bar first, equals as they come from the top."""
+    return frame.sort_values(value, ascending=False, kind="stable").head(25)[::-1]
+
+
 @drawn.once
 def bars(
     frame: pd.DataFrame,
@@ -95,7 +100,7 @@ def bars(
 ) -> go.Figure:
     """Horizontal bars from zero, largest on top and equals as they come, each labelled at its end. `text` and `hover` name columns of
     words, `colours` one of colours. Labels that have an `order` of their own stand in it, the first on top."""
-    shown = frame.sort_values(value, ascending=False, kind="stable").head(25)[::-1]
+    shown = in_bars(frame, value)
     drawing = Drawing(layout(style, height=height or 44 + 34 * max(len(shown), 1)))
     drawing.trace(
         "bar",

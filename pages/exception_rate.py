@@ -16,7 +16,7 @@ from pages import exception_rate_parts as parts
 from pages import exception_rate_times as times
 from pages import exception_rate_yield as first_pass
 from pages.context import Addresses, Context
-from pages.exception_rate_parts import Facts
+from pages.exception_rate_parts import NARROWED, Facts
 from pages.filters import Choice, Filters
 from pages.format import (
     CATEGORIES,
@@ -60,7 +60,6 @@ SHOWN = {
     "self_cured": "Documents with an exception that cured itself, most money first",
     "came_back": "Documents that met the same cause again, most money first",
 }
-NARROWED = ("show", "code", "week", *first_pass.NARROWED)
 
 COLUMNS = (
     Column("number", "Document", "id", width=100),

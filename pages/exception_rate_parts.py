@@ -12,6 +12,7 @@ from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
 from pages.format import CATEGORIES, count, day, money_short, percent, plain, system, visible
+from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.once import once
 from sync_engine.insight.reports import exception_rate as ask
@@ -21,6 +22,10 @@ from sync_engine.insight.statistics import FEW, Z_99, by_chance, covered, wilson
 from sync_engine.model.exceptions import kind_of
 
 URL_PATH = "exception-rate"
+NARROWED = ("show", "code", "week", "yield", "kind", "ended")
+"""What of the page the address can open: documents with an exception of a cause, of a week; or those of the first-pass yield, of which type,
+ended in which week."""
+
 CAUSES_SHOWN = 12
 FUNNEL_POINTS = 60
 
@@ -117,9 +122,16 @@ def where(ctx: Context, facts: Facts, now: Rate) -> None:
     )
     st.subheader(finding, anchor=False)
     st.caption(
-        "Each unit by how much entered and how much of it met an exception. Between the lines a unit differs only by chance (dashed 95 %, dotted 99 %)."
+        "Each unit by how much entered and how much of it met an exception. Between the lines a unit differs only by chance (dashed 95 %, dotted 99 %). A click opens the unit's documents."
     )
-    frame.show_figure(figure, key="rate.funnel", alt=finding)
+    asks = [
+        [],
+        [],
+        [],
+        [],
+        [{"show": "with", "unit": unit} for unit in units["business_unit"]],
+    ]  # four lines, and the units
+    frame.show_figure(figure, key="rate.funnel", alt=finding, opens=Marks(asks, (*NARROWED, "unit")))
     _out(ctx, facts, figure, finding, "Share of documents with an exception by business unit", units[["business_unit", "entered", "with_exception", "share", "interval"]], "exception-rate-by-unit", key="rate.funnel")  # fmt: skip
     columns = (
         Column("business_unit", "Unit"), Column("entered", "Entered (n)", "count", on_card=True), Column("with_exception", "With an exception", "count"), Column("share", "Rate", "share", on_card=True),
@@ -196,11 +208,12 @@ def why(ctx: Context, facts: Facts, now: Rate) -> None:
     unplanned = int(found[found["code"] == "unexpected"]["exceptions"].sum())
     st.subheader(finding, anchor=False)
     st.caption(
-        f"Documents by cause, their value, and the share of all documents with an exception that met this cause or one above it. Colour is the category: {', '.join(CATEGORIES[name] for name in dict.fromkeys(shown['category'][::-1]))}. "
+        f"Documents by cause, their value, and the share of all documents with an exception that met this cause or one above it. Colour is the category: {', '.join(CATEGORIES[name] for name in dict.fromkeys(shown['category']))}. A click opens its documents. "
         f"{unplanned:,} of {count(int(found['exceptions'].sum()), 'exception')} {'has' if unplanned == 1 else 'have'} a cause nobody planned for."
         + (f" {count(len(found) - len(shown), 'rarer cause')} in the table only." if len(found) > len(shown) else "")
     )
-    frame.show_figure(figure, key="rate.causes", alt=finding)
+    asks = [[{"show": "with", "code": code} for code in charts.in_bars(shown, "documents")["code"]]]
+    frame.show_figure(figure, key="rate.causes", alt=finding, opens=Marks(asks, NARROWED))
     _out(ctx, facts, figure, finding, "Documents with an exception by cause", found[["title", "category", "documents", "exceptions", "open", "value"]], "exceptions-by-cause", key="rate.causes")  # fmt: skip
     with st.expander("The causes as a table, by cause and by category", icon=":material/table_rows:"):
         _cause_table(ctx, facts, found, now)
@@ -218,8 +231,8 @@ def _told_of_causes(facts: Facts, now: Rate, at: Addresses) -> pd.DataFrame:
 
 @once
 def _causes_drawn(found: pd.DataFrame, *, narrow: bool) -> pd.DataFrame:
-    """The bars, the most frequent cause last, which is on top."""
-    shown = found.head(CAUSES_SHOWN).iloc[::-1]
+    """The bars, the most frequent cause first."""
+    shown = found.head(CAUSES_SHOWN)
     return shown.assign(
         text=[
             f"{row.documents:,}"

@@ -10,7 +10,7 @@ import streamlit as st
 from pages import charts, charts_map, frame, switches
 from pages.charts import Line
 from pages.context import Addresses, Context
-from pages.exception_rate_parts import URL_PATH, Facts
+from pages.exception_rate_parts import NARROWED, URL_PATH, Facts
 from pages.explaining import Definition, Explained, LeftOut
 from pages.filters import Filters
 from pages.format import DOCUMENT_TYPES, NOTHING, count, day, duration, percent, plain, sentence
@@ -22,9 +22,6 @@ from sync_engine.insight.reports.first_pass import Ended, Yields
 from sync_engine.insight.reports.overview import STUCK_TYPES
 from sync_engine.insight.statistics import FEW, wilson
 from sync_engine.model.exceptions import kind_of
-
-NARROWED = ("yield", "kind", "ended")
-"""What the address can ask for here: first or not, of which type, ended in which week."""
 
 SHOWN = {"first": "Went through in the first pass", "not": "Needed somebody, or something twice"}
 
@@ -116,7 +113,7 @@ def _course(ctx: Context, facts: Facts, kinds: pd.DataFrame, weeks: pd.DataFrame
     frame.chart(
         figure, finding, _as_table(weeks), key="rate.yield", note=f"{meaning} A click on a mark opens those that needed somebody.",
         exported=frame.Exported(ctx, f"First-pass yield by type and week, ended {facts.chosen.period.within}", "first-pass-yield"),
-        opens=Marks(asks, (*NARROWED, "show", "code", "week")),
+        opens=Marks(asks, NARROWED),
     )  # fmt: skip
 
 

@@ -205,19 +205,20 @@ def chart(
     st.subheader(finding, anchor=False)
     if note:
         st.caption(note)
-    if opens is None:
-        show_figure(figure, key=key, alt=finding)
-    else:
-        figure = marks.clickable(figure, opens)
-        show_figure(figure, key=key, alt=finding, on_click=partial(marks.clicked, key, opens))
+    show_figure(figure, key=key, alt=finding, opens=opens)
     with st.expander("The same as a table", icon=":material/table_rows:"):
         grid(table, key=f"{key}.table")
         if exported is not None:
             exporting.draw(exported, figure, finding, note, table, key=key)
 
 
-def show_figure(figure: go.Figure, *, key: str, alt: str, on_click: Callable[[], None] | None = None) -> None:
-    """A figure in the page's width without plotly's buttons; `alt` says what it shows to whom it cannot be shown."""
+def show_figure(
+    figure: go.Figure, *, key: str, alt: str, opens: Marks | None = None, on_click: Callable[[], None] | None = None
+) -> None:
+    """A figure in the page's width without plotly's buttons; `alt` says what it shows to whom it cannot be shown. A click on a mark opens what
+    `opens` says, or is `on_click`'s."""
+    if opens is not None:
+        figure, on_click = marks.clickable(figure, opens), partial(marks.clicked, key, opens)
     clicks: dict[str, Any] = {} if on_click is None else {"on_select": on_click, "selection_mode": "points"}
     quiet = {"displaylogo": False, "displayModeBar": False, "responsive": True}
     st.plotly_chart(figure, theme=None, key=key, config=quiet, alt=alt, **clicks)

@@ -14,11 +14,13 @@ import pytest
 from pages import exception_rate_backlog as backlog
 from pages import exception_rate_compare as compare
 from pages import exception_rate_times as times
+from pages import frame
 from pages.exception_rate_parts import Facts
 from sync_engine.insight import comparison, statistics
 from sync_engine.insight.reports import exception_rate as ask
 from sync_engine.insight.reports import overview
 from sync_engine.insight.reports.exception_rate import Population
+from sync_engine.model.exceptions import kind_of
 from tests.pages.asking import asking
 from tests.pages.books import NOW
 from tests.pages.conftest import ANALYST, LEADER, OPERATIONS, numbers_in, words_of
@@ -204,6 +206,39 @@ def test_units_and_categories_count_documents_of_what_entered_there(books, repor
     said = words_of(app)
     assert "exceptions were raised than closed" in said
     assert "No cause was met for the first time since" in said or "met for the first time since" in said
+
+
+def test_a_bar_and_a_unit_open_exactly_their_documents(books, monkeypatch):
+    """4.0, drill contract: as many as the mark says, each of them of that cause or unit."""
+    seen = {}
+    show = frame.show_figure
+    monkeypatch.setattr(frame, "show_figure", lambda figure, *, key, opens=None, **how: (seen.update({key: (figure, opens)}), show(figure, key=key, opens=opens, **how)))  # fmt: skip
+    assert not books.look(PAGE, person=LEADER, period="90d").exception
+    for key, place in (("rate.causes", 0), ("rate.funnel", 4)):
+        figure, opens = seen[key]
+        said = figure.data[place].customdata
+        assert len(opens.asks[place]) == len(said) > 1
+        for asked, words in zip(opens.asks[place], said, strict=True):
+            app = books.look(PAGE, person=LEADER, period="90d", **asked)
+            listed = [table.value for table in app.dataframe if {"causes", "ended"} <= set(table.value.columns)]
+            rows = listed[0] if listed else pd.DataFrame({"business_unit": [], "causes": []})
+            told = re.search(r": ([\d,]+) document| %, ([\d,]+) of", words)
+            assert len(rows) == int(told[1] or told[2]), words
+            if "unit" in asked:
+                assert set(rows["business_unit"]) <= {asked["unit"]}
+            else:
+                assert all(kind_of(asked["code"]).title in causes for causes in rows["causes"])
+
+
+def test_of_causes_met_equally_often_the_share_so_far_grows_downwards(books, monkeypatch):
+    """Drawn the other way round it read 72, 88, 80 %."""
+    seen = {}
+    show = frame.show_figure
+    monkeypatch.setattr(frame, "show_figure", lambda figure, *, key, **how: (seen.update({key: figure}), show(figure, key=key, **how)))  # fmt: skip
+    books.look(PAGE, person=LEADER, period="90d")
+    from_the_top = [float(re.search(r"([\d.]+) %$", text)[1]) for text in seen["rate.causes"].data[0].text[::-1]]
+    assert len(from_the_top) > 2
+    assert from_the_top == sorted(from_the_top)
 
 
 @pytest.mark.usefixtures("anew")
