@@ -195,6 +195,12 @@ UPDATE document d
   FROM ready_event r CROSS JOIN LATERAL (SELECT x.recorded_at FROM event x WHERE x.document_id = r.document_id AND x.seq = r.seq LIMIT 1) e
  WHERE r.import_id = :import_id AND r.is_last AND d.document_id = r.document_id AND d.source = :log;
 
+-- name: name_last_events(log)!
+-- Those whose last event was here before this file was read: written by an import that was begun anew after the server had lost what was staged.
+UPDATE document d SET last_event_seq = e.seq, last_event_at = e.recorded_at
+  FROM document n CROSS JOIN LATERAL (SELECT seq, recorded_at FROM event WHERE document_id = n.document_id ORDER BY seq DESC LIMIT 1) e
+ WHERE n.source = :log AND n.last_event_seq IS NULL AND d.document_id = n.document_id;
+
 -- name: write_identifiers(import_id, log, now)!
 -- By their own ids they are found; those of two logs never meet.
 INSERT INTO document_identifier (system, kind, external_id, document_id, business_unit, recorded_at)

@@ -10,6 +10,10 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('finsync fold ' || current_sch
 -- Plan for what a statement is given until the transaction ends: the engine's connections plan for single rows found by index.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'on', true), set_config('work_mem', '64MB', true);
 
+-- name: count_first()^
+-- Let the planner know how much there is of what a batch is joined with, where nobody has counted it yet.
+SELECT count_before_folding();
+
 -- name: claim(most, events)^
 -- The recordings to fold next, in the order in which they were written: those that begin within the next :events events. NULLs when
 -- everything has been folded.
@@ -289,36 +293,32 @@ WITH e AS MATERIALIZED (
            e.actor NOT IN ('', r.engine_id, e.system) OR e.activity IN ('approval_granted', 'approval_denied') AS by_person
       FROM event e JOIN recording r USING (recording_id)
      WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND (:source::text IS NULL OR e.source = :source)
-), met AS (
-    SELECT document_id, activity, event_at, place, by_person FROM e
+), met AS MATERIALIZED (
+    SELECT document_id, source, activity, event_at, place, by_person FROM e
     UNION ALL
-    SELECT DISTINCT o.document_id, e.activity, e.event_at, e.place, e.by_person
+    SELECT DISTINCT o.document_id, e.source, e.activity, e.event_at, e.place, e.by_person
       FROM e JOIN event_object o USING (recording_id, ordinal, recorded_at)
      WHERE o.document_id <> e.document_id
-), step AS MATERIALIZED (
-    SELECT m.*, d.source, d.document_type, d.business_unit, d.group_amount, d.closed_at
-      FROM met m JOIN document d USING (document_id) WHERE NOT d.is_test
-), person AS (
-    SELECT document_id, count(*) FILTER (WHERE by_person) AS by_people FROM step GROUP BY document_id
 ), known AS (
-    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.group_amount, s.closed_at, s.activity, s.event_at, s.place FROM step s
+    SELECT document_id, CASE WHEN source <> 'finsync' THEN event_at END AS place_in_time, place, activity, event_at, by_person FROM met
     UNION ALL
-    SELECT s.document_id, s.source, s.document_type, s.business_unit, s.group_amount, s.closed_at, u.activity, u.event_at, u.place
-      FROM (SELECT DISTINCT document_id, source, document_type, business_unit, group_amount, closed_at FROM step) s
+    SELECT m.document_id, CASE WHEN p.source <> 'finsync' THEN u.event_at END, u.place, u.activity, u.event_at, NULL
+      FROM (SELECT DISTINCT document_id FROM met) m
       JOIN document_path p USING (document_id)
      CROSS JOIN LATERAL unnest(p.activities, p.times, p.places) AS u(activity, event_at, place)
 ), ordered AS (
-    SELECT document_id, source, document_type, business_unit, group_amount, closed_at, count(DISTINCT activity) < count(*) AS is_repeated,
-           array_agg(activity ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS activities,
-           array_agg(event_at ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS times,
-           array_agg(place ORDER BY CASE WHEN source <> 'finsync' THEN event_at END, place) AS places,
+    SELECT document_id, count(DISTINCT activity) < count(*) AS is_repeated, count(*) FILTER (WHERE by_person) AS by_people,
+           array_agg(activity ORDER BY place_in_time, place) AS activities,
+           array_agg(event_at ORDER BY place_in_time, place) AS times,
+           array_agg(place ORDER BY place_in_time, place) AS places,
            min(event_at) AS first_at, max(event_at) AS last_at
-      FROM known GROUP BY document_id, source, document_type, business_unit, group_amount, closed_at
+      FROM known GROUP BY document_id
 )
 INSERT INTO document_path AS p (document_id, source, document_type, business_unit, group_amount, is_repeated, activities, times, places, by_people, first_at, last_at, ended_at)
-SELECT o.document_id, o.source, o.document_type, o.business_unit, o.group_amount, o.is_repeated, o.activities, o.times, o.places, n.by_people, o.first_at, o.last_at,
-       CASE WHEN o.source = 'finsync' THEN o.closed_at ELSE o.last_at END
-  FROM ordered o JOIN person n USING (document_id)
+SELECT o.document_id, d.source, d.document_type, d.business_unit, d.group_amount, o.is_repeated, o.activities, o.times, o.places, o.by_people, o.first_at, o.last_at,
+       CASE WHEN d.source = 'finsync' THEN d.closed_at ELSE o.last_at END
+  FROM ordered o JOIN document d USING (document_id)
+ WHERE NOT d.is_test
 ON CONFLICT (document_id) DO UPDATE
    SET business_unit = excluded.business_unit, document_type = excluded.document_type, group_amount = excluded.group_amount, is_repeated = excluded.is_repeated, activities = excluded.activities, times = excluded.times, places = excluded.places,
        by_people = p.by_people + excluded.by_people, first_at = excluded.first_at, last_at = excluded.last_at, ended_at = excluded.ended_at;

@@ -17,7 +17,10 @@ WITH e AS MATERIALIZED (
 INSERT INTO order_told (document_id, business_unit)
 SELECT document_id, business_unit FROM met WHERE document_type = 'purchase_order'
 UNION
-SELECT d.document_id, d.business_unit FROM met m JOIN document d ON d.correlation_id = m.correlation_id AND d.document_type = 'purchase_order' WHERE m.document_type = 'requisition'
+-- Looked up for each family: while little is known of the documents, a join reads all orders there are for each of them.
+SELECT d.document_id, d.business_unit
+  FROM met m CROSS JOIN LATERAL (SELECT * FROM document f WHERE f.correlation_id = m.correlation_id OFFSET 0) d
+ WHERE m.document_type = 'requisition' AND d.document_type = 'purchase_order'
 UNION
 SELECT d.document_id, d.business_unit FROM met m JOIN order_movement b ON b.source_document_id = m.document_id AND b.kind = 'billed' JOIN document d ON d.document_id = b.order_document_id
 ON CONFLICT (document_id) DO UPDATE SET business_unit = excluded.business_unit WHERE order_told.business_unit <> excluded.business_unit;

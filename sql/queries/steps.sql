@@ -4,13 +4,13 @@
 -- The days of which this batch tells something; asked before its documents' paths are brought up to date. The days of its events, and
 -- every day of a document whose value, unit or type is another by now, or of which something is told that belongs between two steps.
 WITH e AS MATERIALIZED (
-    SELECT e.recording_id, e.ordinal, e.recorded_at, e.document_id, e.event_at, r.written_order * 1000000 + e.ordinal AS place
+    SELECT e.recording_id, e.ordinal, e.recorded_at, e.document_id, e.source, e.event_at, r.written_order * 1000000 + e.ordinal AS place
       FROM event e JOIN recording r USING (recording_id)
      WHERE e.recording_id = ANY (:recordings::uuid[]) AND e.recorded_at BETWEEN :first_at AND :last_at AND (:source::text IS NULL OR e.source = :source)
 ), met AS MATERIALIZED (
-    SELECT document_id, event_at, place FROM e
+    SELECT document_id, source, event_at, place FROM e
     UNION ALL
-    SELECT o.document_id, e.event_at, e.place FROM e JOIN event_object o USING (recording_id, ordinal, recorded_at)
+    SELECT o.document_id, e.source, e.event_at, e.place FROM e JOIN event_object o USING (recording_id, ordinal, recorded_at)
 ), changed AS MATERIALIZED (
     SELECT p.source, p.times
       FROM (SELECT document_id, min(place) AS place FROM met GROUP BY document_id) m
@@ -20,7 +20,7 @@ WITH e AS MATERIALIZED (
         OR p.source <> 'finsync' OR m.place < p.places[cardinality(p.places)]
 )
 INSERT INTO step_told (source, day)
-SELECT DISTINCT d.source, (m.event_at AT TIME ZONE 'UTC')::date FROM met m JOIN document d USING (document_id)
+SELECT DISTINCT m.source, (m.event_at AT TIME ZONE 'UTC')::date FROM met m
 UNION
 SELECT c.source, (u.at AT TIME ZONE 'UTC')::date FROM changed c CROSS JOIN LATERAL unnest(c.times) AS u(at)
 ON CONFLICT DO NOTHING;

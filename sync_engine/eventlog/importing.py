@@ -326,6 +326,8 @@ class _Import:
         self._progress("finishing", 0, 1)
         with self._connection.transaction():
             self._write_documents("finish_documents")
+            if counts["events_known"]:
+                self._execute("name_last_events", log=request.log)
             self._execute("write_identifiers", import_id=import_id, log=request.log, now=now)
             self._execute("write_links", import_id=import_id, now=now)
             self._execute("write_values", import_id=import_id)

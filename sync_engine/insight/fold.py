@@ -68,6 +68,7 @@ def fold(connection: psycopg.Connection, *, now: datetime, events: int = EVENTS_
             return None
         if (batch.events if batch else 0) + len(changed) >= PLANNED_ANEW_FROM:
             plan_anew(connection)
+            _rows(connection, "fold.count_first")
         if batch is None:
             batch = Batch([], now, now, 0)
         else:
@@ -163,6 +164,7 @@ def rebuild(connection: psycopg.Connection, *, source: str | None = None, events
     with connection.transaction():
         _rows(connection, "fold.lock_for_rebuilding")
         plan_anew(connection)
+        _rows(connection, "fold.count_first")
         closed = _rows(connection, "fold.closed_until")[0]
         _run(connection, "fold.forget", source=source)
         steps.forget(connection, source)

@@ -108,6 +108,40 @@ def test_alerts_of_before_are_the_same_alerts_afterwards(server, cell, folders):
     assert is_forced == (True,)
 
 
+def test_imported_documents_of_before_name_their_last_event(server, cell, folders):
+    """0042: those of an import that was begun anew never came to name it; what only others name has none."""
+    for path in folders["all MIGRATIONS"]:
+        if path.name < "0042":
+            shutil.copy(path, folders["MIGRATIONS"])
+    led, named = "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"
+    with connect(server) as connection:
+        migrate(connection, cell=cell, release="1")
+        for document_id in (led, named):
+            connection.execute(
+                "INSERT INTO document (document_id, document_type, correlation_id, number, source, source_system, state, approval_status, posting_status, state_since, created_at, updated_at)"
+                " VALUES (%s, 'order', gen_random_uuid(), '1', 'theirs', 'theirs', 'x', 'not_required', 'not_submitted', now(), now(), now())",
+                [document_id],
+            )
+        for seq in (1, 2):
+            connection.execute(
+                "INSERT INTO event (recording_id, ordinal, recorded_at, document_id, seq, document_type, correlation_id, business_unit, source, activity, event_at, observed_at, system, actor, state_to, approval_status, posting_status, document_version)"
+                " VALUES (gen_random_uuid(), 0, '2026-09-20', %s, %s, 'order', gen_random_uuid(), '', 'theirs', 'a', now(), now(), 'theirs', '', 'x', 'not_required', 'not_submitted', 1)",
+                [led, seq],
+            )
+        shutil.copy(
+            next(path for path in folders["all MIGRATIONS"] if path.name.startswith("0042")), folders["MIGRATIONS"]
+        )
+        migrate(connection, cell=cell, release="2")
+        found = connection.execute(
+            "SELECT last_event_seq, (last_event_at AT TIME ZONE 'UTC')::date::text FROM document ORDER BY document_id"
+        ).fetchall()
+        forced = connection.execute(
+            "SELECT bool_and(relforcerowsecurity) FROM pg_class WHERE oid IN ('document'::regclass, 'event'::regclass)"
+        ).fetchone()
+    assert found == [(2, "2026-09-20"), (None, None)]
+    assert forced == (True,)
+
+
 def test_a_second_run_changes_nothing(any_server, cell):
     with connect(any_server) as connection:
         first = migrate(connection, cell=cell, release="1")

@@ -122,6 +122,23 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(connection, take, tmp_p
     assert values(connection, "SELECT count(*) FROM staged_event") == [(0,)]
 
 
+def test_what_was_written_before_the_workbench_was_lost_is_whole(connection, database, take, tmp_path, monkeypatch):
+    """A crash of the server empties the unlogged tables in the middle of writing: documents whose last event was in already never named it,
+    and stood on no page of their log."""
+    monkeypatch.setattr(importing, "CHUNK_EVENTS", 16)
+    path = write(tmp_path / "log.csv", rows_of(20))
+    with pytest.raises(Stopped):
+        take(path, stop=After(1))
+    with database.connect_owner() as owner:
+        owner.execute(f"SET search_path TO {database.cell}")
+        owner.execute("TRUNCATE staged_event, staged_relation, staged_object, staged_value, staged_link, staged_progress, staged_stage, ready_document, ready_event")  # fmt: skip
+    [(written,)] = values(connection, "SELECT count(*) FROM event")
+    done = take(path)
+    assert 0 < written < 60
+    assert (done["events_known"], done["events_new"]) == (written, 60 - written)
+    assert values(connection, "SELECT DISTINCT last_event_seq, last_event_at IS NOT NULL FROM document") == [(3, True)]
+
+
 def test_a_killed_import_goes_on_with_the_same_command(database, connection, tmp_path):
     """A process of its own, killed in the middle of a batch."""
     path = write(tmp_path / "log.csv", rows_of(400))

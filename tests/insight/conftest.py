@@ -1,6 +1,7 @@
 """A cell in which events can be told and folded: one for all tests of a file, emptied between them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
 import pytest
@@ -12,8 +13,8 @@ from sync_engine.engine import promote
 from tests.conftest import _server, drop_cell, new_cell
 
 
-@pytest.fixture(scope="module")
-def cell(_servers) -> Iterator[tuple[Database, sa.Engine]]:
+@contextmanager
+def made_cell(_servers) -> Iterator[tuple[Database, sa.Engine]]:
     """A cell with the configuration in force, and the engine's connections to it."""
     database = new_cell(_server(_servers, "embedded", None))
     pool = database.engine("finsync_engine", pool_size=3)
@@ -24,3 +25,17 @@ def cell(_servers) -> Iterator[tuple[Database, sa.Engine]]:
     yield database, pool
     pool.dispose()
     drop_cell(database)
+
+
+@pytest.fixture(scope="module")
+def cell(_servers) -> Iterator[tuple[Database, sa.Engine]]:
+    """A cell for all tests of a file."""
+    with made_cell(_servers) as made:
+        yield made
+
+
+@pytest.fixture
+def new(_servers) -> Iterator[tuple[Database, sa.Engine]]:
+    """A cell in which nothing has happened yet."""
+    with made_cell(_servers) as made:
+        yield made

@@ -225,6 +225,25 @@ def test_a_large_batch_is_planned_for_what_it_holds_and_the_connection_keeps_its
     assert connection.execute(PLANS).fetchone() == kept
 
 
+READ = """SELECT coalesce(sum(pg_stat_get_tuples_returned(i.indexrelid)), 0)::bigint
+  FROM pg_index i WHERE i.indrelid IN ('business_unit'::regclass, 'document'::regclass)"""
+
+
+def test_what_a_large_batch_is_joined_with_is_counted_first(new):
+    """Nobody has counted a backlog that has just come: for each event its unit was looked up anew, and for each requisition all orders."""
+    with borrowed(new[1]) as connection:
+        company, books = told(new, connection, 8, journeys=150)
+        books.write(company.recordings)
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        before = connection.execute(READ).fetchone()[0]
+        [events] = connection.execute("SELECT count(*) FROM event").fetchone()
+        assert fold.fold(connection, now=END) == events > fold.PLANNED_ANEW_FROM
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        assert connection.execute(READ).fetchone()[0] - before < 5 * events
+        uncounted = "SELECT count(*) FROM pg_class WHERE reltuples < 0 AND oid IN ('document'::regclass, 'recording'::regclass, 'business_unit'::regclass)"
+        assert connection.execute(uncounted).fetchone() == (0,)
+
+
 def test_the_stays_of_a_thousand_documents_add_up_to_their_journeys_to_the_second(cell, connection):
     """F-4.5, trap 6: from the first entry to the last, every stay of every visit, and nothing twice."""
     company, books = told(cell, connection, 5, journeys=420, days=90)
