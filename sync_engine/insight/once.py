@@ -122,7 +122,7 @@ class Kept:
         return len(self._entries)
 
 
-kept = Kept(400_000)
+kept = Kept(200_000)
 """Of this process; a result weighs its rows and one more."""
 
 
