@@ -134,7 +134,9 @@ def row(ctx: Context, choices: Sequence[Choice] = (), *, with_period: bool = Tru
         + sum(bool(values) for values in filters.chosen.values())
         + int(with_period and "period" in st.query_params)
     )
-    if ctx.narrow:
+    if not (with_period or len(ctx.units) > 1 or choices or active):
+        pass  # nothing to choose from, so nothing is offered
+    elif ctx.narrow:
         with st.popover(
             f"Filters ({active})" if active else "Filters", icon=":material/filter_list:", key="finsync.filters"
         ):

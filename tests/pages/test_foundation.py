@@ -348,6 +348,15 @@ def test_a_stale_source_is_named_and_its_figures_turn_grey(world):
     assert "Source silent" in said
 
 
+@pytest.mark.parametrize(("person", "offered"), [(ANALYST, 0), (OPERATIONS, 1)], ids=["one unit", "all units"])
+def test_on_a_phone_filters_are_offered_where_there_is_something_to_filter_by(world, monkeypatch, person, offered):
+    """Alerts have no filter but the units."""
+    monkeypatch.setattr("pages.screen.is_narrow", lambda: True)
+    app = world.look("alerts", person=person)
+    assert not app.exception
+    assert len([one for one in app.get("popover") if "Filters" in str(one.proto)]) == offered
+
+
 def test_on_a_phone_the_table_becomes_cards_with_the_deciding_fields(world, monkeypatch):
     from pages import screen
 
