@@ -6,6 +6,8 @@ import plotly.graph_objects as go
 from pages import drawn
 from pages.charts import MAX_POINTS, OK, STUCK, Look, layout
 from pages.drawing import Drawing
+from pages.format import count, day
+from sync_engine.insight.once import once
 
 
 @drawn.once
@@ -59,6 +61,27 @@ def blocks(
     )
     drawing.lay(margin={"l": 0, "r": 0, "t": 0, "b": 0}, uniformtext={"minsize": 11, "mode": "hide"})
     return drawing.figure()
+
+
+@once
+def told_by_day(
+    days: pd.DataFrame, *, stands: str, noun: str, names: tuple[str, str, str], headings: dict[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The days for `inflow` with what is said of each (`hover`), and the table under that chart.
+
+    Args:
+        days: day, begun, ended, self_cured (of those ended) and the column that `stands` names: counts of `noun`.
+        stands: How many stood at the end of the day.
+        noun: What is counted at the end of the day, singular.
+        names: What begins and ends, and how it stands, as `inflow` names them.
+        headings: Of the table's columns.
+    """
+    begun, ended, standing = names
+    hover = [
+        f"{day(row['day'])}: {row['begun']:,} {begun}, {row['ended']:,} {ended} ({row['self_cured']:,} by themselves); {count(row[stands], noun)} {standing}"
+        for row in days.to_dict("records")
+    ]
+    return days.assign(hover=hover), days.rename(columns=headings)
 
 
 @drawn.once

@@ -34,7 +34,7 @@ def put_together(parts: Plain) -> go.Figure:
     return go.Figure(parts, _validate=False)
 
 
-class Kept(go.Figure):
+class KeptFigure(go.Figure):
     """A figure that was checked when it was drawn first and is sent as it was then. Only for whoever looks into it does plotly make its
     objects anew, which takes a hundred times as long; what they change is their own.
 

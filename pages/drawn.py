@@ -10,11 +10,10 @@ from typing import ParamSpec
 
 import plotly.graph_objects as go
 
-from pages.drawing import Kept, taken_apart
-from sync_engine.insight.once import CannotBeWritten, key_of, named
-from sync_engine.insight.once import Kept as Remembered
+from pages.drawing import KeptFigure, taken_apart
+from sync_engine.insight.once import CannotBeWritten, Kept, key_of, named
 
-KEPT = Remembered(512)
+KEPT = Kept(512)
 """Charts of this process, as they are sent; each weighs one."""
 
 P = ParamSpec("P")
@@ -35,6 +34,6 @@ def once(build: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
             figure = build(*args, **kwargs)
             found = taken_apart(figure), figure.to_dict()
             KEPT.put(key, found)
-        return Kept(*found, key.hex())
+        return KeptFigure(*found, key.hex())
 
     return built

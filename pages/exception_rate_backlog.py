@@ -27,9 +27,11 @@ def pile(ctx: Context, facts: Facts) -> None:
     begun, ended, cured = (int(found.days[name].sum()) for name in ("begun", "ended", "self_cured"))
     if not (begun or ended):
         return
-    told, table = _told_of_days(found.days)
+    names = ("raised", "closed", "open at the end of the day")
+    headings = {"day": "Day", "begun": "Raised", "ended": "Closed", "self_cured": "Of these by themselves", "stands": "Open at its end"}  # fmt: skip
+    told, table = charts_pile.told_by_day(found.days, stands="stands", noun="exception", names=names, headings=headings)
     figure = charts_pile.inflow(
-        told, x="day", up="begun", down="ended", stands="stands", names=("raised", "closed", "open at the end of the day"), hover="hover", style=charts.look(dark=ctx.dark),
+        told, x="day", up="begun", down="ended", stands="stands", names=names, hover="hover", style=charts.look(dark=ctx.dark),
     )  # fmt: skip
     share = found.held_documents / found.open_documents if found.open_documents else None
     gap = begun - ended
@@ -65,17 +67,6 @@ def new_causes(ctx: Context, facts: Facts) -> None:
 
 
 @once
-def _told_of_days(days: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The days with what is said of each, and as the table under the chart."""
-    hover = [
-        f"{day(row.day)}: {row.begun:,} raised, {row.ended:,} closed ({row.self_cured:,} by themselves); {count(row.stands, 'exception')} open at the end of the day"
-        for row in days.itertuples()
-    ]
-    named = {"day": "Day", "begun": "Raised", "ended": "Closed", "self_cured": "Of these by themselves", "stands": "Open at its end"}  # fmt: skip
-    return days.assign(hover=hover), days.rename(columns=named)
-
-
-@once
 def _told_of_causes(found: pd.DataFrame, at: Addresses) -> pd.DataFrame:
     """The causes by the names people know, with where those that are open are."""
     return found.assign(
@@ -100,11 +91,11 @@ def heat(ctx: Context, facts: Facts) -> None:
     enough = cells[cells["entered"] >= FEW]
     if enough["business_unit"].nunique() < 2:
         return
-    units = sorted(enough["business_unit"].unique())
+    drawn = _cells_drawn(cells)
     worst = enough.loc[enough["share"].idxmax()]
     figure = charts_spread.matrix(
-        _cells_drawn(cells),
-        row="business_unit", at="name", share="strength", hover="hover", order=units, style=charts.look(dark=ctx.dark),
+        drawn,
+        row="business_unit", at="name", share="strength", hover="hover", order=list(dict.fromkeys(drawn["business_unit"])), style=charts.look(dark=ctx.dark),
     )  # fmt: skip
     left_out = cells["business_unit"].nunique() - enough["business_unit"].nunique()
     frame.chart(

@@ -13,7 +13,7 @@ from pages import charts, charts_pile, charts_spread, exporting, frame, switches
 from pages.context import Addresses, Context
 from pages.exporting import Exported
 from pages.filters import Filters
-from pages.format import DOCUMENT_TYPES, count, day, money_short, percent, plain, sentence, visible, words, working_time
+from pages.format import DOCUMENT_TYPES, count, money_short, percent, plain, sentence, visible, words, working_time
 from pages.marks import Marks
 from pages.tables import Column, work_table
 from sync_engine.insight.once import once
@@ -211,14 +211,16 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
         else f"{abs(gap):,} {'more' if gap > 0 else 'fewer'} {'was' if abs(gap) == 1 else 'were'} stopped than let go"
     )
     finding = f"In {count(len(days), 'day')} {verdict}"
-    told, table = _told_of_days(days)
+    names = ("stopped", "let go", "stopped at the end of the day")
+    headings = {"day": "Day", "stopped": "Documents stopped at its end", "begun": "Stops begun", "ended": "Stops ended", "self_cured": "Of these by themselves"}  # fmt: skip
+    told, table = charts_pile.told_by_day(days, stands="stopped", noun="document", names=names, headings=headings)
     figure = charts_pile.inflow(
         told,
         x="day",
         up="begun",
         down="ended",
         stands="stopped",
-        names=("stopped", "let go", "stopped at the end of the day"),
+        names=names,
         hover="hover",
         style=charts.look(dark=ctx.dark),
     )
@@ -232,17 +234,6 @@ def pile(ctx: Context, days: pd.DataFrame) -> None:
             ctx, f"Documents that an exception stopped and let go, last {len(days)} days", "stops-by-day"
         ),
     )
-
-
-@once
-def _told_of_days(days: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The days with what is said of each, and as the table under the chart."""
-    hover = [
-        f"{day(row.day)}: {row.begun:,} stopped, {row.ended:,} let go ({row.self_cured:,} by themselves); {count(row.stopped, 'document')} stopped at the end of the day"
-        for row in days.itertuples()
-    ]
-    named = {"day": "Day", "stopped": "Documents stopped at its end", "begun": "Stops begun", "ended": "Stops ended", "self_cured": "Of these by themselves"}  # fmt: skip
-    return days.assign(hover=hover), days.rename(columns=named)
 
 
 # -- against whom it is slow -----------------------------------------------------------------------------------------------

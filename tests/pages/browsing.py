@@ -12,12 +12,21 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import pytest
+
 from tests.pages.conftest import OPERATIONS, World
 from tests.pages.screenshots import chromium, settled
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90
 """A busy machine draws slowly; what is waited for has to come all the same."""
+
+
+IN_A_BROWSER = [
+    pytest.mark.skipif(chromium() is None, reason="no chromium is installed on this machine"),
+    pytest.mark.timeout(5 * PATIENCE_S),
+]
+"""The marks of a file of tests that look at pages in a browser."""
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pages.browsing import launched, opening, serving
+from tests.pages.browsing import IN_A_BROWSER, launched, opening, serving
 from tests.pages.conftest import World
-from tests.pages.screenshots import chromium, settled
+from tests.pages.screenshots import settled
 
-if chromium() is None:
-    pytest.skip("no chromium is installed on this machine", allow_module_level=True)
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")

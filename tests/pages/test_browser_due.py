@@ -5,15 +5,12 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from tests.conftest import _server
-from tests.pages.browsing import PATIENCE_S, launched, opening, serving
+from tests.pages.browsing import IN_A_BROWSER, PATIENCE_S, launched, opening, serving
 from tests.pages.conftest import LEADER
-from tests.pages.screenshots import chromium, settled
+from tests.pages.screenshots import settled
 from tests.pages.test_invoices_due import PAGE, Bills
 
-if chromium() is None:
-    pytest.skip("no chromium is installed on this machine", allow_module_level=True)
-
-pytestmark = pytest.mark.timeout(5 * PATIENCE_S)
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,11 @@ from sync_engine.insight import fold
 from sync_engine.model.ids import id_maker
 from tests.conftest import _server
 from tests.pages.books import NOW, Books
-from tests.pages.browsing import PATIENCE_S, launched, opening, serving
+from tests.pages.browsing import IN_A_BROWSER, PATIENCE_S, launched, opening, serving
 from tests.pages.conftest import LEADER
-from tests.pages.screenshots import chromium, settled
+from tests.pages.screenshots import settled
 
-if chromium() is None:
-    pytest.skip("no chromium is installed on this machine", allow_module_level=True)
-
-pytestmark = pytest.mark.timeout(5 * PATIENCE_S)
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
