@@ -134,15 +134,14 @@ def row(ctx: Context, choices: Sequence[Choice] = (), *, with_period: bool = Tru
         + sum(bool(values) for values in filters.chosen.values())
         + int(with_period and "period" in st.query_params)
     )
-    if not (with_period or len(ctx.units) > 1 or choices or active):
-        pass  # nothing to choose from, so nothing is offered
-    elif ctx.narrow:
+    has_something = with_period or len(ctx.units) > 1 or bool(choices) or active > 0
+    if has_something and ctx.narrow:
         with st.popover(
             f"Filters ({active})" if active else "Filters", icon=":material/filter_list:", key="finsync.filters"
         ):
             _widgets(ctx, filters, choices, with_period=with_period)
             _clear(names, active)
-    else:
+    elif has_something:
         with st.container(horizontal=True, vertical_alignment="bottom", key="finsync.filters"):
             _widgets(ctx, filters, choices, with_period=with_period)
             _clear(names, active)
